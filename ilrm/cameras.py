@@ -1,0 +1,158 @@
+"""Pinhole cameras in the OpenCV convention, their rays, and the mean-pose normalisation.
+
+Axes: x right, y down, z forward. `c2w` maps camera to world. Intrinsics are in pixels, with pixel
+centres at +0.5. B batch, V views.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ilrm.errors import CameraError
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """Pinhole cameras of one image size. Build them with `from_fxfycxcy`, which validates."""
+
+    fxfycxcy: Float[Tensor, "*batch 4"]  # pixels
+    c2w: Float[Tensor, "*batch 4 4"]  # camera to world, OpenCV axes
+    height: int  # pixels
+    width: int
+
+    @classmethod
+    def from_fxfycxcy(
+        cls,
+        fxfycxcy: Float[Tensor, "*batch 4"],
+        c2w: Float[Tensor, "*batch 4 4"],
+        height: int,
+        width: int,
+    ) -> "Cameras":
+        """Cameras from intrinsics (fx, fy, cx, cy in pixels) and camera-to-world matrices.
+
+        Raises CameraError on wrong shapes, values that are not finite, focal lengths that are not
+        positive, or rotations that are not rotations.
+        """
+        if fxfycxcy.shape[-1:] != (4,) or c2w.shape != (*fxfycxcy.shape[:-1], 4, 4):
+            raise CameraError(
+                f"fxfycxcy {list(fxfycxcy.shape)} and c2w {list(c2w.shape)}: "
+                "need [..., 4] and [..., 4, 4] with the same leading shape"
+            )
+        if height < 1 or width < 1:
+            raise CameraError(f"height={height}, width={width}: need positive sizes in pixels")
+        finite = fxfycxcy.isfinite().all(-1) & c2w.isfinite().all(-1).all(-1)
+        if not finite.all():
+            index = tuple((~finite).nonzero()[0].tolist())
+            raise CameraError(f"camera {index}: pose or intrinsics not finite; remove that view")
+        if (fxfycxcy[..., :2] <= 0).any():
+            raise CameraError("a focal length is not positive: fx and fy are in pixels, above 0")
+        rotation = c2w[..., :3, :3]
+        identity = torch.eye(3, dtype=c2w.dtype, device=c2w.device)
+        error = (rotation @ rotation.mT - identity).abs().amax((-1, -2))
+        if (error > 1e-2).any() or (torch.linalg.det(rotation.float()) < 0).any():
+            raise CameraError(
+                "a c2w rotation is not orthonormal with determinant 1: give rigid camera-to-world "
+                "matrices in OpenCV axes (x right, y down, z forward)"
+            )
+        return cls(fxfycxcy, c2w, height, width)
+
+    @property
+    def w2c(self) -> Float[Tensor, "*batch 4 4"]:
+        """World to camera, the inverse of `c2w`."""
+        rotation = self.c2w[..., :3, :3].mT
+        w2c = self.c2w.clone()
+        w2c[..., :3, :3] = rotation
+        w2c[..., :3, 3:] = -rotation @ self.c2w[..., :3, 3:]
+        return w2c
+
+    @property
+    def K(self) -> Float[Tensor, "*batch 3 3"]:  # noqa: N802
+        """Intrinsic matrices."""
+        fx, fy, cx, cy = self.fxfycxcy.unbind(-1)
+        zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+        flat = torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], -1)
+        return flat.unflatten(-1, (3, 3))
+
+    @property
+    def device(self) -> torch.device:
+        return self.c2w.device
+
+    def to(self, device: torch.device | str) -> "Cameras":
+        return replace(self, fxfycxcy=self.fxfycxcy.to(device), c2w=self.c2w.to(device))
+
+    def __getitem__(self, index) -> "Cameras":
+        """Select along the leading dimensions, as a tensor would."""
+        return replace(self, fxfycxcy=self.fxfycxcy[index], c2w=self.c2w[index])
+
+    def downscaled(self, factor: int) -> "Cameras":
+        """The same cameras on a pixel grid `factor` times coarser (intrinsics divided by it)."""
+        if self.height % factor or self.width % factor:
+            raise CameraError(
+                f"size {self.height}x{self.width} is not a multiple of {factor}: crop or resize it"
+            )
+        return replace(
+            self,
+            fxfycxcy=self.fxfycxcy / factor,
+            height=self.height // factor,
+            width=self.width // factor,
+        )
+
+    def rays(
+        self, offset: Float[Tensor, "*batch height width 2"] | None = None
+    ) -> tuple[Float[Tensor, "*batch 1 1 3"], Float[Tensor, "*batch height width 3"]]:
+        """Origins and unit directions, in the world, of the rays through the pixel centres.
+
+        `offset` (x, y), in pixels, is added to the pixel centres.
+        """
+        x = torch.arange(self.width, device=self.device) + 0.5
+        y = torch.arange(self.height, device=self.device) + 0.5
+        pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # [H, W, 2]
+        if offset is not None:
+            pixels = pixels + offset  # [..., H, W, 2]
+        focal, centre = self.fxfycxcy[..., None, None, :].split(2, -1)  # [..., 1, 1, 2]
+        xy = (pixels - centre) / focal  # [..., H, W, 2]
+        directions = torch.cat([xy, torch.ones_like(xy[..., :1])], -1)
+        directions = torch.nn.functional.normalize(directions, dim=-1)
+        rotation = self.c2w[..., None, :3, :3]  # [..., 1, 3, 3]
+        return self.c2w[..., None, None, :3, 3], directions @ rotation.mT
+
+    def plucker(self) -> Float[Tensor, "*batch height width 6"]:
+        """Pluecker coordinates of the pixel rays: moment o x d, then d (Section 3.2)."""
+        origins, directions = self.rays()
+        moments = torch.linalg.cross(origins.expand_as(directions), directions)
+        return torch.cat([moments, directions], -1)
+
+
+def mean_pose(c2w: Float[Tensor, "*batch V 4 4"]) -> Float[Tensor, "*batch 4 4"]:
+    """Mean camera: mean position, mean forward axis, mean down axis made orthogonal to it."""
+    forward = torch.nn.functional.normalize(c2w[..., :3, 2].mean(-2), dim=-1)
+    down = c2w[..., :3, 1].mean(-2)
+    down = down - (down * forward).sum(-1, keepdim=True) * forward
+    down = torch.nn.functional.normalize(down, dim=-1)
+    right = torch.linalg.cross(down, forward)
+    mean = torch.zeros_like(c2w[..., 0, :, :])
+    mean[..., :3, 0], mean[..., :3, 1], mean[..., :3, 2] = right, down, forward
+    mean[..., :3, 3] = c2w[..., :3, 3].mean(-2)
+    mean[..., 3, 3] = 1.0
+    return mean
+
+
+def normalize_cameras(inputs: Cameras, *others: Cameras) -> tuple[Cameras, ...]:
+    """Move cameras [..., V] into the mean pose of the inputs and scale the scene.
+
+    The scene is divided by the largest absolute translation coordinate of the recentred inputs
+    (supplementary, evaluation details). `others`, target cameras say, get the same transform. Inputs
+    that all stand in one place keep their scale.
+    """
+    world_to_mean = torch.linalg.inv(mean_pose(inputs.c2w.double()))[..., None, :, :]
+    extent = (world_to_mean @ inputs.c2w.double())[..., :3, 3].abs().amax((-1, -2))  # [...]
+    extent = torch.where(extent > 1e-6, extent, torch.ones_like(extent))[..., None, None]
+
+    def moved(cameras: Cameras) -> Cameras:
+        c2w = world_to_mean @ cameras.c2w.double()
+        c2w[..., :3, 3] /= extent
+        return replace(cameras, c2w=c2w.to(cameras.c2w.dtype))
+
+    return tuple(moved(cameras) for cameras in (inputs, *others))

@@ -1,0 +1,291 @@
+"""Configurations: frozen dataclasses, validated when made, hashed to name runs."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from ilrm.errors import ConfigError
+
+SCALE_FACTORS = {"F": 1, "H": 2, "Q": 4}  # full, half and quarter of the image resolution
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One iLRM variant. Every ablation of the paper is one field (defaults: Section 4, base model).
+
+    The designs of Figure 2: (a) full attention is `cross_attention="none", initial_tokens="image",
+    viewpoint_scale="F"`; (b) `cross_attention="group", viewpoint_scale="F"`; (c) "group" with
+    "H"; (d), iLRM, "view" with "H".
+    """
+
+    layers: int = 12  # update layers, one cross and one self block each (Table 6)
+    width: int = 768  # D, token width
+    heads: int = 12  # attention heads; head size is width / heads
+    patch: int = 8  # p, side of a patch in pixels, for image and viewpoint tokens alike
+    uplift: int | None = (
+        None  # k, queries a viewpoint token; None: 2 if coarser than images, else 1
+    )
+    viewpoint_scale: Literal["F", "H", "Q"] = "H"  # viewpoint resolution: full, half, quarter
+    image_scale: Literal["F", "H", "Q"] = "F"  # image-token resolution; "H" with "H": no decoupling
+    refinement: Literal["every_layer", "first_layer"] = "every_layer"  # where images are read
+    minibatch: Literal[1, 2, 4] = 1  # r: cross-attention on 1/r of the tokens (Figure 4, Table 8)
+    minibatch_pattern: Literal["strided", "block", "random"] = "strided"  # which 1/r
+    cross_attention: Literal["view", "group", "none"] = (
+        "view"  # own view, all views, no image reads
+    )
+    self_attention: bool = True  # False: cross blocks in place of self blocks (Table 9)
+    initial_tokens: Literal["rays", "random", "image"] = "rays"  # V^(0) (Table 9)
+    initial_grid: int = 16  # side of the learned grid of initial_tokens="random", in tokens
+
+    near: float = 0.0  # distance at sigmoid 0, in normalised scene units
+    far: float = 500.0  # distance at sigmoid 1
+    distance: Literal["linear", "log"] = "linear"  # interpolation from near to far
+    scale_unit: Literal["world", "footprint"] = "world"  # scene units, or viewpoint pixels at depth
+    scale_bias: float = -6.9  # Gaussian scale = exp(min(x + bias, max)), times the unit
+    scale_max: float = -1.2
+    opacity_bias: float = -2.0  # opacity = sigmoid(x + bias)
+    init: Literal["normal", "local"] = "normal"  # "local": cross-attention starts at its own patch
+    init_std: float = 0.02  # standard deviation of all Linear weights at the start
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        for name in ("layers", "width", "heads", "patch", "initial_grid"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}: give an integer of at least 1")
+        if self.width % self.heads:
+            raise ConfigError(f"width={self.width} is not a multiple of heads={self.heads}")
+        if self.uplift is None:
+            object.__setattr__(
+                self, "uplift", 2 if self.viewpoint_factor > self.image_factor else 1
+            )
+        if self.queries_per_token < 1:
+            raise ConfigError(
+                f"uplift={self.uplift}: give an integer of at least 1 (1: no uplifting)"
+            )
+        if self.viewpoint_factor < self.image_factor:
+            raise ConfigError(
+                f"viewpoint_scale={self.viewpoint_scale} is finer than image_scale={self.image_scale}: "
+                "viewpoint tokens may not be finer than the images they read"
+            )
+        if self.refinement == "first_layer" and not self.self_attention:
+            raise ConfigError(
+                "refinement='first_layer' with self_attention=False leaves one block: change one of them"
+            )
+        if self.cross_attention == "none":
+            if self.initial_tokens != "image":
+                raise ConfigError(
+                    "cross_attention='none' never reads the images: set initial_tokens='image'"
+                )
+            if self.minibatch != 1 or not self.self_attention or self.refinement == "first_layer":
+                raise ConfigError(
+                    "cross_attention='none' has self blocks only: leave minibatch, self_attention "
+                    "and refinement at their defaults"
+                )
+        if self.cross_attention == "group" and self.minibatch != 1:
+            raise ConfigError("minibatch subsets are drawn a view: set cross_attention='view'")
+        if not 0 <= self.near < self.far:
+            raise ConfigError(f"near={self.near}, far={self.far}: need 0 <= near < far")
+        if self.distance == "log" and self.near <= 0:
+            raise ConfigError("distance='log' needs near > 0")
+
+    @property
+    def viewpoint_factor(self) -> int:
+        """Image pixels a viewpoint pixel, along one side."""
+        return SCALE_FACTORS[self.viewpoint_scale]
+
+    @property
+    def image_factor(self) -> int:
+        """Image pixels a pixel of the images that become image tokens, along one side."""
+        return SCALE_FACTORS[self.image_scale]
+
+    @property
+    def queries_per_token(self) -> int:
+        """k, the resolved uplift factor."""
+        assert self.uplift is not None  # resolved in __post_init__
+        return self.uplift
+
+    @property
+    def head_channels(self) -> int:
+        """Channels a Gaussian: 16, or 14 without the xy offset at full viewpoint resolution."""
+        return 14 if self.viewpoint_scale == "F" else 16
+
+    @property
+    def block_kinds(self) -> tuple[str, ...]:
+        """The blocks in order, "cross" or "self"; two a layer."""
+        if self.cross_attention == "none":
+            return ("self",) * (2 * self.layers)
+        if self.refinement == "first_layer":
+            return ("cross",) + ("self",) * (2 * self.layers - 1)
+        if not self.self_attention:
+            return ("cross",) * (2 * self.layers)
+        return ("cross", "self") * self.layers
+
+    @property
+    def size_multiple(self) -> int:
+        """Image sides must be multiples of this: patch x viewpoint factor (540 -> 544)."""
+        return self.patch * self.viewpoint_factor
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained and evaluated on: scenes in the RE10K chunk format, views drawn from them."""
+
+    root: str = ""  # folder of a dataset on disk; "": the procedural scenes described below
+    height: int = 256  # pixels
+    width: int = 256
+    context_views: int = 4  # V
+    target_views: int = 4  # supervised views a sample
+    input_targets: int = 0  # input views supervised besides, each step
+    gap_start: tuple[int, int] = (25, 45)  # context window in frames (min, max) at step 0
+    gap_end: tuple[int, int] = (45, 135)  # and at step gap_steps and after
+    gap_steps: int = 30_000
+    flip: bool = True  # mirror half of the samples
+    procedural_path: Literal["re10k", "wide"] = "re10k"  # camera path of procedural scenes
+    procedural_train: int = 2_000  # procedural training scenes
+    procedural_test: int = 64  # procedural held-out scenes
+    procedural_frames: int = 32  # frames a procedural scene
+    procedural_seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.context_views < 2:
+            raise ConfigError(
+                f"context_views={self.context_views}: iLRM needs at least 2 input views"
+            )
+        if self.target_views < 1:
+            raise ConfigError(f"target_views={self.target_views}: supervise at least one view")
+        if not 0 <= self.input_targets <= self.context_views:
+            raise ConfigError(f"input_targets={self.input_targets}: give 0 to context_views")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The training recipe (Section 4 and supplementary of the paper; defaults: RE10K ablations)."""
+
+    steps: int = 100_000
+    batch: int = 16  # scenes a step, over all processes
+    optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": orthogonalised updates of matrices
+    lr: float = 2e-4  # peak, after warm-up; cosine to zero
+    warmup: int = 2_500  # steps
+    weight_decay: float = 0.05  # on all but norm weights
+    perceptual: Literal["vgg19", "vgg16", "ssim", "none"] = "vgg19"  # second loss term (Eq. 5)
+    perceptual_weight: float = 0.5  # lambda of Eq. 5
+    clip_norm: float = 1.0  # gradient norm clip
+    skip_norm: float = 5.0  # a step with a larger or non-finite gradient norm is skipped
+    precision: Literal["fp32", "bf16"] = "bf16"  # "bf16": autocast on CUDA
+    checkpointing: bool = True  # recompute each block in the backward pass
+    compile: bool = False  # torch.compile the update blocks
+    seed: int = 0
+    eval_every: int = 1_000  # steps between points of the validation curve
+    save_minutes: float = 5.0  # minutes between checkpoints
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.steps < 1 or self.batch < 1:
+            raise ConfigError(f"steps={self.steps}, batch={self.batch}: give at least 1")
+        if not 0 <= self.warmup <= self.steps:
+            raise ConfigError(f"warmup={self.warmup}: give 0 to steps={self.steps}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run's result depends on; its hash names the run."""
+
+    scale: Literal["smoke", "tiny", "small", "paper"] = "paper"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        for name in ("height", "width"):
+            size, multiple = getattr(self.data, name), self.model.size_multiple
+            if size % multiple:
+                raise ConfigError(
+                    f"{name}={size} is not a multiple of patch x viewpoint factor = {multiple}: "
+                    f"use {max(multiple, round(size / multiple) * multiple)}"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dict, as stored in a run's `config.json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
+        """Inverse of `to_dict` (JSON lists become tuples). Raises ConfigError on unknown names."""
+        parts = {"model": ModelConfig, "data": DataConfig, "train": TrainConfig}
+        check_names(values, [f.name for f in dataclasses.fields(cls)], "run config")
+        built: dict[str, Any] = {}
+        for name, value in values.items():
+            if name in parts:
+                check_names(value, [f.name for f in dataclasses.fields(parts[name])], name)
+                value = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+                value = parts[name](**value)
+            built[name] = value
+        return cls(**built)
+
+    @property
+    def hash(self) -> str:
+        """Ten hex digits of the SHA-256 of the configuration."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def name(self) -> str:
+        """Folder name of the run, e.g. `tiny-3x96-4HF-1a2b3c4d5e` (layers x width, views, H, F)."""
+        m, d = self.model, self.data
+        size = f"{m.layers}x{m.width}-{d.context_views}{m.viewpoint_scale}{m.image_scale}"
+        return f"{self.scale}-{size}-{self.hash}"
+
+
+def check_names(values: dict[str, Any], allowed: list[str], where: str) -> None:
+    """Raise ConfigError if a key of `values` is not in `allowed`, naming the nearest right one."""
+    for name in values:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
+            raise ConfigError(f"unknown parameter {name!r} in {where}: {hint}")
+
+
+def check_types(config: object) -> None:
+    """Raise ConfigError on the first field of a dataclass whose value does not fit its annotation."""
+    hints = typing.get_type_hints(type(config))
+    for name, hint in hints.items():
+        value = getattr(config, name)
+        if not _fits(value, hint):
+            raise ConfigError(f"{name}={value!r}: {_describe(hint, value)}")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return any(value == a and type(value) is type(a) for a in typing.get_args(hint))
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, a) for a in typing.get_args(hint))
+    if origin is tuple:
+        kinds = typing.get_args(hint)
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(kinds)
+            and all(_fits(v, k) for v, k in zip(value, kinds, strict=True))
+        )
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _describe(hint: Any, value: object) -> str:
+    if typing.get_origin(hint) is Literal:
+        options = [str(a) for a in typing.get_args(hint)]
+        near = difflib.get_close_matches(str(value), options, n=1)
+        return f"give one of {', '.join(options)}" + (f" (nearest: {near[0]})" if near else "")
+    return f"give a value of type {getattr(hint, '__name__', hint)}"

@@ -1,0 +1,164 @@
+"""Held-out evaluation: metrics a target view, beside the trivial baselines, with intervals."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from scipy import stats
+from torch import Tensor
+
+from ilrm import metrics
+from ilrm.errors import WeightsError
+from ilrm.model import ILRM
+from ilrm.rendering import Rendering, render
+from ilrm.views import Batch
+
+METRICS = ("psnr", "ssim", "lpips")
+METHODS = ("model", "nearest_view", "mean_colour")
+
+
+@dataclass(frozen=True)
+class EvaluationScene:
+    """One held-out scene: its batch (B = 1), and where known the targets' true depth."""
+
+    key: str
+    frames: tuple[int, ...]  # frame number of each target
+    batch: Batch
+    depths: Float[Tensor, "T H W"] | None  # z, any unit: compared by rank
+
+
+@torch.no_grad()
+def predict(model: ILRM, batch: Batch, depth: bool = False) -> Rendering:
+    """Target views rendered from the Gaussians that the model makes of the input views."""
+    was_training = model.training
+    model.eval()
+    rendering = render(model(batch.inputs), batch.targets.cameras, depth=depth)
+    model.train(was_training)
+    return rendering
+
+
+def nearest_view(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
+    """Trivial baseline: for each target the input image whose camera stands nearest."""
+    positions = batch.inputs.cameras.c2w[..., :3, 3]  # [B, V, 3]
+    wanted = batch.targets.cameras.c2w[..., :3, 3]  # [B, T, 3]
+    nearest = torch.cdist(wanted, positions).argmin(-1)  # [B, T]
+    scenes = torch.arange(len(nearest), device=nearest.device)[:, None]
+    return batch.inputs.images[scenes, nearest]
+
+
+def mean_colour(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
+    """Trivial baseline: the mean colour of the input images."""
+    mean = batch.inputs.images.mean((1, 3, 4))[:, None, :, None, None]  # [B, 1, 3, 1, 1]
+    return mean.expand_as(batch.targets.images)
+
+
+def lpips_missing() -> str | None:
+    """Why LPIPS cannot be computed here, or None if it can."""
+    try:
+        metrics.lpips_model("vgg")
+    except WeightsError as error:
+        return str(error)
+    return None
+
+
+def evaluate(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
+    """One row a scene, target frame and method, with PSNR, SSIM, LPIPS (VGG) and depth rank correlation.
+
+    Columns: scene, frame, method, psnr (dB), ssim, lpips, depth_spearman (the model's rows, where true
+    depth is known). LPIPS is missing, in every row, where its weights are (`lpips_missing`).
+    """
+    device = next(model.parameters()).device
+    with_lpips = lpips_missing() is None
+    rows: list[dict[str, Any]] = []
+    for scene in scenes:
+        batch = Batch(scene.batch.inputs.to(device), scene.batch.targets.to(device))
+        rendering = predict(model, batch, depth=scene.depths is not None)
+        images = {
+            "model": rendering.images,
+            "nearest_view": nearest_view(batch),
+            "mean_colour": mean_colour(batch),
+        }
+        for method in METHODS:
+            values = _image_metrics(images[method][0], batch.targets.images[0], with_lpips)
+            for i, frame in enumerate(scene.frames):
+                row = {"scene": scene.key, "frame": frame, "method": method}
+                row |= {name: value[i] for name, value in values.items()}
+                if method == "model" and scene.depths is not None:
+                    assert rendering.depths is not None
+                    predicted = rendering.depths[0, i, 0].cpu().numpy()
+                    row["depth_spearman"] = depth_spearman(predicted, scene.depths[i].numpy())
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _image_metrics(pred: Tensor, target: Tensor, with_lpips: bool) -> dict[str, list[float]]:
+    values = {"psnr": metrics.psnr(pred, target), "ssim": metrics.ssim(pred, target)}
+    if with_lpips:
+        values["lpips"] = metrics.lpips(pred, target, net="vgg")
+    return {name: value.cpu().tolist() for name, value in values.items()}
+
+
+def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Spearman rank correlation of two depth maps over all pixels; 0 for a constant prediction."""
+    if np.ptp(predicted) == 0:
+        return 0.0
+    return float(stats.spearmanr(predicted.ravel(), true.ravel()).statistic)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over scenes with its 95% bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """Mean of one value a scene, 95% percentile bootstrap over scenes (10,000 resamples, seed 0)."""
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2 or np.ptp(values) == 0:
+        mean = float(values.mean())
+        return Estimate(mean, mean, mean)
+    result = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=10_000, rng=np.random.default_rng(0)
+    )
+    low, high = result.confidence_interval
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+def scene_means(per_view: pd.DataFrame, method: str, metric: str) -> pd.Series:
+    """Mean over each scene's targets, indexed by scene (the published order of averaging)."""
+    return per_view[per_view.method == method].groupby("scene", sort=True)[metric].mean()
+
+
+def summarize(per_view: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """{method: {metric: {mean, low, high}}}: mean over targets, then over scenes."""
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    for method in METHODS:
+        summary[method] = {}
+        for metric in (*METRICS, "depth_spearman"):
+            if metric not in per_view:
+                continue
+            values = scene_means(per_view, method, metric).dropna()
+            if len(values):
+                summary[method][metric] = vars(estimate(values.to_numpy()))
+    return summary
+
+
+def validation_psnr(model: ILRM, batches: Iterable[Batch]) -> float:
+    """Mean PSNR in dB over scenes: the cheap point of the learning curve."""
+    values = []
+    for batch in batches:
+        images = predict(model, batch).images
+        value = metrics.psnr(images.flatten(0, 1), batch.targets.images.flatten(0, 1))
+        values.append(value.view(len(images), -1).mean(1).cpu())
+    return float(torch.cat(values).mean())
+

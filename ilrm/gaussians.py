@@ -1,0 +1,60 @@
+"""3D Gaussians and the activations that turn head channels into them."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ilrm.cameras import Cameras
+from ilrm.config import ModelConfig
+
+SH_DEGREE_0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """Activated 3D Gaussians, in the frame of the input cameras."""
+
+    means: Float[Tensor, "B G 3"]  # scene units
+    quats: Float[Tensor, "B G 4"]  # unit quaternions, wxyz, Gaussian axes to world
+    scales: Float[Tensor, "B G 3"]  # standard deviations along the Gaussian's axes, scene units
+    opacities: Float[Tensor, "B G"]  # [0, 1]
+    colors: Float[Tensor, "B G 3"]  # linear in the image's values, at least 0, may exceed 1
+
+    def __len__(self) -> int:
+        """Gaussians a scene."""
+        return self.means.shape[1]
+
+
+def activate(raw: Float[Tensor, "B V h w C"], cameras: Cameras, config: ModelConfig) -> Gaussians:
+    """Head channels to Gaussians, in fp32 (supplementary, Gaussian head).
+
+    `cameras` are those of the viewpoints, of size h x w. Channels in order: xy offset (2, absent when
+    C = 14), distance (3, averaged), colour (3), scale (3), rotation (4), opacity (1).
+    """
+    with torch.autocast(raw.device.type, enabled=False):
+        raw = raw.float()
+        offset = None
+        if config.head_channels == 16:
+            offset, raw = torch.sigmoid(raw[..., :2]) - 0.5, raw[..., 2:]
+        distance, color, scale, rotation, opacity = raw.split([3, 3, 3, 4, 1], -1)
+
+        origins, directions = cameras.rays(offset)  # [B, V, 1, 1, 3], [B, V, h, w, 3]
+        t = torch.sigmoid(distance.mean(-1, keepdim=True))
+        if config.distance == "log":
+            t = config.near * torch.exp(t * math.log(config.far / config.near))
+        else:
+            t = config.near + (config.far - config.near) * t
+        scales = torch.exp((scale + config.scale_bias).clamp(max=config.scale_max))
+        if config.scale_unit == "footprint":
+            focal = cameras.fxfycxcy[..., :2].mean(-1)[..., None, None, None]  # [B, V, 1, 1, 1]
+            scales = scales * t / focal
+        return Gaussians(
+            means=(origins + t * directions).flatten(1, 3),
+            quats=torch.nn.functional.normalize(rotation, dim=-1, eps=1e-8).flatten(1, 3),
+            scales=scales.flatten(1, 3),
+            opacities=torch.sigmoid(opacity + config.opacity_bias).flatten(1),
+            colors=(0.5 + SH_DEGREE_0 * color).clamp(min=0).flatten(1, 3),
+        )

@@ -1,0 +1,261 @@
+"""iLRM: Section 3.2 of the paper.
+
+Letters: B batch, V views, N viewpoint tokens a view, M image tokens a view, D width, H heads,
+k uplift factor, p patch size, C channels of a Gaussian.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ilrm.config import ModelConfig
+from ilrm.errors import ViewsError
+from ilrm.gaussians import Gaussians, activate
+from ilrm.minibatch import random_subset, token_subset
+from ilrm.views import Views
+
+RAY_CHANNELS = 6
+IMAGE_CHANNELS = 9  # RGB, then rays
+
+
+class Tokenizer(nn.Module):
+    """Non-overlapping patches, flattened as (row, column, channel), to tokens (Eq. 2)."""
+
+    def __init__(self, channels: int, patch: int, width: int):
+        super().__init__()
+        self.patch = patch
+        self.linear = nn.Linear(channels * patch * patch, width, bias=False)
+        self.norm = nn.LayerNorm(width, bias=False)
+
+    def forward(self, x: Float[Tensor, "B V H W channels"]) -> Float[Tensor, "B V N D"]:
+        p = self.patch
+        return self.norm(
+            self.linear(rearrange(x, "b v (h p) (w q) c -> b v (h w) (p q c)", p=p, q=p))
+        )
+
+
+class MLP(nn.Module):
+    """Pre-norm residual feed-forward: D -> 4D, GELU, -> D."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.fc1 = nn.Linear(width, 4 * width, bias=False)
+        self.fc2 = nn.Linear(4 * width, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "*b D"]) -> Float[Tensor, "*b D"]:
+        return x + self.fc2(F.gelu(self.fc1(self.norm(x))))
+
+
+class CrossBlock(nn.Module):
+    """Viewpoint tokens read image tokens (Eq. 3); each is lifted to k queries (token uplifting)."""
+
+    def __init__(self, width: int, heads: int, uplift: int):
+        super().__init__()
+        self.heads, self.uplift = heads, uplift
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.q = nn.Linear(width, uplift * width, bias=False)
+        self.k = nn.Linear(width, width, bias=False)
+        self.v = nn.Linear(width, width, bias=False)
+        self.q_norm = nn.RMSNorm(width // heads, eps=1e-5)
+        self.k_norm = nn.RMSNorm(width // heads, eps=1e-5)
+        self.proj = nn.Linear(uplift * width, width, bias=False)
+        self.mlp = MLP(width)
+
+    def queries(self, x: Float[Tensor, "b N D"]) -> Float[Tensor, "b H N*k D/H"]:
+        q = rearrange(
+            self.q(self.norm(x)), "b n (h d k) -> b h (n k) d", h=self.heads, k=self.uplift
+        )
+        return self.q_norm(q)
+
+    def keys(self, image_tokens: Float[Tensor, "b M D"]) -> Float[Tensor, "b H M D/H"]:
+        return self.k_norm(rearrange(self.k(image_tokens), "b m (h d) -> b h m d", h=self.heads))
+
+    def forward(
+        self, x: Float[Tensor, "b N D"], image_tokens: Float[Tensor, "b M D"]
+    ) -> Float[Tensor, "b N D"]:
+        v = rearrange(self.v(image_tokens), "b m (h d) -> b h m d", h=self.heads)
+        out = F.scaled_dot_product_attention(self.queries(x), self.keys(image_tokens), v)
+        x = x + self.proj(rearrange(out, "b h (n k) d -> b n (h d k)", k=self.uplift))
+        return self.mlp(x)
+
+
+class SelfBlock(nn.Module):
+    """All viewpoint tokens of a scene attend to each other (Eq. 4)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_norm = nn.RMSNorm(width // heads, eps=1e-5)
+        self.k_norm = nn.RMSNorm(width // heads, eps=1e-5)
+        self.proj = nn.Linear(width, width, bias=False)
+        self.mlp = MLP(width)
+
+    def heads_qkv(self, x: Float[Tensor, "b n D"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised queries and keys, and values, each [b, H, n, D/H]."""
+        q, k, v = rearrange(self.qkv(self.norm(x)), "b n (s h d) -> s b h n d", s=3, h=self.heads)
+        return self.q_norm(q), self.k_norm(k), v
+
+    def forward(self, x: Float[Tensor, "b n D"]) -> Float[Tensor, "b n D"]:
+        out = F.scaled_dot_product_attention(*self.heads_qkv(x))
+        return self.mlp(x + self.proj(rearrange(out, "b h n d -> b n (h d)")))
+
+
+class ILRM(nn.Module):
+    """Posed images to 3D Gaussians in one forward pass (Eq. 1).
+
+    `ILRM(config)(views) -> Gaussians`, one Gaussian a viewpoint pixel, in the frame of the cameras,
+    which have to be normalised (`ilrm.cameras.normalize_cameras`). View count and image size are free,
+    but for sides being multiples of `config.size_multiple`.
+    """
+
+    def __init__(self, config: ModelConfig, checkpointing: bool = False):
+        """`checkpointing`: recompute each block in the backward pass instead of storing it."""
+        super().__init__()
+        self.config, self.checkpointing = config, checkpointing
+        c = config
+        if c.cross_attention != "none":
+            self.image_tokenizer = Tokenizer(IMAGE_CHANNELS, c.patch, c.width)
+        if c.initial_tokens == "random":
+            self.initial = nn.Parameter(0.02 * torch.randn(c.width, c.initial_grid, c.initial_grid))
+        else:
+            channels = RAY_CHANNELS if c.initial_tokens == "rays" else IMAGE_CHANNELS
+            self.viewpoint_tokenizer = Tokenizer(channels, c.patch, c.width)
+        self.blocks = nn.ModuleList(
+            CrossBlock(c.width, c.heads, c.queries_per_token)
+            if kind == "cross"
+            else SelfBlock(c.width, c.heads)
+            for kind in c.block_kinds
+        )
+        self.head = nn.Sequential(
+            nn.LayerNorm(c.width, bias=False),
+            nn.Linear(c.width, c.patch**2 * c.head_channels, bias=False),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=c.init_std)
+
+    def forward(self, views: Views) -> Gaussians:
+        """Gaussians of the final layer. Raises ViewsError on sizes that cannot be cut into tokens."""
+        return self.decode(self.encode(views), views)
+
+    def encode(self, views: Views) -> Float[Tensor, "B V N D"]:
+        """Viewpoint tokens V^(L) after the final layer."""
+        return self.encode_layers(views)[-1]
+
+    def encode_layers(self, views: Views) -> list[Float[Tensor, "B V N D"]]:
+        """Viewpoint tokens V^(0) ... V^(L): the initial ones, then those after every layer."""
+        self._check_size(views)
+        batch = views.images.shape[0]
+        tokens = self.initial_viewpoint_tokens(views)  # [B, V, N, D]
+        image_tokens = self.image_tokens(views)  # [B, V, M, D]
+        generator = self._subset_generator()
+        layers = [tokens]
+        for index, block in enumerate(self.blocks):
+            layer = index // 2
+            if isinstance(block, CrossBlock):
+                assert image_tokens is not None
+                tokens = self._cross(block, tokens, image_tokens, views, layer, generator)
+            else:
+                tokens = rearrange(tokens, "b v n d -> b (v n) d")
+                tokens = rearrange(
+                    self._run(block, tokens),
+                    "b (v n) d -> b v n d",
+                    b=batch,
+                    v=views.images.shape[1],
+                )
+            if index % 2:
+                layers.append(tokens)
+        return layers
+
+    def decode(self, tokens: Float[Tensor, "B V N D"], views: Views) -> Gaussians:
+        """Gaussians from viewpoint tokens of any layer, by the head (Section 3.2, Figure 1)."""
+        c = self.config
+        cameras = views.cameras.downscaled(c.viewpoint_factor)
+        raw = rearrange(
+            self.head(tokens),
+            "b v (h w) (p q c) -> b v (h p) (w q) c",
+            h=cameras.height // c.patch,
+            p=c.patch,
+            q=c.patch,
+        )
+        return activate(raw, cameras, c)
+
+    def image_tokens(self, views: Views) -> Float[Tensor, "B V M D"] | None:
+        """Image tokens S, made once (Eq. 2); None for the full-attention design."""
+        if self.config.cross_attention == "none":
+            return None
+        return self.image_tokenizer(_rgb_and_rays(views, self.config.image_factor))
+
+    def initial_viewpoint_tokens(self, views: Views) -> Float[Tensor, "B V N D"]:
+        """V^(0): from viewpoint rays, from low-resolution images, or learned (Table 9)."""
+        c = self.config
+        if c.initial_tokens == "rays":
+            return self.viewpoint_tokenizer(views.cameras.downscaled(c.viewpoint_factor).plucker())
+        if c.initial_tokens == "image":
+            return self.viewpoint_tokenizer(_rgb_and_rays(views, c.viewpoint_factor))
+        grid = [side // c.size_multiple for side in views.images.shape[-2:]]
+        tokens = self.initial[None]
+        if list(tokens.shape[-2:]) != grid:
+            tokens = F.interpolate(tokens, size=grid, mode="bilinear", align_corners=False)
+        return rearrange(tokens, "1 d h w -> 1 1 (h w) d").expand(*views.images.shape[:2], -1, -1)
+
+    def _cross(
+        self,
+        block: CrossBlock,
+        tokens: Float[Tensor, "B V N D"],
+        image_tokens: Float[Tensor, "B V M D"],
+        views: Views,
+        layer: int,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B V N D"]:
+        c, shape = self.config, tokens.shape
+        folded = "b v n d -> b (v n) d" if c.cross_attention == "group" else "b v n d -> (b v) n d"
+        x, s = rearrange(tokens, folded), rearrange(image_tokens, folded)
+        if c.minibatch == 1:
+            return self._run(block, x, s).view(shape)
+        rows, columns = (side // c.size_multiple for side in views.images.shape[-2:])
+        factor = c.viewpoint_factor // c.image_factor
+        if c.minibatch_pattern == "random":
+            chosen, covered = random_subset(rows, columns, c.minibatch, factor, generator)
+            chosen, covered = chosen.to(x.device), covered.to(x.device)
+        else:
+            split = (c.minibatch, c.minibatch_pattern, layer, x.device)
+            chosen = token_subset(rows, columns, *split)
+            covered = token_subset(rows * factor, columns * factor, *split)
+        updated = self._run(block, x[:, chosen], s[:, covered])
+        return x.index_copy(1, chosen, updated.to(x.dtype)).view(shape)
+
+    def _run(self, block: nn.Module, *inputs: Tensor) -> Tensor:
+        if self.checkpointing and self.training:
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
+
+    def _subset_generator(self) -> torch.Generator:
+        """Random subsets: new ones each training step, the same ones at each inference."""
+        seed = int(torch.randint(2**31, ())) if self.training else 0
+        return torch.Generator().manual_seed(seed)
+
+    def _check_size(self, views: Views) -> None:
+        height, width = views.images.shape[-2:]
+        multiple = self.config.size_multiple
+        if height % multiple or width % multiple:
+            raise ViewsError(
+                f"images of {height}x{width} cannot be cut into patches: crop or resize to multiples "
+                f"of patch x viewpoint factor = {multiple}"
+            )
+
+
+def _rgb_and_rays(views: Views, factor: int) -> Float[Tensor, "B V H W 9"]:
+    """RGB * 2 - 1 and Pluecker rays, both at 1 / factor of the image resolution."""
+    images = views.images.flatten(0, 1)
+    if factor > 1:
+        images = F.avg_pool2d(images, factor)
+    rgb = rearrange(images, "(b v) c h w -> b v h w c", b=views.images.shape[0])
+    rays = views.cameras.downscaled(factor).plucker()
+    return torch.cat([rgb * 2 - 1, rays.to(rgb.dtype)], -1)

@@ -1,0 +1,145 @@
+"""One training loop for every scale: CPU or CUDA, one process or torchrun, resumable."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ilrm import checkpoints
+from ilrm.checkpoints import Progress
+from ilrm.config import RunConfig
+from ilrm.distributed import Processes, processes
+from ilrm.evaluation import validation_psnr
+from ilrm.losses import Loss
+from ilrm.model import ILRM
+from ilrm.optimizers import learning_rate, make_optimizers
+from ilrm.rendering import render
+from ilrm.views import Batch
+
+LOG_POINTS = 100  # rows of a run's history
+
+
+class TrainingData(Protocol):
+    """Where batches come from; the batch of a step depends on the step alone."""
+
+    def batch(self, step: int, rank: int, count: int) -> Batch:
+        """Process `rank` of `count`'s part of the scenes of `step`."""
+
+
+def build_model(config: RunConfig) -> ILRM:
+    """The model of a run, initialised from its seed."""
+    torch.manual_seed(config.train.seed)
+    return ILRM(config.model, checkpointing=config.train.checkpointing)
+
+
+def train(
+    config: RunConfig,
+    folder: Path,
+    data: TrainingData,
+    validation: Sequence[Batch],
+    show_progress: bool = True,
+    on_point: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[ILRM, Progress]:
+    """Train to `config.train.steps`, from the newest checkpoint in `folder` if there is one.
+
+    A run that is killed and started again ends with the same weights: batches depend on the step alone,
+    and checkpoints hold optimiser and random states. `on_point` sees every new point of the curve.
+    """
+    group = processes()
+    t = config.train
+    model = build_model(config).to(group.device)
+    loss_fn = Loss(t).to(group.device)
+    optimizers = make_optimizers(model, t)
+    progress = checkpoints.load(folder, model, optimizers) or Progress(0, [], 0.0)
+    step_fn = _TrainingStep(config, model, loss_fn, optimizers, group)
+
+    log_every = max(1, t.steps // LOG_POINTS)
+    validation = [Batch(b.inputs.to(group.device), b.targets.to(group.device)) for b in validation]
+    sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
+    bar = tqdm(
+        range(progress.step, t.steps),
+        initial=progress.step,
+        total=t.steps,
+        desc="train",
+        unit="step",
+        mininterval=1,
+        disable=not (show_progress and group.is_first),
+    )
+    model.train()
+    for step in bar:
+        sums.add(step_fn(step, data.batch(step, group.rank, group.count)))
+        done = step + 1
+        if done % log_every and done < t.steps:
+            continue
+        row = {"step": done, "lr": learning_rate(step, t), **sums.means()}
+        if done % t.eval_every < log_every or done == t.steps:
+            row["validation_psnr"] = validation_psnr(model, validation)
+        progress = Progress(done, [*progress.history, row], time.perf_counter() - started)
+        sums = _Sums()
+        shown = {k: f"{row[k]:.4g}" for k in ("loss", "validation_psnr") if k in row}
+        bar.set_postfix(shown, refresh=False)
+        if group.is_first:
+            on_point(progress)
+            if time.perf_counter() - saved > 60 * t.save_minutes or done == t.steps:
+                checkpoints.save(folder, progress, model, optimizers)
+                saved = time.perf_counter()
+    return model, progress
+
+
+class _TrainingStep:
+    """Forward, backward, clip or skip, update."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: ILRM,
+        loss: nn.Module,
+        optimizers: list[torch.optim.Optimizer],
+        group: Processes,
+    ):
+        self.config, self.loss, self.optimizers, self.group = config.train, loss, optimizers, group
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.model: nn.Module = model
+        if self.config.compile:
+            for block in model.blocks:
+                block.compile()
+        if group.count > 1:
+            self.model = nn.parallel.DistributedDataParallel(model)
+
+    def __call__(self, step: int, batch: Batch) -> dict[str, Tensor]:
+        device = self.group.device
+        batch = Batch(batch.inputs.to(device), batch.targets.to(device))
+        bf16 = self.config.precision == "bf16" and device.type == "cuda"
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            gaussians = self.model(batch.inputs)
+        pred = render(gaussians, batch.targets.cameras).images
+        loss, parts = self.loss(pred.flatten(0, 1), batch.targets.images.flatten(0, 1))
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        skipped = not bool(norm <= self.config.skip_norm)  # also where it is not finite
+        if not skipped:
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(step, self.config)
+                optimizer.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+        skip = torch.tensor(float(skipped))
+        return {"loss": loss.detach(), **parts, "grad_norm": norm.detach(), "skipped": skip}
+
+
+class _Sums:
+    """Means of the values of several steps, without waiting for the device at each."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, Tensor]] = []
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        self.steps.append(values)
+
+    def means(self) -> dict[str, float]:
+        return {k: float(torch.stack([s[k].cpu() for s in self.steps]).mean()) for k in self.steps[0]}

@@ -1,0 +1,43 @@
+"""Posed images: what goes into the model, and what its renders are held against."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ilrm.cameras import Cameras
+from ilrm.errors import ViewsError
+
+
+@dataclass(frozen=True)
+class Views:
+    """Images with their cameras. Raises ViewsError where the two do not fit each other."""
+
+    images: Float[Tensor, "B V 3 H W"]  # [0, 1]
+    cameras: Cameras  # [B, V], height H, width W
+
+    def __post_init__(self) -> None:
+        shape, cameras = list(self.images.shape), self.cameras
+        want = [*cameras.c2w.shape[:2], 3, cameras.height, cameras.width]
+        if len(shape) != 5 or shape != want:
+            raise ViewsError(
+                f"images {shape} do not fit cameras {list(cameras.c2w.shape[:-2])} of size "
+                f"{cameras.height}x{cameras.width}: need images [B, V, 3, H, W] and cameras [B, V]"
+            )
+        if not self.images.is_floating_point():
+            raise ViewsError(f"images are {self.images.dtype}: give floats in [0, 1]")
+
+    def to(self, device: torch.device | str) -> "Views":
+        return replace(self, images=self.images.to(device), cameras=self.cameras.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step or an evaluated scene sees: input views and held-out target views.
+
+    Cameras are normalised by the inputs' mean pose (`ilrm.cameras.normalize_cameras`).
+    """
+
+    inputs: Views  # [B, V]
+    targets: Views  # [B, T]
