@@ -143,8 +143,8 @@ def normalize_cameras(inputs: Cameras, *others: Cameras) -> tuple[Cameras, ...]:
     """Move cameras [..., V] into the mean pose of the inputs and scale the scene.
 
     The scene is divided by the largest absolute translation coordinate of the recentred inputs
-    (supplementary, evaluation details). `others`, target cameras say, get the same transform. Inputs
-    that all stand in one place keep their scale.
+    (supplementary, evaluation details). `others`, target cameras say, get the same transform.
+    Inputs that all stand in one place keep their scale.
     """
     world_to_mean = torch.linalg.inv(mean_pose(inputs.c2w.double()))[..., None, :, :]
     extent = (world_to_mean @ inputs.c2w.double())[..., :3, 3].abs().amax((-1, -2))  # [...]

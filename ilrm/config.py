@@ -71,12 +71,13 @@ class ModelConfig:
             )
         if self.viewpoint_factor < self.image_factor:
             raise ConfigError(
-                f"viewpoint_scale={self.viewpoint_scale} is finer than image_scale={self.image_scale}: "
-                "viewpoint tokens may not be finer than the images they read"
+                f"viewpoint_scale={self.viewpoint_scale} is finer than image_scale="
+                f"{self.image_scale}: viewpoint tokens may not be finer than the images they read"
             )
         if self.refinement == "first_layer" and not self.self_attention:
             raise ConfigError(
-                "refinement='first_layer' with self_attention=False leaves one block: change one of them"
+                "refinement='first_layer' replaces cross blocks by self blocks: "
+                "it needs self_attention=True"
             )
         if self.cross_attention == "none":
             if self.initial_tokens != "image":
@@ -138,8 +139,8 @@ class DataConfig:
     """What is trained and evaluated on: scenes in the RE10K chunk format, views drawn from them."""
 
     root: str = ""  # folder of a dataset on disk; "": the procedural scenes described below
-    height: int = 256  # pixels
-    width: int = 256
+    image_height: int = 256  # pixels
+    image_width: int = 256
     context_views: int = 4  # V
     target_views: int = 4  # supervised views a sample
     input_targets: int = 0  # input views supervised besides, each step
@@ -205,7 +206,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("height", "width"):
+        for name in ("image_height", "image_width"):
             size, multiple = getattr(self.data, name), self.model.size_multiple
             if size % multiple:
                 raise ConfigError(
@@ -255,7 +256,7 @@ def check_names(values: dict[str, Any], allowed: list[str], where: str) -> None:
 
 
 def check_types(config: object) -> None:
-    """Raise ConfigError on the first field of a dataclass whose value does not fit its annotation."""
+    """Raise ConfigError on the first field whose value does not fit its annotation."""
     hints = typing.get_type_hints(type(config))
     for name, hint in hints.items():
         value = getattr(config, name)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ilrm.cameras import Cameras
 from ilrm.config import ModelConfig
-from ilrm.model import IMAGE_CHANNELS, ILRM, RAY_CHANNELS
+from ilrm.model import ILRM, IMAGE_CHANNELS, RAY_CHANNELS
 from ilrm.views import Views
 
 PARTS = ("image_tokenizer", "viewpoint_tokenizer", "blocks", "head")
@@ -37,7 +37,9 @@ def analytic_macs(config: ModelConfig, views: int, height: int, width: int) -> d
     channels = RAY_CHANNELS if c.initial_tokens == "rays" else IMAGE_CHANNELS
     cross_n, cross_m = n // c.minibatch, m // c.minibatch
     seen = views if c.cross_attention == "group" else 1  # views that a query attends to
-    cross = cross_n * (2 * k + 8) * d * d + cross_m * 2 * d * d + 2 * cross_n * k * cross_m * seen * d
+    cross = (
+        cross_n * (2 * k + 8) * d * d + cross_m * 2 * d * d + 2 * cross_n * k * cross_m * seen * d
+    )
     own = n * 12 * d * d + 2 * n * n * views * d
     blocks = sum(cross if kind == "cross" else own for kind in c.block_kinds)
     return {
@@ -60,7 +62,7 @@ def counted_macs(config: ModelConfig, views: int, height: int, width: int) -> di
             torch.empty(1, views, 3, height, width),
             torch.empty(1, views, 4),
             torch.empty(1, views, 4, 4),
-            )
+        )
         count = FlopCountAnalysis(model, inputs)
         count.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         count.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)

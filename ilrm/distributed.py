@@ -1,4 +1,4 @@
-"""torchrun: the process group, this process's share of a batch, and rank-0 output."""
+"""torchrun: the process group, and which of its processes this is."""
 
 import os
 from dataclasses import dataclass
@@ -17,10 +17,6 @@ class Processes:
     @property
     def is_first(self) -> bool:
         return self.rank == 0
-
-    def share(self, items: list[int]) -> list[int]:
-        """This process's part of the items of one step: every `count`-th."""
-        return items[self.rank :: self.count]
 
 
 def processes() -> Processes:

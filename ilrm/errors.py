@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one type a cause, each message says what, where and how to mend it."""
+"""Errors that a user can mend: a type a cause; messages say what, where and how to mend it."""
 
 
 class IlrmError(ValueError):
@@ -19,3 +19,11 @@ class ViewsError(IlrmError):
 
 class WeightsError(IlrmError):
     """Pretrained weights that cannot be found, or that do not fit."""
+
+
+class RunError(IlrmError):
+    """A run folder that cannot be read or written."""
+
+
+class TrainingError(IlrmError):
+    """A training run that cannot go on."""

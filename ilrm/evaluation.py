@@ -15,20 +15,10 @@ from ilrm import metrics
 from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.rendering import Rendering, render
-from ilrm.views import Batch
+from ilrm.views import Batch, EvaluationScene
 
 METRICS = ("psnr", "ssim", "lpips")
 METHODS = ("model", "nearest_view", "mean_colour")
-
-
-@dataclass(frozen=True)
-class EvaluationScene:
-    """One held-out scene: its batch (B = 1), and where known the targets' true depth."""
-
-    key: str
-    frames: tuple[int, ...]  # frame number of each target
-    batch: Batch
-    depths: Float[Tensor, "T H W"] | None  # z, any unit: compared by rank
 
 
 @torch.no_grad()
@@ -161,4 +151,3 @@ def validation_psnr(model: ILRM, batches: Iterable[Batch]) -> float:
         value = metrics.psnr(images.flatten(0, 1), batch.targets.images.flatten(0, 1))
         values.append(value.view(len(images), -1).mean(1).cpu())
     return float(torch.cat(values).mean())
-

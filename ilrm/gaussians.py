@@ -31,8 +31,8 @@ class Gaussians:
 def activate(raw: Float[Tensor, "B V h w C"], cameras: Cameras, config: ModelConfig) -> Gaussians:
     """Head channels to Gaussians, in fp32 (supplementary, Gaussian head).
 
-    `cameras` are those of the viewpoints, of size h x w. Channels in order: xy offset (2, absent when
-    C = 14), distance (3, averaged), colour (3), scale (3), rotation (4), opacity (1).
+    `cameras` are those of the viewpoints, of size h x w. Channels in order: xy offset (2, absent
+    when C = 14), distance (3, averaged), colour (3), scale (3), rotation (4), opacity (1).
     """
     with torch.autocast(raw.device.type, enabled=False):
         raw = raw.float()

@@ -18,7 +18,9 @@ from torch import Tensor
 from ilrm.config import ModelConfig
 from ilrm.model import ILRM, CrossBlock
 
-SHARPNESS = 300.0  # logit of a query on its own patch; that of a patch at angle t is cos(t) times it
+SHARPNESS = (
+    300.0  # logit of a query on its own patch; that of a patch at angle t is cos(t) times it
+)
 RAY_GAIN = 2.0  # of the rays against the colours in a token
 
 
@@ -35,7 +37,9 @@ def local_start(model: ILRM) -> None:
     f = c.viewpoint_factor // c.image_factor
     fine = c.patch // f  # viewpoint pixels under an image patch, along one side
     generator = torch.Generator().manual_seed(0)
-    basis = _orthonormal(c.width, generator)  # [D, D - 1], each column orthogonal to the ones vector
+    basis = _orthonormal(
+        c.width, generator
+    )  # [D, D - 1], each column orthogonal to the ones vector
     rays, rest = basis[:, : 6 * f * f], basis[:, 6 * f * f :]
     colors = rest[:, : 3 * c.patch**2]  # where a viewpoint token keeps its pixels' colours
     image_rays, image_rgb = basis[:, :6], basis[:, 6 : 6 + 3 * c.patch**2]
@@ -76,7 +80,9 @@ def _set_tokenizers(
 
     image = torch.zeros(c.width, p, p, 9)
     image[..., 3:] = RAY_GAIN * image_rays[:, None, None, :] / p**2
-    rgb = image_rgb.shape[1] // (p * p * 3) and rearrange(image_rgb, "d (p q c) -> d p q c", p=p, q=p)
+    rgb = image_rgb.shape[1] // (p * p * 3) and rearrange(
+        image_rgb, "d (p q c) -> d p q c", p=p, q=p
+    )
     if torch.is_tensor(rgb):
         image[..., :3] = rgb
     else:  # a token narrower than its patch: a random projection of the RGB values
@@ -111,7 +117,9 @@ def _set_values(
     if colors.shape[1] < 3 * p * p or image_rgb.shape[1] < 3 * p * p:
         return
     pooled = rearrange(image_rgb, "d (i f j g c) -> d f g i j c", i=fine, f=f, j=fine, g=f, c=3)
-    pooled = pooled.mean((1, 2)).flatten(1)  # [D, per_part], what a patch says of each viewpoint pixel
+    pooled = pooled.mean((1, 2)).flatten(
+        1
+    )  # [D, per_part], what a patch says of each viewpoint pixel
     places = rearrange(colors, "d (a i b j c) -> d (a b) (i j c)", a=f, i=fine, b=f, j=fine, c=3)
     v = block.v.weight.view(heads, size, width)
     proj = block.proj.weight.view(width, heads, size, k)

@@ -1,5 +1,6 @@
 """Image metrics, one value an image: PSNR, SSIM, LPIPS (supplementary, evaluation)."""
 
+import warnings
 from functools import cache
 from typing import Literal
 
@@ -61,7 +62,9 @@ def lpips_model(net: Literal["vgg", "alex"]) -> nn.Module:
     """The LPIPS network with its ImageNet trunk; raises WeightsError where the trunk is missing."""
     weights = trunk_weights({"vgg": "vgg16", "alex": "alexnet"}[net])
     package = import_lpips()
-    model = package.LPIPS(net=net, pnet_rand=True, verbose=False)  # trunk comes from `weights`
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lpips uses an argument that torchvision has renamed
+        model = package.LPIPS(net=net, pnet_rand=True, verbose=False)  # trunk comes from `weights`
     convolutions = [m for m in model.net.modules() if isinstance(m, nn.Conv2d)]
     for conv, (weight, bias) in zip(convolutions, weights, strict=True):
         conv.weight.data.copy_(weight)

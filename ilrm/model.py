@@ -110,8 +110,8 @@ class ILRM(nn.Module):
     """Posed images to 3D Gaussians in one forward pass (Eq. 1).
 
     `ILRM(config)(views) -> Gaussians`, one Gaussian a viewpoint pixel, in the frame of the cameras,
-    which have to be normalised (`ilrm.cameras.normalize_cameras`). View count and image size are free,
-    but for sides being multiples of `config.size_multiple`.
+    which have to be normalised (`ilrm.cameras.normalize_cameras`). View count and image size are
+    free, but for sides being multiples of `config.size_multiple`.
     """
 
     def __init__(self, config: ModelConfig, checkpointing: bool = False):
@@ -141,7 +141,7 @@ class ILRM(nn.Module):
                 nn.init.normal_(module.weight, std=c.init_std)
 
     def forward(self, views: Views) -> Gaussians:
-        """Gaussians of the final layer. Raises ViewsError on sizes that cannot be cut into tokens."""
+        """Gaussians of the final layer. Raises ViewsError on sizes that have no whole patches."""
         return self.decode(self.encode(views), views)
 
     def encode(self, views: Views) -> Float[Tensor, "B V N D"]:
@@ -246,8 +246,8 @@ class ILRM(nn.Module):
         multiple = self.config.size_multiple
         if height % multiple or width % multiple:
             raise ViewsError(
-                f"images of {height}x{width} cannot be cut into patches: crop or resize to multiples "
-                f"of patch x viewpoint factor = {multiple}"
+                f"images of {height}x{width} have no whole patches: crop or resize them to "
+                f"multiples of patch x viewpoint factor = {multiple}"
             )
 
 

@@ -79,7 +79,9 @@ class Muon(torch.optim.Optimizer):
                 parts = orthogonal.split([len(maps) for _, maps in entries])
                 for (p, _), part in zip(entries, parts, strict=True):
                     tall = p.shape[0] >= p.shape[1]
-                    update = part.reshape(p.shape) if tall else part.transpose(0, 1).reshape(p.shape)
+                    update = (
+                        part.reshape(p.shape) if tall else part.transpose(0, 1).reshape(p.shape)
+                    )
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(min(p.shape)))
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,10 @@ from tqdm import tqdm
 from ilrm import checkpoints
 from ilrm.checkpoints import Progress
 from ilrm.config import RunConfig
+from ilrm.data.scenes import TrainingData
 from ilrm.distributed import Processes, processes
 from ilrm.evaluation import validation_psnr
+from ilrm.initialization import local_start
 from ilrm.losses import Loss
 from ilrm.model import ILRM
 from ilrm.optimizers import learning_rate, make_optimizers
@@ -23,17 +24,13 @@ from ilrm.views import Batch
 LOG_POINTS = 100  # rows of a run's history
 
 
-class TrainingData(Protocol):
-    """Where batches come from; the batch of a step depends on the step alone."""
-
-    def batch(self, step: int, rank: int, count: int) -> Batch:
-        """Process `rank` of `count`'s part of the scenes of `step`."""
-
-
 def build_model(config: RunConfig) -> ILRM:
     """The model of a run, initialised from its seed."""
     torch.manual_seed(config.train.seed)
-    return ILRM(config.model, checkpointing=config.train.checkpointing)
+    model = ILRM(config.model, checkpointing=config.train.checkpointing)
+    if config.model.init == "local":
+        local_start(model)
+    return model
 
 
 def train(
@@ -142,4 +139,6 @@ class _Sums:
         self.steps.append(values)
 
     def means(self) -> dict[str, float]:
-        return {k: float(torch.stack([s[k].cpu() for s in self.steps]).mean()) for k in self.steps[0]}
+        return {
+            k: float(torch.stack([s[k].cpu() for s in self.steps]).mean()) for k in self.steps[0]
+        }

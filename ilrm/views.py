@@ -41,3 +41,13 @@ class Batch:
 
     inputs: Views  # [B, V]
     targets: Views  # [B, T]
+
+
+@dataclass(frozen=True)
+class EvaluationScene:
+    """One held-out scene: its batch (B = 1), and where known the targets' true depth."""
+
+    key: str
+    frames: tuple[int, ...]  # frame number of each target
+    batch: Batch
+    depths: Float[Tensor, "T H W"] | None  # z, in any unit: it is compared by rank

@@ -1,0 +1,41 @@
+# make env | ablation | test | lint: everything runs in .venv, on Python 3.11 or newer, with pip.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+NOTEBOOK ?= notebooks/ablation.ipynb
+ARGS ?=
+# torch's worker threads would spin between kernels and slow the rasteriser's down
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: env ablation test lint lock
+env: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Making the environment in .venv (a few minutes, once)"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q uv==0.13.9
+	$(BIN)/uv pip install -p $(BIN)/python $(FIND_LINKS) -r requirements.lock
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -r requirements-data.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+ablation: $(STAMP)
+	$(BIN)/papermill $(NOTEBOOK) $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy ilrm reports tests benchmarks
+
+# Resolve again. torch brings its own CUDA packages where there is CUDA: they are not pinned here.
+lock: $(STAMP)
+	$(BIN)/uv pip compile $(FIND_LINKS) --universal --python-version 3.11 --extra dev --no-header \
+		--no-annotate pyproject.toml | grep -viE '^(nvidia-|cuda-|triton)' > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+# uv does not read pip's configuration: hand it the local wheel folders named there
+PIP_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
+FIND_LINKS := $(foreach folder,$(PIP_LINKS) $(PIP_FIND_LINKS),--find-links $(folder))

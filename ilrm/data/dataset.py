@@ -1,0 +1,202 @@
+"""Training batches and evaluation examples from scenes: tensors in, tensors out, the same for the
+same (seed, step).
+
+Poses stay as stored; normalisation belongs to ilrm/cameras.py.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from ilrm.data.chunks import RE10KScenes, Scene, skip_reason
+from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.samplers import WindowSchedule, mirror, training_window
+
+Example = dict[str, Tensor]  # {context, target}_{images, fxfycxcy, c2w}; see example()
+
+
+def _split(images: Tensor, fxfycxcy: Tensor, c2w: Tensor, views: int) -> Example:
+    """The views [B, V + T, ...] as an Example: the first `views` are context."""
+    parts = {"images": images, "fxfycxcy": fxfycxcy, "c2w": c2w}
+    context = {f"context_{name}": value[:, :views] for name, value in parts.items()}
+    return context | {f"target_{name}": value[:, views:] for name, value in parts.items()}
+
+
+def example(
+    scene: Scene, context: list[int], target: list[int], height: int, width: int
+) -> Example:
+    """One scene's views as a batch of one: context_images [1, V, 3, H, W] in [0, 1],
+    context_fxfycxcy [1, V, 4] in pixels, context_c2w [1, V, 4, 4], and the same for target_. Raises
+    BadIndexError for frames that the scene lacks.
+    """
+    frames = context + target
+    if max(frames) >= len(scene):
+        raise BadIndexError(
+            f"scene {scene.key} has {len(scene)} frames, the index asks for frame {max(frames)}: "
+            "the index belongs to another version of the data"
+        )
+    images, fxfycxcy = scene.frames(frames, height, width)
+    return _split(images[None], fxfycxcy[None], scene.c2w[frames][None], len(context))
+
+
+class ViewsDataset(Dataset[Example]):
+    """Training batches by step, a function of (seed, step) alone (and of whether memory suffices).
+
+    Every pass over the scenes is a new shuffle. Decoded frames (uint8, H x W) are kept in memory
+    when they fit the budget, so that nothing is decoded twice; else frames are decoded on demand,
+    scenes of neighbouring chunks come near to each other, and `loader` can use worker processes.
+    Scenes that published loaders skip, and those too short for the views, are counted and printed.
+    Raises EmptyDatasetError and what RE10KScenes.load raises.
+    """
+
+    def __init__(
+        self,
+        scenes: RE10KScenes,
+        height: int,
+        width: int,
+        batch_size: int,  # samples a step, over all processes
+        context_views: int,
+        target_views: int,
+        input_targets: int = 0,  # context views that are targets too
+        schedule: WindowSchedule = WindowSchedule(),  # noqa: B008 (frozen)
+        flip: bool = True,  # mirror half of the samples
+        seed: int = 0,
+        memory_budget: int = 2 << 30,  # bytes of decoded frames
+    ) -> None:
+        self.scenes, self.size, self.batch_size = scenes, (height, width), batch_size
+        self.schedule, self.flip, self.seed = schedule, flip, seed
+        self.views = context_views, target_views, input_targets
+        self.keys = scenes.keys
+        self._order: tuple[int, list[int]] = (-1, [])  # of the last pass asked for
+        first = scenes.load(self.keys[0])
+        self.in_memory = 3 * height * width * len(first) * len(scenes) <= memory_budget
+        if self.in_memory:
+            self._decode_all()
+
+    def _usable(self, scene: Scene) -> bool:
+        """False, said and counted, for a scene that is left out."""
+        reason, needed = skip_reason(scene), self.views[0] + self.views[1]
+        if reason is None and len(scene) < needed:
+            reason = f"{len(scene)} frames, {needed} are needed"
+        if reason is not None:
+            self.scenes.skip(scene.key, reason)
+        return reason is None
+
+    def _decode_all(self) -> None:
+        keys, images, fxfycxcy, c2w = [], [], [], []
+        for key in tqdm(self.keys, desc="decoding", unit="scene", leave=False):
+            scene = self.scenes.load(key)
+            if self._usable(scene):
+                keys.append(key)
+                decoded = scene.decode(list(range(len(scene))), *self.size)
+                images.append(decoded[0])
+                fxfycxcy.append(decoded[1])
+                c2w.append(scene.c2w)
+        if not keys:
+            raise self._nothing_left()
+        self.keys = keys
+        self.lengths = [len(frames) for frames in images]
+        self.starts = np.cumsum([0, *self.lengths]).tolist()
+        self.images = torch.cat(images)  # [F, 3, H, W] uint8, all scenes' frames
+        self.fxfycxcy, self.c2w = torch.cat(fxfycxcy), torch.cat(c2w)
+
+    def _nothing_left(self) -> EmptyDatasetError:
+        return EmptyDatasetError(
+            f"{self.scenes.folder}: all {len(self.scenes)} scenes were skipped (reasons above)"
+        )
+
+    def _scene_number(self, sample: int) -> int:
+        """Which scene a sample is drawn from."""
+        epoch, k = divmod(sample, len(self.keys))
+        if self._order[0] != epoch:
+            self._order = epoch, self._shuffle(epoch)
+        return self._order[1][k]
+
+    def _shuffle(self, epoch: int) -> list[int]:
+        """Scene numbers in the order of a pass; on demand, four chunks at a time, so that few are
+        open.
+        """
+        rng = np.random.default_rng([self.seed, 0, epoch])
+        if self.in_memory:
+            return rng.permutation(len(self.keys)).tolist()
+        chunks: dict[str, list[int]] = {}
+        for i, key in enumerate(self.keys):
+            chunks.setdefault(self.scenes.files[key], []).append(i)
+        names = rng.permutation(sorted(chunks)).tolist()
+        order = []
+        for k in range(0, len(names), 4):
+            group = [i for name in names[k : k + 4] for i in chunks[name]]
+            order += rng.permutation(group).tolist()
+        return order
+
+    def _window(self, frames: int, step: int, sample: int) -> tuple[list[int], bool]:
+        """Frames (contexts first) and mirroring of a sample."""
+        rng = np.random.default_rng([self.seed, 1, sample])
+        context, target = training_window(frames, step, rng, self.schedule, *self.views)
+        return context + target, self.flip and bool(rng.random() < 0.5)
+
+    def _from_memory(self, step: int, samples: range) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
+        """Views [B, V + T, ...] and which are to be mirrored, gathered from the decoded frames."""
+        numbers, flips = [], []
+        for sample in samples:
+            scene = self._scene_number(sample)
+            frames, flipped = self._window(self.lengths[scene], step, sample)
+            numbers.append([self.starts[scene] + f for f in frames])
+            flips.append(flipped)
+        index = torch.tensor(numbers)  # [B, V + T]
+        return self.images[index].float() / 255, self.fxfycxcy[index], self.c2w[index], flips
+
+    def _on_demand(self, step: int, samples: range) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
+        """The same, decoded now; a skipped scene's place is taken by the next usable one in the
+        order.
+        """
+        images, fxfycxcy, c2w, flips = [], [], [], []
+        for sample in samples:
+            for tried in range(sample, sample + 2 * len(self.keys)):  # holds a whole pass
+                scene = self.scenes.load(self.keys[self._scene_number(tried)])
+                if self._usable(scene):
+                    break
+            else:
+                raise self._nothing_left()
+            frames, flipped = self._window(len(scene), step, sample)
+            decoded = scene.frames(frames, *self.size)
+            images.append(decoded[0])
+            fxfycxcy.append(decoded[1])
+            c2w.append(scene.c2w[frames])
+            flips.append(flipped)
+        return torch.stack(images), torch.stack(fxfycxcy), torch.stack(c2w), flips
+
+    def batch(self, step: int, rank: int = 0, count: int = 1) -> Example:
+        """Process `rank` of `count`'s part of a step's batch: context_images [B, V, 3, H, W] and so
+        on, see `example`. The samples of a step do not depend on `count`.
+        """
+        if self.batch_size % count:
+            raise SettingsError(
+                f"a batch of {self.batch_size} samples cannot be shared by {count} processes: "
+                "choose a multiple"
+            )
+        part = self.batch_size // count
+        first = step * self.batch_size + rank * part
+        gather = self._from_memory if self.in_memory else self._on_demand
+        images, fxfycxcy, c2w, flips = gather(step, range(first, first + part))
+        if any(flips):
+            chosen = torch.tensor(flips)
+            parts = mirror(images[chosen], fxfycxcy[chosen], c2w[chosen])
+            images[chosen], fxfycxcy[chosen], c2w[chosen] = parts
+        return _split(images, fxfycxcy, c2w, self.views[0])
+
+    def __getitem__(self, item: tuple[int, int, int]) -> Example:
+        """The batch of (step, rank, count)."""
+        return self.batch(*item)
+
+    def loader(
+        self, steps: range, rank: int = 0, count: int = 1, workers: int = 0
+    ) -> DataLoader[Example]:
+        """A DataLoader over the batches of `steps`, in order; worker processes decode ahead (none
+        are started where all frames are in memory).
+        """
+        items = [(step, rank, count) for step in steps]
+        workers = 0 if self.in_memory else workers
+        return DataLoader(self, batch_size=None, sampler=items, num_workers=workers)

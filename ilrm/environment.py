@@ -1,0 +1,50 @@
+"""What a result was measured on: versions, commit, device, threads."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill", "optuna", "fvcore")
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Plain values for a run's `environment.json`."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's or the CPU's model name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Commit of the working tree that this package lies in, "+" if changed; None outside one."""
+    folder = Path(__file__).parent
+    try:
+        command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,188 @@
+"""The run store: one folder a run, named by the hash of its configuration.
+
+A folder holds config.json, environment.json, history.csv (the learning curve), per_view.csv (metrics a
+target view), model.safetensors and, written last, metrics.json: a run is complete when that exists.
+"""
+
+import errno
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors.torch import load_model, save_model
+
+from ilrm import checkpoints, cost
+from ilrm.checkpoints import Progress
+from ilrm.config import RunConfig
+from ilrm.data.scenes import evaluation_scenes, training_data, validation_batches
+from ilrm.distributed import processes
+from ilrm.environment import describe
+from ilrm.errors import RunError
+from ilrm.evaluation import evaluate, lpips_missing, summarize
+from ilrm.files import atomic_path, write_json
+from ilrm.model import ILRM
+from ilrm.paths import RECORDED_RUNS, RUNS
+from ilrm.training import train
+
+
+@dataclass(frozen=True)
+class Run:
+    """A complete run, read from its folder."""
+
+    folder: Path
+
+    @cached_property
+    def config(self) -> RunConfig:
+        return RunConfig.from_dict(_read_json(self.folder / "config.json"))
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Summary {method: {metric: {mean, low, high}}} under "summary", and what the run cost."""
+        return _read_json(self.folder / "metrics.json")
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        return _read_json(self.folder / "environment.json")
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "history.csv")
+
+    @cached_property
+    def per_view(self) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "per_view.csv", dtype={"scene": str})
+
+    def model(self) -> ILRM:
+        """The trained model, on the CPU, ready for inference."""
+        model = ILRM(self.config.model)
+        load_model(model, str(self.folder / "model.safetensors"))
+        return model.eval()
+
+
+def find_run(config: RunConfig, *stores: Path) -> Run | None:
+    """The complete run of `config` in the first store that has it, or None."""
+    for store in stores or (RUNS,):
+        if (store / config.name / "metrics.json").exists():
+            return Run(store / config.name)
+    return None
+
+
+def recorded_runs(base: RunConfig) -> dict[str, Run]:
+    """The measured runs of the base model that the project ships, by name; empty if there are none.
+
+    "base" has exactly the configuration `base`; "base, N steps" differ in the length of training only.
+    """
+    found: dict[str, Run] = {}
+    for folder in sorted(RECORDED_RUNS.glob("*/metrics.json")):
+        run = Run(folder.parent)
+        steps = run.config.train.steps
+        if run.config == base:
+            found["base"] = run
+        elif replace(run.config, train=replace(run.config.train, steps=base.train.steps)) == base:
+            found[f"base, {steps:,} steps"] = run
+    return found
+
+
+def perform(
+    config: RunConfig,
+    store: Path = RUNS,
+    show_progress: bool = True,
+    on_point: Callable[[Progress], None] = lambda progress: None,
+) -> Run:
+    """Train and evaluate `config`; a complete run is returned as it is, one cut short goes on.
+
+    A second process that asks for a run in progress waits for it. Raises RunError where the disk is full.
+    """
+    folder = store / config.name
+    if (found := find_run(config, store)) is not None:
+        return found
+    try:
+        with _locked(folder):
+            if (found := find_run(config, store)) is None:
+                _perform(config, folder, show_progress, on_point)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise RunError(
+            f"no space left while writing {folder}: free some and start the run again, "
+            "it goes on from its last checkpoint"
+        ) from error
+    return Run(folder)
+
+
+def _perform(
+    config: RunConfig,
+    folder: Path,
+    show_progress: bool,
+    on_point: Callable[[Progress], None],
+) -> None:
+    group = processes()
+    data = training_data(config.data, config.train.batch, config.train.seed)
+    scenes = evaluation_scenes(config.data)
+
+    def record(progress: Progress) -> None:
+        _write_csv(folder / "history.csv", pd.DataFrame(progress.history))
+        on_point(progress)
+
+    if group.is_first:
+        write_json(folder / "config.json", config.to_dict())
+        write_json(folder / "environment.json", describe(group.device))
+    model, progress = train(config, folder, data, validation_batches(scenes), show_progress, record)
+    if not group.is_first:
+        return
+    record(progress)
+    per_view = evaluate(model, scenes)
+    _write_csv(folder / "per_view.csv", per_view)
+    with atomic_path(folder / "model.safetensors") as beside:
+        save_model(model, str(beside))
+    d = config.data
+    size = (d.context_views, d.image_height, d.image_width)
+    metrics = {
+        "name": config.name,
+        "summary": summarize(per_view),
+        "lpips_missing": lpips_missing(),
+        "scenes": int(per_view.scene.nunique()),
+        "parameters": cost.parameters(config.model),
+        "macs": sum(cost.analytic_macs(config.model, *size).values()),
+        "gaussians": cost.gaussians(config.model, *size),
+        "training_seconds": round(progress.seconds, 1),
+        "skipped_steps": sum(row["skipped"] for row in progress.history) / len(progress.history),
+    }
+    write_json(folder / "metrics.json", metrics)
+    checkpoints.drop(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, waiting for another process of this host that holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not processes().is_first:
+        yield  # the first process of a torchrun group holds the lock for all
+        return
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{folder} is being run by another process: waiting for it", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    with atomic_path(path) as beside:
+        frame.to_csv(beside, index=False, float_format="%.6g")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}): remove the folder and run again"
+        ) from error

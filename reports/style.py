@@ -1,0 +1,34 @@
+"""One look for every figure: sizes, fonts, colour-blind safe colours (Okabe and Ito)."""
+
+import matplotlib.pyplot as plt
+
+COLORS = {
+    "model": "#0072B2",
+    "base": "#E69F00",
+    "nearest_view": "#009E73",
+    "mean_colour": "#999999",
+}
+LABELS = {
+    "model": "this run",
+    "base": "base model",
+    "nearest_view": "nearest input view",
+    "mean_colour": "mean colour",
+}
+
+
+def use() -> None:
+    """Apply the style to all figures made from here on."""
+    plt.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 160,
+            "savefig.bbox": "tight",
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "image.interpolation": "nearest",
+        }
+    )

@@ -1,0 +1,107 @@
+"""Tables of a run: its configuration in the paper's terms, its metrics, its row in the paper."""
+
+import dataclasses
+
+import pandas as pd
+
+from ilrm import cost
+from ilrm.config import ModelConfig, RunConfig
+from ilrm.evaluation import METRICS, estimate, scene_means
+from ilrm.runs import Run
+from reports import style
+from reports.published import paper_rows
+
+DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3, "depth_spearman": 2}
+UNITS = {
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "depth_spearman": "depth rank corr.",
+}
+
+
+def configuration(config: RunConfig, base: RunConfig) -> pd.DataFrame:
+    """Every field of the model beside the base model's, with what the two cost; changed ones marked."""
+    rows = [
+        (f.name, getattr(config.model, f.name), getattr(base.model, f.name))
+        for f in dataclasses.fields(ModelConfig)
+    ]
+    for name, values in _costs(config).items():
+        rows.append((name, values, _costs(base)[name]))
+    table = pd.DataFrame(rows, columns=["", "this run", "base"]).set_index("")
+    table["changed"] = [
+        "*" if a != b else "" for a, b in zip(table["this run"], table["base"], strict=True)
+    ]
+    return table
+
+
+def _costs(config: RunConfig) -> dict[str, str]:
+    d = config.data
+    size = (d.context_views, d.image_height, d.image_width)
+    macs = sum(cost.analytic_macs(config.model, *size).values())
+    return {
+        "inputs": f"{d.context_views} views of {d.image_height}x{d.image_width}",
+        "parameters (M)": f"{cost.parameters(config.model) / 1e6:.3f}",
+        "GMACs a scene": f"{macs / 1e9:.3f}",
+        "Gaussians a scene": f"{cost.gaussians(config.model, *size):,}",
+    }
+
+
+def metrics(run: Run, others: dict[str, Run]) -> pd.DataFrame:
+    """PSNR, SSIM, LPIPS and depth, mean and 95% interval over held-out scenes, with the baselines.
+
+    `others` are complete runs shown beside, by name. A metric that could not be measured says why.
+    """
+    rows: dict[str, dict[str, str]] = {"this run": _estimates(run, "model")}
+    for name, other in others.items():
+        rows[name] = _estimates(other, "model")
+    for method in ("nearest_view", "mean_colour"):
+        rows[style.LABELS[method]] = _estimates(run, method)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _estimates(run: Run, method: str) -> dict[str, str]:
+    values = run.metrics["summary"][method]
+    row = {}
+    for metric, unit in UNITS.items():
+        digits = DIGITS[metric]
+        if metric in values:
+            v = values[metric]
+            row[unit] = f"{v['mean']:.{digits}f} [{v['low']:.{digits}f}, {v['high']:.{digits}f}]"
+        elif metric == "lpips":
+            row[unit] = f"not measured: {run.metrics['lpips_missing']}"
+        else:
+            row[unit] = "-"
+    return row
+
+
+def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
+    """The effect of the variant here, paired over the same held-out scenes, and in the paper.
+
+    One row a metric: variant minus base. The interval is over scenes at one seed each, not over seeds. Empty
+    where the paper has no such pair of rows, or no base run is recorded.
+    """
+    if base is None:
+        return pd.DataFrame()
+    rows = paper_rows(run.config.model, base.config.model)
+    if rows is None:
+        return pd.DataFrame()
+    variant_row, base_row = rows
+    table = {}
+    for metric in METRICS:
+        if metric not in run.per_view or metric not in base.per_view:
+            continue
+        ours = scene_means(run.per_view, "model", metric)
+        difference = estimate((ours - scene_means(base.per_view, "model", metric)).to_numpy())
+        variant, reference = variant_row.value(metric), base_row.value(metric)
+        digits = DIGITS[metric]
+        table[UNITS[metric]] = {
+            f"here, {run.config.scale} scale": f"{difference.mean:+.{digits}f} "
+            f"[{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]",
+            "paper, effect": "-"
+            if variant is None or reference is None
+            else f"{variant - reference:+.{digits}f}",
+            f"paper, {variant_row}": variant,
+            f"paper, {base_row}": reference,
+        }
+    return pd.DataFrame.from_dict(table, orient="index")

@@ -1,0 +1,117 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from ilrm.data.chunks import RE10KScenes
+from ilrm.data.dataset import ViewsDataset, example
+from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.samplers import WindowSchedule
+
+WINDOW = WindowSchedule((8, 11), (8, 11), 1)
+
+
+def dataset(rooms, **changes):
+    options = {"context_views": 3, "target_views": 4, "schedule": WINDOW} | changes
+    return ViewsDataset(
+        RE10KScenes(rooms, "train"), 24, 24, options.pop("batch_size", 6), **options
+    )
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_batch(rooms):
+    batch = dataset(rooms, input_targets=1).batch(0)
+    for name, views in (("context", 3), ("target", 5)):
+        assert batch[f"{name}_images"].shape == (6, views, 3, 24, 24)
+        assert batch[f"{name}_fxfycxcy"].shape == (6, views, 4)
+        assert batch[f"{name}_c2w"].shape == (6, views, 4, 4)
+    assert 0 <= batch["context_images"].min() < batch["context_images"].max() <= 1
+    same = (batch["target_c2w"][:, -1:] == batch["context_c2w"]).all(-1).all(-1)
+    assert (same.sum(1) == 1).all()  # the extra target is one of the inputs
+
+
+def test_steps_are_reproducible_in_any_order(rooms):
+    one, two = dataset(rooms), dataset(rooms)
+    for step in (0, 5, 2):
+        assert_same(one.batch(step), two.batch(step))
+    assert not torch.equal(one.batch(0)["context_images"], one.batch(1)["context_images"])
+    other = dataset(rooms, seed=1).batch(0)
+    assert not torch.equal(one.batch(0)["context_images"], other["context_images"])
+
+
+def test_processes_share_a_batch(rooms):
+    data = dataset(rooms)
+    parts = [data.batch(3, rank, 2) for rank in range(2)]
+    assert_same({k: torch.cat([p[k] for p in parts]) for k in parts[0]}, data.batch(3))
+    with pytest.raises(SettingsError, match="shared by 4 processes"):
+        data.batch(0, 0, 4)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_decoding_on_demand_gives_the_same_views(rooms, workers):
+    """One chunk, so both ways shuffle a single group; the loader keeps the order of steps."""
+    memory, demand = dataset(rooms), dataset(rooms, memory_budget=0)
+    assert (memory.in_memory, demand.in_memory) == (True, False)
+    demand._shuffle = memory._shuffle
+    if workers:
+        del demand._shuffle
+        for step, batch in zip((4, 5), demand.loader(range(4, 6), workers=1), strict=True):
+            assert_same(batch, demand.batch(step))
+    else:
+        assert_same(demand.batch(7), memory.batch(7))
+
+
+def test_flip_mirrors_half_of_the_samples(rooms):
+    plain, flipped = dataset(rooms, flip=False), dataset(rooms)
+    mirrored = 0
+    for step in range(20):
+        a, b = plain.batch(step), flipped.batch(step)
+        for i in range(6):
+            if torch.equal(a["target_images"][i], b["target_images"][i]):
+                assert torch.equal(a["target_c2w"][i], b["target_c2w"][i])
+            else:
+                mirrored += 1
+                assert torch.equal(a["target_images"][i], b["target_images"][i].flip(-1))
+                assert torch.equal(a["target_c2w"][i, :, 0, 3], -b["target_c2w"][i, :, 0, 3])
+    assert 40 < mirrored < 80
+
+
+@pytest.fixture
+def odd(rooms, tmp_path):
+    """The training scenes with a wide-angle first scene and a short second one."""
+    split = shutil.copytree(rooms / "train", tmp_path / "train")
+    scenes = torch.load(split / "000000.torch", weights_only=True)
+    scenes[0]["cameras"][:, 0] = 0.2
+    scenes[1] |= {"cameras": scenes[1]["cameras"][:4], "images": scenes[1]["images"][:4]}
+    torch.save(scenes, split / "000000.torch")
+    return tmp_path
+
+
+@pytest.mark.parametrize("memory_budget", [0, 1 << 30])
+def test_skipped_scenes_are_counted_and_said(odd, memory_budget, capsys):
+    data = dataset(odd, memory_budget=memory_budget)
+    data.batch(0)
+    assert data.scenes.skipped == {
+        "train000000": "field of view 136 degrees > 100",
+        "train000001": "4 frames, 7 are needed",
+    }
+    assert "(2 so far)" in capsys.readouterr().out
+    index = odd / "train" / "index.json"
+    files = json.loads(index.read_text())
+    index.write_text(json.dumps({k: files[k] for k in ("train000000", "train000001")}))
+    with pytest.raises(EmptyDatasetError, match="all 2 scenes were skipped"):
+        dataset(odd, memory_budget=memory_budget).batch(0)
+
+
+def test_example(rooms):
+    scene = RE10KScenes(rooms, "test").load("test000001")
+    views = example(scene, [0, 11], [5], 16, 16)
+    assert views["context_images"].shape == (1, 2, 3, 16, 16)
+    torch.testing.assert_close(views["target_c2w"][0, 0], scene.c2w[5])
+    with pytest.raises(BadIndexError, match="12 frames, the index asks for frame 12"):
+        example(scene, [0, 12], [5], 16, 16)

@@ -1,0 +1,112 @@
+"""Configurations: validation, names of errors, hashing, presets and flat parameters."""
+
+import dataclasses
+
+import pytest
+
+from ilrm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from ilrm.errors import ConfigError
+from ilrm.presets import PRESETS, model_config, parameter_names, run_config
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"width": 100, "heads": 12}, "multiple of heads"),
+        ({"layers": 0}, "layers=0"),
+        ({"layers": "6"}, "layers='6'"),
+        ({"layers": True}, "layers=True"),
+        ({"minibatch": 3}, "one of 1, 2, 4"),
+        ({"refinement": "every"}, "nearest: every_layer"),
+        ({"viewpoint_scale": "F", "image_scale": "H"}, "finer"),
+        ({"refinement": "first_layer", "self_attention": False}, "self_attention=True"),
+        ({"cross_attention": "none"}, "initial_tokens='image'"),
+        ({"cross_attention": "group", "minibatch": 2}, "cross_attention='view'"),
+        ({"near": 2.0, "far": 1.0}, "near < far"),
+        ({"distance": "log"}, "near > 0"),
+        ({"uplift": 0}, "uplift=0"),
+    ],
+)
+def test_contradictions_are_refused_with_the_field_named(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig(**fields)
+
+
+def test_uplift_follows_the_resolutions():
+    assert ModelConfig().queries_per_token == 2
+    assert ModelConfig(viewpoint_scale="F").queries_per_token == 1
+    assert ModelConfig(image_scale="H").queries_per_token == 1
+    assert ModelConfig(uplift=4).queries_per_token == 4
+
+
+def test_block_kinds_of_the_ablations():
+    assert ModelConfig(layers=2).block_kinds == ("cross", "self", "cross", "self")
+    assert ModelConfig(layers=2, refinement="first_layer").block_kinds == ("cross", *["self"] * 3)
+    assert ModelConfig(layers=2, self_attention=False).block_kinds == ("cross",) * 4
+    full = ModelConfig(
+        layers=2, cross_attention="none", initial_tokens="image", viewpoint_scale="F"
+    )
+    assert full.block_kinds == ("self",) * 4
+
+
+def test_sizes_that_have_no_whole_patches_are_refused_with_the_nearest_size():
+    with pytest.raises(ConfigError, match="image_height=540 .* use 544"):
+        RunConfig(data=DataConfig(image_height=540, image_width=960))
+
+
+def test_run_config_survives_a_round_trip_through_json_types():
+    config = run_config("tiny", layers=6, gap_start=(3, 5))
+    values = config.to_dict()
+    values["data"]["gap_start"] = [3, 5]
+    assert RunConfig.from_dict(values) == config
+    assert RunConfig.from_dict(values).hash == config.hash
+
+
+def test_the_hash_follows_every_field():
+    base = run_config("tiny")
+    assert run_config("tiny").hash == base.hash
+    for other in ({"layers": 6}, {"seed": 1}, {"flip": False}):
+        assert run_config("tiny", **other).hash != base.hash
+
+
+def test_flat_names_are_unique_and_presets_use_no_other():
+    fields = [
+        f.name for part in (ModelConfig, DataConfig, TrainConfig) for f in dataclasses.fields(part)
+    ]
+    assert len(fields) == len(set(fields)) == len(parameter_names())
+    for preset in PRESETS.values():
+        assert set(preset) <= set(fields)
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match="'layer' .* did you mean 'layers'"):
+        run_config("tiny", layer=6)
+    with pytest.raises(ConfigError, match="did you mean 'tiny'"):
+        run_config("tny")
+    with pytest.raises(ConfigError, match="did you mean 'minibatch'"):
+        model_config("tiny", mini_batch=2)
+
+
+def test_text_is_read_as_the_type_of_the_field():
+    config = run_config("tiny", lr="1e-3", flip="false", gap_end="[3, 5]", uplift="1", layers="6")
+    assert (config.train.lr, config.data.flip, config.data.gap_end) == (1e-3, False, (3, 5))
+    assert (config.model.uplift, config.model.layers) == (1, 6)
+    assert run_config("tiny", lr=1).train.lr == 1.0
+    with pytest.raises(ConfigError, match="layers='six'"):
+        run_config("tiny", layers="six")
+
+
+def test_paper_preset_is_the_published_recipe():
+    config = run_config("paper")
+    m, d, t = config.model, config.data, config.train
+    assert (m.layers, m.width, m.heads, m.patch, m.viewpoint_scale) == (12, 768, 12, 8, "H")
+    assert (m.far, m.scale_bias, m.scale_max, m.opacity_bias) == (500.0, -6.9, -1.2, -2.0)
+    assert (d.image_height, d.context_views, d.target_views) == (256, 4, 4)
+    assert (t.optimizer, t.lr, t.warmup, t.weight_decay, t.steps) == (
+        "adamw",
+        2e-4,
+        2500,
+        0.05,
+        100_000,
+    )
+    assert (t.perceptual, t.perceptual_weight) == ("vgg19", 0.5)
