@@ -26,10 +26,13 @@ class VGGLoss(nn.Module):
     torchvision's range and multiplied by 255 std, which leaves the published layer weights their meaning.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, net: str):
         super().__init__()
-        self.features = vgg_features(net, nn.AvgPool2d)
         self.terms = dict(VGG_TERMS[net])
+        self.features = nn.ModuleList(vgg_features(net, nn.AvgPool2d)[: max(self.terms) + 1])
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
@@ -38,7 +41,7 @@ class VGGLoss(nn.Module):
         total = (pred - target).abs().mean()
         scale = self.std.mean()
         x, y = (pred - self.mean) / self.std, (target - self.mean) / self.std
-        for index, layer in enumerate(self.features[: max(self.terms) + 1]):
+        for index, layer in enumerate(self.features):
             x, y = layer(x), layer(y)
             if index in self.terms:
                 total = total + self.terms[index] * scale * (x - y).abs().mean()

@@ -67,8 +67,8 @@ def lpips_model(net: Literal["vgg", "alex"]) -> nn.Module:
         model = package.LPIPS(net=net, pnet_rand=True, verbose=False)  # trunk comes from `weights`
     convolutions = [m for m in model.net.modules() if isinstance(m, nn.Conv2d)]
     for conv, (weight, bias) in zip(convolutions, weights, strict=True):
-        conv.weight.data.copy_(weight)
-        conv.bias.data.copy_(bias)
+        conv.weight = nn.Parameter(weight)
+        conv.bias = nn.Parameter(bias)
     return model.requires_grad_(False).eval()
 
 

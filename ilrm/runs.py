@@ -20,7 +20,7 @@ from safetensors.torch import load_model, save_model
 from ilrm import checkpoints, cost
 from ilrm.checkpoints import Progress
 from ilrm.config import RunConfig
-from ilrm.data.scenes import evaluation_scenes, training_data, validation_batches
+from ilrm.data.scenes import held_out_scenes, training_data, validation_batches
 from ilrm.distributed import processes
 from ilrm.environment import describe
 from ilrm.errors import RunError
@@ -124,7 +124,7 @@ def _perform(
 ) -> None:
     group = processes()
     data = training_data(config.data, config.train.batch, config.train.seed)
-    scenes = evaluation_scenes(config.data)
+    scenes = held_out_scenes(config.data)
 
     def record(progress: Progress) -> None:
         _write_csv(folder / "history.csv", pd.DataFrame(progress.history))

@@ -106,4 +106,5 @@ def vgg_features(net: str, pooling: type[nn.Module]) -> nn.Sequential:
         conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
         conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
         layers += [conv, nn.ReLU()]
-    return nn.Sequential(*layers).requires_grad_(False).eval()
+    features = nn.Sequential(*layers)
+    return features.requires_grad_(False).eval()

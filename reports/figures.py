@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from ilrm.data.scenes import evaluation_scenes
+from ilrm.data.scenes import held_out_scenes
 from ilrm.evaluation import nearest_view, predict, scene_means
 from ilrm.metrics import psnr
 from ilrm.runs import Run
@@ -42,9 +42,9 @@ def renders(run: Run) -> Figure:
     """Inputs, ground truth, render, error and depth of the best, median and worst held-out scene."""
     style.use()
     chosen = representative_scenes(run)
-    scenes = {s.key: s for s in evaluation_scenes(run.config.data)}
+    scenes = held_out_scenes(run.config.data)
     model = run.model()
-    rows = [(name, _panels(model, scenes[key])) for name, key in chosen.items()]
+    rows = [(name, _panels(model, scenes.load(key))) for name, key in chosen.items()]
     titles = list(rows[0][1])
     size = (1.35 * len(titles), 1.55 * len(rows))
     figure, axes = plt.subplots(len(rows), len(titles), figsize=size, squeeze=False)

@@ -1,13 +1,16 @@
 """From a data configuration to what training and evaluation consume: normalised `Batch`es."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
 
 from ilrm.cameras import Cameras, normalize_cameras
 from ilrm.config import DataConfig
-from ilrm.data.chunks import RE10KScenes, skip_reason
+from ilrm.data.chunks import RE10KScenes, Scene, skip_reason
 from ilrm.data.dataset import Example, ViewsDataset, example
 from ilrm.data.errors import EmptyDatasetError
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
@@ -63,37 +66,53 @@ def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
     return TrainingData(dataset)
 
 
-def evaluation_scenes(data: DataConfig) -> list[EvaluationScene]:
+@dataclass(frozen=True)
+class HeldOutScenes:
+    """The test scenes that an evaluation index names, read one at a time.
+
+    Iterating leaves out, counts and prints the scenes that published loaders skip.
+    """
+
+    stored: RE10KScenes
+    index: EvaluationIndex
+    height: int
+    width: int
+
+    def __iter__(self) -> Iterator[EvaluationScene]:
+        found = False
+        for key, context, target in self.index:
+            scene = self.stored.load(key)
+            if (reason := skip_reason(scene)) is not None:
+                self.stored.skip(key, reason)
+                continue
+            found = True
+            yield self._scene(scene, context, target)
+        if not found:
+            raise EmptyDatasetError(f"{self.index.path}: every scene was skipped (reasons above)")
+
+    def load(self, key: str) -> EvaluationScene:
+        """One scene by its key. Raises SceneMissingError."""
+        return self._scene(self.stored.load(key), *self.index.evaluated[key])
+
+    def _scene(self, scene: Scene, context: list[int], target: list[int]) -> EvaluationScene:
+        depths = None
+        if scene.depths is not None and scene.size == (self.height, self.width):
+            depths = scene.depths[target]
+        batch = to_batch(example(scene, context, target, self.height, self.width))
+        return EvaluationScene(scene.key, tuple(target), batch, depths)
+
+
+@cache
+def held_out_scenes(data: DataConfig) -> HeldOutScenes:
     """The held-out scenes of a dataset under its own index for this number of views."""
     root = dataset_root(data)
     index = read_evaluation_index(root / f"evaluation_index_{data.context_views}v.json")
-    return indexed_scenes(root, index, data.image_height, data.image_width)
+    return HeldOutScenes(RE10KScenes(root, "test"), index, data.image_height, data.image_width)
 
 
-def indexed_scenes(
-    root: Path, index: EvaluationIndex, height: int, width: int
-) -> list[EvaluationScene]:
-    """The test scenes that an evaluation index names; those that are skipped are counted and printed."""
-    stored = RE10KScenes(root, "test")
-    scenes = []
-    for key, context, target in index:
-        scene = stored.load(key)
-        if (reason := skip_reason(scene)) is not None:
-            stored.skip(key, reason)
-            continue
-        depths = None
-        if scene.depths is not None and scene.size == (height, width):
-            depths = scene.depths[target]
-        batch = to_batch(example(scene, context, target, height, width))
-        scenes.append(EvaluationScene(key, tuple(target), batch, depths))
-    if not scenes:
-        raise EmptyDatasetError(f"{index.path}: every scene was skipped (reasons above)")
-    return scenes
-
-
-def validation_batches(scenes: list[EvaluationScene]) -> list[Batch]:
-    """The first held-out scenes in a few batches, for the learning curve."""
-    chosen = [scene.batch for scene in scenes[:VALIDATION_SCENES]]
+def validation_batches(scenes: HeldOutScenes) -> list[Batch]:
+    """The first held-out scenes in a few batches, for the points of a learning curve."""
+    chosen = [scene.batch for scene in itertools.islice(scenes, VALIDATION_SCENES)]
     return [
         _joined(chosen[i : i + VALIDATION_BATCH]) for i in range(0, len(chosen), VALIDATION_BATCH)
     ]
