@@ -60,6 +60,12 @@ def load(
     return Progress(**json.loads((found[-1] / "progress.json").read_text()))
 
 
+def latest_step(folder: Path) -> int:
+    """Steps done at the newest checkpoint, 0 without one."""
+    found = _checkpoints(folder)
+    return int(found[-1].name.removeprefix(PREFIX)) if found else 0
+
+
 def drop(folder: Path) -> None:
     """Remove all checkpoints: the run is complete."""
     for checkpoint in _checkpoints(folder):

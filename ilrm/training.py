@@ -13,6 +13,7 @@ from ilrm.checkpoints import Progress
 from ilrm.config import RunConfig
 from ilrm.data.scenes import TrainingData
 from ilrm.distributed import Processes, processes
+from ilrm.errors import TrainingError
 from ilrm.evaluation import validation_psnr
 from ilrm.initialization import local_start
 from ilrm.losses import Loss
@@ -22,6 +23,7 @@ from ilrm.rendering import render
 from ilrm.views import Batch
 
 LOG_POINTS = 100  # rows of a run's history
+SKIPS_ALLOWED = 20  # first steps that may all be skipped before training gives up
 
 
 def build_model(config: RunConfig) -> ILRM:
@@ -72,7 +74,13 @@ def train(
         done = step + 1
         if done % log_every and done < t.steps:
             continue
-        row = {"step": done, "lr": learning_rate(step, t), **sums.means()}
+        means = sums.means()
+        if means["skipped"] == 1 and done > SKIPS_ALLOWED:
+            raise TrainingError(
+                f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
+                f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
+            )
+        row = {"step": done, "lr": learning_rate(step, t), **means}
         if done % t.eval_every < log_every or done == t.steps:
             row["validation_psnr"] = validation_psnr(model, validation)
         progress = Progress(done, [*progress.history, row], time.perf_counter() - started)

@@ -1,0 +1,71 @@
+"""Evaluation: baselines, averaging order, intervals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from ilrm.cameras import Cameras
+from ilrm.evaluation import (
+    depth_spearman,
+    estimate,
+    mean_colour,
+    nearest_view,
+    scene_means,
+    summarize,
+)
+from ilrm.views import Batch, Views
+from tests.helpers import some_views
+
+
+def test_nearest_view_copies_the_input_whose_camera_is_nearest():
+    inputs = some_views()
+    order = torch.tensor([3, 1])
+    c2w = inputs.cameras.c2w[:, order].clone()
+    c2w[..., :3, 3] += 1e-3
+    cameras = Cameras(inputs.cameras.fxfycxcy[:, order], c2w, 32, 32)
+    batch = Batch(inputs, Views(torch.rand(2, 2, 3, 32, 32), cameras))
+    torch.testing.assert_close(nearest_view(batch), inputs.images[:, order])
+
+
+def test_mean_colour_is_the_mean_of_the_inputs():
+    inputs = some_views()
+    batch = Batch(inputs, some_views(views=2))
+    expected = inputs.images.mean((1, 3, 4))
+    torch.testing.assert_close(mean_colour(batch)[:, 1, :, 5, 7], expected)
+
+
+def test_depth_correlation_is_by_rank():
+    true = np.random.default_rng(0).random((8, 8))
+    assert depth_spearman(np.exp(3 * true), true) == pytest.approx(1.0)
+    assert depth_spearman(-true, true) == pytest.approx(-1.0)
+    assert depth_spearman(np.ones((8, 8)), true) == 0.0
+
+
+def test_interval_covers_the_mean_as_often_as_it_says():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(100):
+        result = estimate(rng.normal(3.0, 1.0, 40))
+        covered += result.low <= 3.0 <= result.high
+    assert 85 <= covered <= 100
+    values = rng.normal(0, 1, 50)
+    t_low, t_high = stats.t.interval(0.95, 49, values.mean(), stats.sem(values))
+    assert estimate(values).low == pytest.approx(t_low, abs=0.08)
+    assert estimate(values).high == pytest.approx(t_high, abs=0.08)
+
+
+def test_means_are_over_targets_then_over_scenes():
+    """Scene a has two targets and scene b one: both count the same."""
+    rows = [("a", 0, 10.0), ("a", 1, 20.0), ("b", 0, 30.0)]
+    per_view = pd.DataFrame(
+        [
+            {"scene": s, "frame": f, "method": m, "psnr": p, "ssim": 0.5}
+            for s, f, p in rows
+            for m in ("model", "nearest_view", "mean_colour")
+        ]
+    )
+    assert scene_means(per_view, "model", "psnr").tolist() == [15.0, 30.0]
+    summary = summarize(per_view)
+    assert summary["model"]["psnr"]["mean"] == pytest.approx(22.5)
+    assert "lpips" not in summary["model"]
