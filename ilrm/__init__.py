@@ -1,1 +1,38 @@
-"""iLRM, an iterative large 3D reconstruction model: posed photos to 3D Gaussians in one pass."""
+"""iLRM, an iterative large 3D reconstruction model: posed photos to 3D Gaussians in one pass.
+
+`ILRM(config)(views) -> Gaussians`; `render(gaussians, cameras)` draws them.
+"""
+
+import os
+
+# OpenMP's threads would spin between torch's operators and slow the rasteriser down eightfold; the
+# variable is read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from ilrm.cameras import Cameras, normalize_cameras
+from ilrm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from ilrm.errors import IlrmError
+from ilrm.gaussians import Gaussians
+from ilrm.model import ILRM
+from ilrm.presets import PRESETS, model_config, run_config
+from ilrm.rendering import Rendering, rasterization, render
+from ilrm.views import Views
+
+__all__ = [
+    "ILRM",
+    "PRESETS",
+    "Cameras",
+    "DataConfig",
+    "Gaussians",
+    "IlrmError",
+    "ModelConfig",
+    "Rendering",
+    "RunConfig",
+    "TrainConfig",
+    "Views",
+    "model_config",
+    "normalize_cameras",
+    "rasterization",
+    "render",
+    "run_config",
+]

@@ -105,3 +105,12 @@ def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
             f"paper, {base_row}": reference,
         }
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A pipe table with the index as first column."""
+    lines = ["| " + " | ".join(["", *map(str, table.columns)]) + " |"]
+    lines.append("|" + "---|" * (len(table.columns) + 1))
+    for name, row in table.iterrows():
+        lines.append("| " + " | ".join([str(name), *map(str, row)]) + " |")
+    return "\n".join(lines) + "\n"

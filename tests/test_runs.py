@@ -1,0 +1,80 @@
+"""The run store: what a folder holds, when a run counts as complete, what is done about damage."""
+
+import errno
+import json
+import shutil
+
+import pytest
+import torch
+
+from ilrm import runs
+from ilrm.data.scenes import held_out_scenes
+from ilrm.errors import RunError
+from ilrm.evaluation import evaluate
+from ilrm.files import atomic_folder, atomic_path, write_json
+from ilrm.runs import Run, find_run, perform
+
+
+def test_a_folder_holds_all_that_the_run_was(smoke_run):
+    assert {path.name for path in smoke_run.folder.iterdir()} >= {
+        "config.json",
+        "environment.json",
+        "history.csv",
+        "metrics.json",
+        "model.safetensors",
+        "per_view.csv",
+    }
+    assert smoke_run.folder.name == smoke_run.config.name
+    assert smoke_run.environment["versions"]["torch"] == torch.__version__
+    assert set(smoke_run.metrics["summary"]) == {"model", "nearest_view", "mean_colour"}
+    assert smoke_run.history.step.tolist() == [1, 2, 3, 4]
+    assert smoke_run.per_view.method.nunique() == 3
+
+
+def test_the_stored_weights_give_the_stored_metrics(smoke_run):
+    again = evaluate(smoke_run.model(), held_out_scenes(smoke_run.config.data))
+    assert again.psnr.to_numpy() == pytest.approx(smoke_run.per_view.psnr.to_numpy(), abs=1e-4)
+
+
+def test_a_complete_run_is_returned_without_work(smoke_run, monkeypatch):
+    monkeypatch.setattr(runs, "train", lambda *a, **k: pytest.fail("trained again"))
+    again = perform(smoke_run.config, store=smoke_run.folder.parent)
+    assert again.folder == smoke_run.folder
+
+
+def test_a_run_without_its_last_file_is_not_complete(smoke_run, tmp_path):
+    copy = tmp_path / smoke_run.folder.name
+    shutil.copytree(smoke_run.folder, copy)
+    assert find_run(smoke_run.config, tmp_path) is not None
+    (copy / "metrics.json").unlink()
+    assert find_run(smoke_run.config, tmp_path) is None
+
+
+def test_damaged_files_are_named(tmp_path):
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(RunError, match="metrics.json cannot be read .* run again"):
+        _ = Run(tmp_path).metrics
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(smoke_run, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_json", full)
+    with pytest.raises(RunError, match="no space left .* goes on from its last checkpoint"):
+        perform(smoke_run.config, store=tmp_path, show_progress=False)
+
+
+def test_writes_appear_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "value.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), atomic_path(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "folder") as folder:
+        (folder / "half").write_text("half")
+        raise RuntimeError
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(path, {"a": float("nan")})
