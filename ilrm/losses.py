@@ -32,7 +32,7 @@ class VGGLoss(nn.Module):
     def __init__(self, net: str):
         super().__init__()
         self.terms = dict(VGG_TERMS[net])
-        self.features = nn.ModuleList(vgg_features(net, nn.AvgPool2d)[: max(self.terms) + 1])
+        self.features = vgg_features(net, nn.AvgPool2d)[: max(self.terms) + 1]
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
@@ -41,7 +41,7 @@ class VGGLoss(nn.Module):
         total = (pred - target).abs().mean()
         scale = self.std.mean()
         x, y = (pred - self.mean) / self.std, (target - self.mean) / self.std
-        for index, layer in enumerate(self.features):
+        for index, layer in enumerate(self.features.children()):
             x, y = layer(x), layer(y)
             if index in self.terms:
                 total = total + self.terms[index] * scale * (x - y).abs().mean()
