@@ -48,14 +48,14 @@ def renders(run: Run) -> Figure:
     titles = list(rows[0][1])
     size = (1.35 * len(titles), 1.55 * len(rows))
     figure, axes = plt.subplots(len(rows), len(titles), figsize=size, squeeze=False)
-    for row, (name, panels) in zip(axes, rows, strict=True):
+    for index, (row, (name, panels)) in enumerate(zip(axes, rows, strict=True)):
         for ax, title in zip(row, titles, strict=True):
             panel, caption = panels[title]
             depth = panel.ndim == 2
             ax.imshow(panel, cmap="viridis" if depth else None)
             ax.set(xticks=[], yticks=[], xlabel=caption)
             ax.grid(False)
-            if row is axes[0]:
+            if index == 0:
                 ax.set_title(title, fontsize=9)
         row[0].set_ylabel(name)
     figure.tight_layout(pad=0.4)

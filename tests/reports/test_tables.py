@@ -1,0 +1,49 @@
+"""Tables: what differs is marked, what is missing says why, effects are paired."""
+
+from ilrm.presets import run_config
+from ilrm.runs import Run
+from reports import tables
+
+
+def test_configuration_marks_what_differs():
+    table = tables.configuration(run_config("tiny", layers=6), run_config("tiny"))
+    assert table.loc["layers", "changed"] == "*" and table.loc["width", "changed"] == ""
+    assert table.loc["parameters (M)", "changed"] == "*"
+
+
+def test_metrics_carry_intervals_and_baselines(smoke_run):
+    table = tables.metrics(smoke_run, {"base": smoke_run})
+    assert list(table.index) == ["this run", "base", "nearest input view", "mean colour"]
+    psnr = smoke_run.metrics["summary"]["model"]["psnr"]
+    assert table.loc["this run", "PSNR (dB)"] == (
+        f"{psnr['mean']:.2f} [{psnr['low']:.2f}, {psnr['high']:.2f}]"
+    )
+
+
+def test_missing_lpips_says_why(smoke_run):
+    run = Run(smoke_run.folder)
+    metrics = {**smoke_run.metrics, "lpips_missing": "no weights here"}
+    metrics["summary"] = {
+        method: {name: value for name, value in values.items() if name != "lpips"}
+        for method, values in metrics["summary"].items()
+    }
+    run.__dict__["metrics"] = metrics
+    assert tables.metrics(run, {}).loc["this run", "LPIPS"] == "not measured: no weights here"
+
+
+def test_effect_is_paired_over_scenes(smoke_run):
+    variant, base = Run(smoke_run.folder), Run(smoke_run.folder)
+    variant.__dict__["config"] = run_config("smoke", uplift=1)
+    shifted = smoke_run.per_view.copy()
+    shifted.loc[shifted.method == "model", "psnr"] += 0.5
+    variant.__dict__["per_view"] = shifted
+    table = tables.against_paper(variant, base)
+    assert table.loc["PSNR (dB)", "here, smoke scale"] == "+0.50 [+0.50, +0.50]"
+    assert table.loc["PSNR (dB)", "paper, effect"] == "-0.34"
+    assert tables.against_paper(base, base).empty
+
+
+def test_markdown_has_a_row_an_entry(smoke_run):
+    text = tables.markdown(tables.metrics(smoke_run, {}))
+    lines = text.splitlines()
+    assert len(lines) == 5 and all(line.count("|") == lines[0].count("|") for line in lines)

@@ -1,0 +1,58 @@
+"""Notebooks: committed clean, short, marked for the launcher, parameters that exist; each one runs."""
+
+import types
+
+import nbclient
+import nbformat
+import pytest
+
+from ilrm.errors import ConfigError
+from ilrm.notebooks import read_config
+from ilrm.paths import PROJECT
+from ilrm.presets import parameter_names, run_config
+
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+RUN_BY_THE_LAUNCHER_TESTS = {"ablation.ipynb"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_committed_clean_short_and_marked(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert sum(len(cell.source.splitlines()) for cell in code) < 80
+    assert not any(word in cell.source for cell in code for word in ("def ", "class ", "for "))
+    assert notebook.metadata.ilrm.output in ("run", "notebook")
+
+
+def test_parameters_of_the_ablation_notebook_are_fields():
+    notebook = nbformat.read(PROJECT / "notebooks" / "ablation.ipynb", as_version=4)
+    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    names = [line.split(" = ")[0] for line in cell.source.splitlines() if " = " in line]
+    assert set(names) - {"scale"} <= set(parameter_names()) and len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_runs(path):
+    if path.name in RUN_BY_THE_LAUNCHER_TESTS:
+        pytest.skip("tests/test_launcher.py runs this one at the smoke scale")
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": PROJECT}}
+    ).execute()
+
+
+def test_parameters_are_read_from_the_namespace_of_a_notebook():
+    namespace = {
+        "scale": "smoke",
+        "layers": 2,
+        "width": None,
+        "_hidden": 1,
+        "In": [],
+        "types": types,
+    }
+    assert read_config(namespace) == run_config("smoke", layers=2)
+    assert read_config({}) == run_config("tiny")
+    with pytest.raises(ConfigError, match="did you mean 'layers'"):
+        read_config({"layer": 6})
