@@ -20,7 +20,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 ablation: $(STAMP)
-	$(BIN)/papermill $(NOTEBOOK) $(ARGS)
+	$(BIN)/papermill $(NOTEBOOK) --log-output --no-progress-bar $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q $(ARGS)

@@ -1,5 +1,6 @@
 """One training loop for every scale: CPU or CUDA, one process or torchrun, resumable."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def train(
         total=t.steps,
         desc="train",
         unit="step",
-        mininterval=1,
+        mininterval=1 if sys.stderr.isatty() else 10,
         disable=not (show_progress and group.is_first),
     )
     model.train()
