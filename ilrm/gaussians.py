@@ -42,11 +42,7 @@ def activate(raw: Float[Tensor, "B V h w C"], cameras: Cameras, config: ModelCon
         distance, color, scale, rotation, opacity = raw.split([3, 3, 3, 4, 1], -1)
 
         origins, directions = cameras.rays(offset)  # [B, V, 1, 1, 3], [B, V, h, w, 3]
-        t = torch.sigmoid(distance.mean(-1, keepdim=True))
-        if config.distance == "log":
-            t = config.near * torch.exp(t * math.log(config.far / config.near))
-        else:
-            t = config.near + (config.far - config.near) * t
+        t = distance_at(torch.sigmoid(distance.mean(-1, keepdim=True)), config)  # [B, V, h, w, 1]
         scales = torch.exp((scale + config.scale_bias).clamp(max=config.scale_max))
         if config.scale_unit == "footprint":
             focal = cameras.fxfycxcy[..., :2].mean(-1)[..., None, None, None]  # [B, V, 1, 1, 1]
@@ -58,3 +54,10 @@ def activate(raw: Float[Tensor, "B V h w C"], cameras: Cameras, config: ModelCon
             opacities=torch.sigmoid(opacity + config.opacity_bias).flatten(1),
             colors=(0.5 + SH_DEGREE_0 * color).clamp(min=0).flatten(1, 3),
         )
+
+
+def distance_at(fraction: Tensor, config: ModelConfig) -> Tensor:
+    """Distance along the unit ray, in scene units, at a fraction 0 to 1 of the way from near to far."""
+    if config.distance == "log":
+        return config.near * torch.exp(fraction * math.log(config.far / config.near))
+    return config.near + (config.far - config.near) * fraction

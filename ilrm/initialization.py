@@ -1,12 +1,13 @@
-"""The local start: weights with which cross-attention reads a token's own patch from the first step.
+"""The local start: weights with which attention looks in the right places from the first step.
 
 The paper starts all weights from N(0, 0.02) and trains for days; at the scale of minutes most of a run
-would go into cross-attention finding its own patch. Here the same architecture starts from weights that
-already do so. Rays and colours lie in orthogonal directions of a token; queries and keys compare
-rays; the first cross block brings the colours under each viewpoint pixel into the token. Everything is
-trained from there on.
+would go into attention finding its targets. Here the same architecture starts from weights that already
+do so. Rays and colours lie in orthogonal directions of a token. In cross-attention, queries and
+keys compare rays, so that a token reads the patches under it, and the first cross block brings their
+colours into the token. In self-attention, head h compares the points that two tokens' rays reach at
+distance z_h: a plane sweep, one plane a head. Everything is trained from there on.
 
-Letters: D width, p patch, f image tokens a viewpoint token along one side, k uplift factor.
+Letters: D width, H heads, p patch, f image tokens a viewpoint token along one side, k uplift factor.
 """
 
 import math
@@ -17,9 +18,12 @@ from einops import rearrange
 from torch import Tensor
 
 from ilrm.config import ModelConfig
-from ilrm.model import ILRM, RAY_CHANNELS, CrossBlock
+from ilrm.gaussians import distance_at
+from ilrm.model import ILRM, RAY_CHANNELS, CrossBlock, SelfBlock
 
-SHARPNESS = 300.0  # logit of a query on its own patch; a patch at angle t has cos(t) times it
+CROSS_SHARPNESS = 300.0  # logit at angle 0; at angle t it is cos(t) times as much
+SELF_SHARPNESS = 60.0  # of self-attention: tokens of other views lie further apart
+SELF_STD = 0.1  # of the values and outputs of self-attention
 RAY_GAIN = 2.0  # of the rays against the colours in a token
 
 
@@ -27,11 +31,11 @@ RAY_GAIN = 2.0  # of the rays against the colours in a token
 def local_start(model: ILRM) -> None:
     """Overwrite tokenisers, queries, keys and first values by the local start; keep the rest.
 
-    For initial tokens that hold no rays (`initial_tokens="random"`), and for designs without cross
-    blocks, there is nothing that could start local and the model is left as it is.
+    Initial tokens that hold no rays (`initial_tokens="random"`) have nothing that could start local: such
+    a model is left as it is.
     """
     c = model.config
-    if c.cross_attention == "none" or c.initial_tokens == "random":
+    if c.initial_tokens == "random":
         return
     f = c.viewpoint_factor // c.image_factor
     generator = torch.Generator().manual_seed(0)
@@ -39,15 +43,20 @@ def local_start(model: ILRM) -> None:
     basis = _directions(c.width, ray_channels + rgb_channels, generator)
     basis = basis - basis.mean(0)  # LayerNorm removes the mean
     rays, colors = basis.split([ray_channels, rgb_channels], 1)  # of a viewpoint token
-    image_rays, rgb = basis[:, : RAY_CHANNELS + rgb_channels].split([RAY_CHANNELS, rgb_channels], 1)
 
-    _set_viewpoint_tokenizer(model, rays, f)
-    _set_image_tokenizer(model, image_rays, rgb)
+    _set_viewpoint_tokenizer(model, rays, colors, f)
     cross = [block for block in model.blocks if isinstance(block, CrossBlock)]
-    for block in cross:
-        _set_queries_and_keys(block, rays, image_rays, f, generator)
-    for block in cross[: c.minibatch]:
-        _set_values(block, rgb, colors, f, c)
+    if cross:
+        parts = [RAY_CHANNELS, rgb_channels]
+        image_rays, rgb = basis[:, : sum(parts)].split(parts, 1)
+        _set_image_tokenizer(model, image_rays, rgb)
+        for block in cross:
+            _set_cross_attention(block, rays, image_rays, f, generator)
+        for block in cross[: c.minibatch]:
+            _set_values(block, rgb, colors, f, c)
+    for block in model.blocks:
+        if isinstance(block, SelfBlock):
+            _set_self_attention(block, rays, c, generator)
 
 
 def _directions(size: int, count: int, generator: torch.Generator) -> Tensor:
@@ -56,8 +65,11 @@ def _directions(size: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.linalg.qr(start).Q if count <= size else F.normalize(start, dim=0)
 
 
-def _set_viewpoint_tokenizer(model: ILRM, rays: Tensor, f: int) -> None:
-    """Tokens hold the mean rays of their f x f parts, each of which is the ray of an image patch."""
+def _set_viewpoint_tokenizer(model: ILRM, rays: Tensor, colors: Tensor, f: int) -> None:
+    """Tokens hold the mean rays of their f x f parts, the rays of the image patches there.
+
+    Initial tokens made of images hold their RGB values too, where cross-attention would bring them.
+    """
     p = model.config.patch
     fine = p // f  # viewpoint pixels a part, along one side
     means = torch.zeros(f, f, RAY_CHANNELS, p, p, RAY_CHANNELS)  # part, channel, place in the patch
@@ -69,7 +81,10 @@ def _set_viewpoint_tokenizer(model: ILRM, rays: Tensor, f: int) -> None:
     weight = RAY_GAIN * rays @ means.reshape(rays.shape[1], -1)  # [D, p p 6]
     target = model.viewpoint_tokenizer.linear.weight
     channels = target.shape[1] // p**2  # 6, or 9 with RGB before the rays
-    target.view(-1, p**2, channels)[..., -RAY_CHANNELS:] += weight.view(-1, p**2, RAY_CHANNELS)
+    by_pixel = target.view(-1, p**2, channels)
+    by_pixel[..., -RAY_CHANNELS:] += weight.view(-1, p**2, RAY_CHANNELS)
+    if channels > RAY_CHANNELS:
+        by_pixel[..., :3] = rearrange(colors, "d (n c) -> d n c", c=3)
 
 
 def _set_image_tokenizer(model: ILRM, image_rays: Tensor, rgb: Tensor) -> None:
@@ -80,7 +95,7 @@ def _set_image_tokenizer(model: ILRM, image_rays: Tensor, rgb: Tensor) -> None:
     by_pixel[..., 3:] = RAY_GAIN * image_rays[:, None] / p**2
 
 
-def _set_queries_and_keys(
+def _set_cross_attention(
     block: CrossBlock, rays: Tensor, image_rays: Tensor, f: int, generator: torch.Generator
 ) -> None:
     """Query (head, j) holds the mean ray of one of the f x f parts, keys the rays of the patches."""
@@ -93,7 +108,12 @@ def _set_queries_and_keys(
         for j in range(k):
             part = (head * k + j) % (f * f)
             q[head, :, j] = lift @ rays[:, RAY_CHANNELS * part : RAY_CHANNELS * (part + 1)].T
-    gain = math.sqrt(SHARPNESS / math.sqrt(size))
+    _set_sharpness(block, CROSS_SHARPNESS, size)
+
+
+def _set_sharpness(block: CrossBlock | SelfBlock, sharpness: float, size: int) -> None:
+    """Gains of the two RMSNorms, so that equal queries and keys have the logit `sharpness`."""
+    gain = math.sqrt(sharpness / math.sqrt(size))
     block.q_norm.weight.fill_(gain)
     block.k_norm.weight.fill_(gain)
 
@@ -119,3 +139,26 @@ def _set_values(
         for j in range(k):
             part = (head * k + j) % (f * f)
             proj[:, head, : high - low, j] += places[:, part, low:high] / rounds
+
+
+def _set_self_attention(
+    block: SelfBlock, rays: Tensor, config: ModelConfig, generator: torch.Generator
+) -> None:
+    """Queries and keys of head h: the direction of the point o + z_h d, seen from the mean camera.
+
+    A token holds d and the moment o x d. Where rays run roughly along the mean view axis e, the origin is
+    o = e x (o x d) but for its part along e, which is linear in the token.
+    """
+    width, size = config.width, config.width // config.heads
+    moment, direction = (
+        rays.view(width, -1, 2, 3).mean(1).unbind(1)
+    )  # [D, 3] each, mean of the parts
+    axis_cross = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])  # e x, e = z
+    weight = block.qkv.weight.view(3, config.heads, size, width)
+    for head in range(config.heads):
+        fraction = torch.tensor((head + 1) / (config.heads + 1))
+        point = axis_cross @ moment.T + distance_at(fraction, config) * direction.T  # [3, D]
+        weight[:2, head] = _directions(size, 3, generator) @ point
+    torch.nn.init.normal_(weight[2], std=SELF_STD, generator=generator)
+    torch.nn.init.normal_(block.proj.weight, std=SELF_STD, generator=generator)
+    _set_sharpness(block, SELF_SHARPNESS, size)

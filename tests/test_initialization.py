@@ -5,9 +5,11 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 
+from ilrm.cameras import Cameras
 from ilrm.config import ModelConfig
 from ilrm.initialization import local_start
 from ilrm.model import ILRM, CrossBlock
+from ilrm.views import Views
 from tests.helpers import some_cameras
 from tests.test_model import VARIANTS, some_views
 
@@ -62,6 +64,25 @@ def test_colours_of_the_viewpoint_pixels_can_be_read_from_the_token_at_once():
     assert residual < 0.35 * pixels[part:].var()
 
 
+def test_heads_of_self_attention_sweep_planes():
+    """The token that sees the same point of a fronto-parallel plane is attended to most by its head."""
+    fields = {"near": 1.0, "far": 16.0, "distance": "log", "heads": 3, "layers": 1, "minibatch": 1}
+    model, _ = first_block(**fields)
+    block = model.blocks[1]
+    c2w = torch.eye(4).repeat(1, 2, 1, 1)
+    c2w[0, :, 0, 3] = torch.tensor([-1.0, 1.0])  # two cameras side by side, axes parallel
+    fxfycxcy = torch.tensor([32.0, 32, 32, 32]).expand(1, 2, 4)
+    cameras = Cameras.from_fxfycxcy(fxfycxcy, c2w, 64, 64)
+    tokens = model.initial_viewpoint_tokens(Views(torch.zeros(1, 2, 3, 64, 64), cameras))
+    q, k, _ = block.heads_qkv(tokens.flatten(1, 2))  # 2 views of 8 x 8 tokens, 8 pixels each
+    scores = (q @ k.mT)[0, :, :64, 64:].view(3, 8, 8, 8, 8)
+    for head, distance in enumerate((2.0, 4.0, 8.0)):
+        shift = 32.0 * 2.0 / distance / 8.0  # disparity in tokens
+        found = scores[head, 4, 6].flatten().argmax().item()
+        assert found // 8 == 4
+        assert abs(6 - found % 8 - min(shift, 6)) <= 1
+
+
 @pytest.mark.parametrize("fields", VARIANTS, ids=str)
 def test_every_variant_can_start_local_and_stays_finite(fields):
     torch.manual_seed(0)
@@ -70,5 +91,5 @@ def test_every_variant_can_start_local_and_stays_finite(fields):
     local_start(model)
     changed = any(not torch.equal(before[name], p) for name, p in model.named_parameters())
     config = model.config
-    assert changed == (config.cross_attention != "none" and config.initial_tokens != "random")
+    assert changed == (config.initial_tokens != "random")
     assert model(some_views()).means.isfinite().all()

@@ -17,7 +17,7 @@ from ilrm.presets import run_config
 from ilrm.runs import find_run, perform
 from ilrm.training import build_model, train
 
-RESUMABLE = {"steps": 12, "minibatch": 2, "minibatch_pattern": "random", "save_minutes": 0.0}
+RESUMABLE = {"steps": 40, "minibatch": 2, "minibatch_pattern": "random", "save_minutes": 0.0}
 
 KILLED = """
 import sys
@@ -41,7 +41,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     steps_done = checkpoints.latest_step(folder)
-    assert find_run(config, tmp_path / "b") is None and 0 < steps_done < 12
+    assert find_run(config, tmp_path / "b") is None and 0 < steps_done < 40
     resumed = perform(config, store=tmp_path / "b", show_progress=False)
     weights = [load_file(run.folder / "model.safetensors") for run in (undisturbed, resumed)]
     for name, value in weights[0].items():
