@@ -174,6 +174,7 @@ class TrainConfig:
     batch: int = 16  # scenes a step, over all processes
     optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": orthogonalised updates of matrices
     lr: float = 2e-4  # peak, after warm-up; cosine to zero
+    matrix_lr: float | None = None  # Muon's peak; None: lr
     warmup: int = 2_500  # steps
     weight_decay: float = 0.05  # on all but norm weights
     perceptual: Literal["vgg19", "vgg16", "ssim", "none"] = "vgg19"  # second loss term (Eq. 5)

@@ -50,10 +50,10 @@ def local_start(model: ILRM) -> None:
         parts = [RAY_CHANNELS, rgb_channels]
         image_rays, rgb = basis[:, : sum(parts)].split(parts, 1)
         _set_image_tokenizer(model, image_rays, rgb)
-        for block in cross:
-            _set_cross_attention(block, rays, image_rays, f, generator)
-        for block in cross[: c.minibatch]:
-            _set_values(block, rgb, colors, f, c)
+        for reader in cross:
+            _set_cross_attention(reader, rays, image_rays, f, generator)
+        for reader in cross[: c.minibatch]:
+            _set_values(reader, rgb, colors, f, c)
     for block in model.blocks:
         if isinstance(block, SelfBlock):
             _set_self_attention(block, rays, c, generator)

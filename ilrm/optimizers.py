@@ -11,12 +11,23 @@ from ilrm.config import TrainConfig
 BETAS = (0.9, 0.95)
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Linear warm-up to the peak, then cosine to zero at `config.steps`."""
+def schedule(step: int, config: TrainConfig) -> float:
+    """Share of the peak learning rate: linear warm-up, then cosine to zero at `config.steps`."""
     if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
+        return (step + 1) / config.warmup
     progress = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * progress))
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def set_learning_rates(
+    optimizers: list[torch.optim.Optimizer], step: int, config: TrainConfig
+) -> None:
+    """Every parameter group to its peak times the schedule."""
+    for optimizer in optimizers:
+        own = config.matrix_lr if isinstance(optimizer, Muon) else None
+        peak = config.lr if own is None else own
+        for group in optimizer.param_groups:
+            group["lr"] = peak * schedule(step, config)
 
 
 def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:

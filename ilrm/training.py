@@ -19,7 +19,7 @@ from ilrm.evaluation import validation_psnr
 from ilrm.initialization import local_start
 from ilrm.losses import Loss
 from ilrm.model import ILRM
-from ilrm.optimizers import learning_rate, make_optimizers
+from ilrm.optimizers import make_optimizers, schedule, set_learning_rates
 from ilrm.rendering import render
 from ilrm.views import Batch
 
@@ -81,7 +81,7 @@ def train(
                 f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
                 f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
             )
-        row = {"step": done, "lr": learning_rate(step, t), **means}
+        row = {"step": done, "lr": t.lr * schedule(step, t), **means}
         if done % t.eval_every < log_every or done == t.steps:
             row["validation_psnr"] = validation_psnr(model, validation)
         progress = Progress(done, [*progress.history, row], time.perf_counter() - started)
@@ -128,9 +128,8 @@ class _TrainingStep:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         skipped = not bool(norm <= self.config.skip_norm)  # also where it is not finite
         if not skipped:
+            set_learning_rates(self.optimizers, step, self.config)
             for optimizer in self.optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, self.config)
                 optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None

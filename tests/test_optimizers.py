@@ -7,17 +7,32 @@ import torch
 
 from ilrm.config import TrainConfig
 from ilrm.model import ILRM
-from ilrm.optimizers import Muon, learning_rate, make_optimizers, orthogonalize
+from ilrm.optimizers import (
+    Muon,
+    make_optimizers,
+    orthogonalize,
+    schedule,
+    set_learning_rates,
+)
 from ilrm.presets import model_config
 
 
 def test_schedule_warms_up_linearly_and_falls_as_a_cosine():
-    config = TrainConfig(steps=1000, warmup=100, lr=2.0)
-    assert learning_rate(0, config) == pytest.approx(0.02)
-    assert learning_rate(99, config) == pytest.approx(2.0)
-    assert learning_rate(100, config) == pytest.approx(2.0)
-    assert learning_rate(550, config) == pytest.approx(1.0)
-    assert learning_rate(1000, config) == pytest.approx(0.0)
+    config = TrainConfig(steps=1000, warmup=100)
+    assert schedule(0, config) == pytest.approx(0.01)
+    assert schedule(99, config) == schedule(100, config) == pytest.approx(1.0)
+    assert schedule(550, config) == pytest.approx(0.5)
+    assert schedule(1000, config) == pytest.approx(0.0)
+
+
+def test_muon_can_have_a_peak_of_its_own():
+    for matrix_lr, expected in ((None, 0.5), (2.0, 1.0)):
+        config = TrainConfig(steps=1000, warmup=100, lr=1.0, matrix_lr=matrix_lr, optimizer="muon")
+        optimizers = make_optimizers(ILRM(model_config("smoke")), config)
+        set_learning_rates(optimizers, 550, config)
+        adamw, muon = (optimizer.param_groups[0]["lr"] for optimizer in optimizers)
+        assert adamw == pytest.approx(0.5)
+        assert muon == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
