@@ -25,7 +25,7 @@ def test_training_batches_depend_on_the_step_and_are_normalised():
     assert torch.equal(batch.inputs.images, again.inputs.images)
     assert not torch.equal(batch.inputs.images, other.inputs.images)
     assert batch.inputs.images.shape == (3, 4, 3, 32, 32)
-    assert batch.targets.images.shape[:2] == (3, 4 + smoke_data().input_targets)
+    assert batch.targets.images.shape[:2] == (3, smoke_data().target_views)
     mean = mean_pose(batch.inputs.cameras.c2w)
     torch.testing.assert_close(mean, torch.eye(4).expand(3, 4, 4), atol=1e-4, rtol=0)
 
