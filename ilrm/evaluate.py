@@ -4,26 +4,25 @@
 """
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
-
-import pandas as pd
-from tqdm import tqdm
 
 from ilrm.data.chunks import RE10KScenes
 from ilrm.data.protocols import read_evaluation_index
 from ilrm.data.scenes import HeldOutScenes
 from ilrm.distributed import processes
 from ilrm.errors import IlrmError
-from ilrm.evaluation import evaluate, lpips_missing, summarize
+from ilrm.evaluation import Evaluation, evaluate, lpips_missing, summarize
 from ilrm.files import atomic_path
+from ilrm.progress import progress_bar
 from ilrm.runs import Run
 
 
 def evaluate_run(
     run: Run, data: Path, index: Path, views: int | None = None, scenes: int | None = None
-) -> pd.DataFrame:
-    """Metrics a target view (see `ilrm.evaluation.evaluate`) of a run's model on test scenes elsewhere.
+) -> Evaluation:
+    """Metrics of a run's model on test scenes elsewhere (see `ilrm.evaluation`).
 
     Images are cropped and scaled to the size that the model was trained on. `views`: input views, by
     default the index's own; `scenes`: only that many. Raises DataError on whatever is wrong with the data.
@@ -32,9 +31,9 @@ def evaluate_run(
     d = run.config.data
     held_out = HeldOutScenes(RE10KScenes(data, "test"), protocol, d.image_height, d.image_width)
     total = min(len(protocol), scenes or len(protocol))
-    shown = tqdm(held_out, desc="evaluate", unit="scene", total=total)
+    shown = progress_bar(held_out, desc="evaluate", unit="scene", total=total)
     model = run.model().to(processes().device)
-    return evaluate(model, (scene for _, scene in zip(range(total), shown, strict=False)))
+    return evaluate(model, itertools.islice(shown, total))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,16 +48,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         run = Run(options.run)
-        per_view = evaluate_run(run, options.data, options.index, options.views, options.scenes)
+        found = evaluate_run(run, options.data, options.index, options.views, options.scenes)
     except IlrmError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    per_view = found.per_view
     print(f"{per_view.scene.nunique()} scenes evaluated, mean [95% interval over scenes]")
     for method, metrics in summarize(per_view).items():
         values = (
             f"{n} {v['mean']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for n, v in metrics.items()
         )
         print(f"{method:>12}: {', '.join(values)}")
+    if found.depth_spearman_pooled is not None:
+        print(f"depth rank correlation, all pixels together: {found.depth_spearman_pooled:.3f}")
     if (reason := lpips_missing()) is not None:
         print(f"lpips not measured: {reason}")
     if options.out:

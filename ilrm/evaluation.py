@@ -55,15 +55,24 @@ def lpips_missing() -> str | None:
     return None
 
 
-def evaluate(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
-    """One row a scene, target frame and method, with PSNR, SSIM, LPIPS (VGG) and depth rank correlation.
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` measures."""
 
-    Columns: scene, frame, method, psnr (dB), ssim, lpips, depth_spearman (the model's rows, where true
-    depth is known). LPIPS is missing, in every row, where its weights are (`lpips_missing`).
-    """
+    per_view: pd.DataFrame
+    """One row a scene, target frame and method. Columns: scene, frame, method, psnr (dB), ssim, lpips (VGG;
+    no such column where its weights are missing), depth_spearman (the model's rows, where true depth is
+    known: rank correlation over the pixels of that view)."""
+    depth_spearman_pooled: float | None
+    """Rank correlation over the pixels of all views together, depths in normalised scene units."""
+
+
+def evaluate(model: ILRM, scenes: Iterable[EvaluationScene]) -> Evaluation:
+    """Metrics of the model and of the trivial baselines on every target view of the scenes."""
     device = next(model.parameters()).device
     with_lpips = lpips_missing() is None
     rows: list[dict[str, Any]] = []
+    depths: list[tuple[np.ndarray, np.ndarray]] = []  # predicted and true, a view each
     for scene in scenes:
         batch = Batch(scene.batch.inputs.to(device), scene.batch.targets.to(device))
         rendering = predict(model, batch, depth=scene.depths is not None)
@@ -79,10 +88,17 @@ def evaluate(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
                 row |= {name: value[i] for name, value in values.items()}
                 if method == "model" and scene.depths is not None:
                     assert rendering.depths is not None
-                    predicted = rendering.depths[0, i, 0].cpu().numpy()
-                    row["depth_spearman"] = depth_spearman(predicted, scene.depths[i].numpy())
+                    pair = rendering.depths[0, i, 0].cpu().numpy(), scene.depths[i].numpy()
+                    row["depth_spearman"] = depth_spearman(*pair)
+                    depths.append(pair)
                 rows.append(row)
-    return pd.DataFrame(rows)
+    pooled = None
+    if depths:
+        predicted, true = (
+            np.concatenate([d.ravel() for d in side]) for side in zip(*depths, strict=True)
+        )
+        pooled = depth_spearman(predicted, true)
+    return Evaluation(pd.DataFrame(rows), pooled)
 
 
 def _image_metrics(pred: Tensor, target: Tensor, with_lpips: bool) -> dict[str, list[float]]:
@@ -93,7 +109,7 @@ def _image_metrics(pred: Tensor, target: Tensor, with_lpips: bool) -> dict[str, 
 
 
 def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Spearman rank correlation of two depth maps over all pixels; 0 for a constant prediction."""
+    """Spearman rank correlation of two arrays of depths; 0 for a constant prediction."""
     if np.ptp(predicted) == 0:
         return 0.0
     return float(stats.spearmanr(predicted.ravel(), true.ravel()).statistic)

@@ -137,7 +137,8 @@ def _perform(
     if not group.is_first:
         return
     record(progress)
-    per_view = evaluate(model, scenes)
+    evaluation = evaluate(model, scenes)
+    per_view = evaluation.per_view
     _write_csv(folder / "per_view.csv", per_view)
     with atomic_path(folder / "model.safetensors") as beside:
         save_model(model, str(beside))
@@ -146,6 +147,7 @@ def _perform(
     metrics = {
         "name": config.name,
         "summary": summarize(per_view),
+        "depth_spearman_pooled": evaluation.depth_spearman_pooled,
         "lpips_missing": lpips_missing(),
         "scenes": int(per_view.scene.nunique()),
         "parameters": cost.parameters(config.model),

@@ -1,13 +1,11 @@
 """One training loop for every scale: CPU or CUDA, one process or torchrun, resumable."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ilrm import checkpoints
 from ilrm.checkpoints import Progress
@@ -20,6 +18,7 @@ from ilrm.initialization import local_start
 from ilrm.losses import Loss
 from ilrm.model import ILRM
 from ilrm.optimizers import make_optimizers, schedule, set_learning_rates
+from ilrm.progress import progress_bar
 from ilrm.rendering import render
 from ilrm.views import Batch
 
@@ -60,13 +59,12 @@ def train(
     log_every = max(1, t.steps // LOG_POINTS)
     validation = [Batch(b.inputs.to(group.device), b.targets.to(group.device)) for b in validation]
     sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
-    bar = tqdm(
+    bar = progress_bar(
         range(progress.step, t.steps),
         initial=progress.step,
         total=t.steps,
         desc="train",
         unit="step",
-        mininterval=1 if sys.stderr.isatty() else 10,
         disable=not (show_progress and group.is_first),
     )
     model.train()

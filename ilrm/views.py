@@ -50,4 +50,4 @@ class EvaluationScene:
     key: str
     frames: tuple[int, ...]  # frame number of each target
     batch: Batch
-    depths: Float[Tensor, "T H W"] | None  # z, in any unit: it is compared by rank
+    depths: Float[Tensor, "T H W"] | None  # z, in the unit of the batch's normalised cameras

@@ -16,7 +16,7 @@ UNITS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "lpips": "LPIPS",
-    "depth_spearman": "depth rank corr.",
+    "depth_spearman": "depth rank corr., per view",
 }
 
 
@@ -72,6 +72,8 @@ def _estimates(run: Run, method: str) -> dict[str, str]:
             row[unit] = f"not measured: {run.metrics['lpips_missing']}"
         else:
             row[unit] = "-"
+    pooled = run.metrics["depth_spearman_pooled"] if method == "model" else None
+    row["depth rank corr., pooled"] = "-" if pooled is None else f"{pooled:.2f}"
     return row
 
 

@@ -33,7 +33,10 @@ def test_a_folder_holds_all_that_the_run_was(smoke_run):
 
 def test_the_stored_weights_give_the_stored_metrics(smoke_run):
     again = evaluate(smoke_run.model(), held_out_scenes(smoke_run.config.data))
-    assert again.psnr.to_numpy() == pytest.approx(smoke_run.per_view.psnr.to_numpy(), abs=1e-4)
+    psnr = again.per_view.psnr.to_numpy()
+    assert psnr == pytest.approx(smoke_run.per_view.psnr.to_numpy(), abs=1e-4)
+    pooled = smoke_run.metrics["depth_spearman_pooled"]
+    assert again.depth_spearman_pooled == pytest.approx(pooled, abs=1e-3)
 
 
 def test_a_complete_run_is_returned_without_work(smoke_run, monkeypatch):

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from ilrm.data.chunks import RE10KScenes, Scene, skip_reason
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
 from ilrm.data.samplers import WindowSchedule, mirror, training_window
+from ilrm.progress import progress_bar
 
 Example = dict[str, Tensor]  # {context, target}_{images, fxfycxcy, c2w}; see example()
 
@@ -86,7 +86,7 @@ class ViewsDataset(Dataset[Example]):
 
     def _decode_all(self) -> None:
         keys, images, fxfycxcy, c2w = [], [], [], []
-        for key in tqdm(self.keys, desc="decoding", unit="scene", leave=False):
+        for key in progress_bar(self.keys, desc="decoding", unit="scene", leave=False):
             scene = self.scenes.load(key)
             if self._usable(scene):
                 keys.append(key)

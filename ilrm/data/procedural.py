@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from ilrm.data.errors import DiskFullError, SettingsError
 from ilrm.data.raytrace import render_room
@@ -30,6 +29,7 @@ from ilrm.data.samplers import spread
 from ilrm.data.textures import texture_bank
 from ilrm.data.trajectories import PATHS
 from ilrm.files import atomic_path, write_json
+from ilrm.progress import progress_bar
 
 VERSION = 1  # raise it whenever the same parameters give other bytes
 CHUNK = 32  # scenes per chunk file
@@ -182,7 +182,7 @@ def _write_chunks(root: Path, config: RoomsConfig, workers: int) -> None:
     with (
         ThreadPoolExecutor(workers) as pool,
         closing(pool.map(lambda job: render_scene(config, *job), jobs)) as scenes,  # type: ignore[type-var]
-        tqdm(total=len(jobs), unit="scene", desc="rooms") as bar,
+        progress_bar(total=len(jobs), unit="scene", desc="rooms") as bar,
     ):
         for file, _, part in chunks:
             chunk = []

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ilrm.cameras import Cameras, normalize_cameras
 from ilrm.config import DataConfig
@@ -95,10 +96,11 @@ class HeldOutScenes:
         return self._scene(self.stored.load(key), *self.index.evaluated[key])
 
     def _scene(self, scene: Scene, context: list[int], target: list[int]) -> EvaluationScene:
+        views = example(scene, context, target, self.height, self.width)
+        batch = to_batch(views)
         depths = None
         if scene.depths is not None and scene.size == (self.height, self.width):
-            depths = scene.depths[target]
-        batch = to_batch(example(scene, context, target, self.height, self.width))
+            depths = scene.depths[target] * _scale(views["context_c2w"], batch.inputs.cameras.c2w)
         return EvaluationScene(scene.key, tuple(target), batch, depths)
 
 
@@ -128,6 +130,12 @@ def to_batch(views: Example) -> Batch:
         )
     inputs, targets = normalize_cameras(*parts)
     return Batch(Views(views["context_images"], inputs), Views(views["target_images"], targets))
+
+
+def _scale(stored: Tensor, normalised: Tensor) -> float:
+    """Normalised units a stored unit, from the distances between the cameras [1, V, 4, 4]."""
+    spreads = [torch.pdist(c2w[0, :, :3, 3]).amax() for c2w in (stored, normalised)]
+    return float(spreads[1] / spreads[0].clamp(min=1e-9))
 
 
 def _joined(batches: list[Batch]) -> Batch:

@@ -41,6 +41,14 @@ def test_held_out_scenes_come_with_the_depth_of_their_targets():
     first = next(iter(scenes))
     assert first.depths is not None
     assert first.depths.shape == (len(first.frames), 32, 32)
+    stored = scenes.stored.load(first.key)
+    assert stored.depths is not None
+    spreads = [
+        (c2w[0, :3, 3] - c2w[-1, :3, 3]).norm()
+        for c2w in (stored.c2w[[0, 23]], first.batch.inputs.cameras.c2w[0])
+    ]
+    expected = stored.depths[list(first.frames)] * spreads[1] / spreads[0]
+    torch.testing.assert_close(first.depths, expected, rtol=1e-4, atol=0)
     again = scenes.load(first.key)
     assert torch.equal(again.batch.targets.images, first.batch.targets.images)
     (batch,) = validation_batches(scenes)
