@@ -116,7 +116,8 @@ class Cameras:
         directions = torch.cat([xy, torch.ones_like(xy[..., :1])], -1)
         directions = torch.nn.functional.normalize(directions, dim=-1)
         rotation = self.c2w[..., None, :3, :3]  # [..., 1, 3, 3]
-        return self.c2w[..., None, None, :3, 3], directions @ rotation.mT
+        with torch.autocast(self.device.type, enabled=False):  # half precision would bend the rays
+            return self.c2w[..., None, None, :3, 3], directions @ rotation.mT
 
     def plucker(self) -> Float[Tensor, "*batch height width 6"]:
         """Pluecker coordinates of the pixel rays: moment o x d, then d (Section 3.2)."""

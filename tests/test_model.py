@@ -184,6 +184,17 @@ def test_checkpointing_changes_no_gradient():
         torch.testing.assert_close(plain, recomputed)
 
 
+def test_bf16_autocast_changes_little_and_leaves_gaussians_in_fp32():
+    torch.manual_seed(0)
+    model, views = ILRM(ModelConfig(**TINY)), some_views(1, 2, 16, 16)
+    exact = model(views)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model(views)
+    assert rounded.means.dtype == rounded.scales.dtype == torch.float32
+    torch.testing.assert_close(rounded.means, exact.means, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(rounded.opacities, exact.opacities, rtol=0.02, atol=0.02)
+
+
 def test_presets_build_models_of_their_size():
     with torch.device("meta"):
         for scale in ("smoke", "tiny", "small"):
