@@ -59,9 +59,12 @@ class Run:
         return pd.read_csv(self.folder / "per_view.csv", dtype={"scene": str})
 
     def model(self) -> ILRM:
-        """The trained model, on the CPU, ready for inference."""
+        """The trained model, on the CPU, ready for inference. Raises RunError without its weights."""
+        weights = self.folder / "model.safetensors"
+        if not weights.exists():
+            raise RunError(f"{weights} is missing: perform the run to have its weights")
         model = ILRM(self.config.model)
-        load_model(model, str(self.folder / "model.safetensors"))
+        load_model(model, str(weights))
         return model.eval()
 
 

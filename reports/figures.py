@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from ilrm.data.scenes import held_out_scenes
+from ilrm.data.scenes import VALIDATION_SCENES, held_out_scenes
 from ilrm.evaluation import nearest_view, predict, scene_means
 from ilrm.metrics import psnr
 from ilrm.runs import Run
@@ -21,11 +21,13 @@ def learning_curve(run: Run, base: Run | None = None) -> Figure:
             curve = shown.history.dropna(subset="validation_psnr")
             color, label = style.COLORS[name], style.LABELS[name]
             axes.plot(curve.step, curve.validation_psnr, color=color, label=label, marker=".")
+    validated = run.per_view.scene.unique()[:VALIDATION_SCENES]  # the scenes of the curve
     for method in ("nearest_view", "mean_colour"):
-        value = run.metrics["summary"][method]["psnr"]["mean"]
+        value = scene_means(run.per_view, method, "psnr")[validated].mean()
         color, label = style.COLORS[method], style.LABELS[method]
         axes.axhline(value, color=color, linestyle="--", label=f"{label} ({value:.1f} dB)")
-    axes.set(xlabel="training step", ylabel="held-out PSNR (dB)", title=run.config.name)
+    label = f"PSNR (dB), {len(validated)} held-out scenes"
+    axes.set(xlabel="training step", ylabel=label, title=run.config.name)
     axes.legend(loc="lower right")
     plt.close(figure)
     return figure
