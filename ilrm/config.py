@@ -139,6 +139,7 @@ class DataConfig:
     """What is trained and evaluated on: scenes in the RE10K chunk format, views drawn from them."""
 
     root: str = ""  # folder of a dataset on disk; "": the procedural scenes described below
+    evaluation_index: str = ""  # path of its index (JSON); "": root/evaluation_index_{V}v.json
     image_height: int = 256  # pixels
     image_width: int = 256
     context_views: int = 4  # V
@@ -235,8 +236,17 @@ class RunConfig:
 
     @property
     def hash(self) -> str:
-        """Ten hex digits of the SHA-256 of the configuration."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        """Ten hex digits of the SHA-256 of what differs from the defaults.
+
+        A field that is added later, with a default that changes nothing, leaves the names of recorded
+        runs as they are.
+        """
+        defaults = RunConfig().to_dict()
+        parts: dict[str, Any] = {"scale": self.scale}
+        for part, values in self.to_dict().items():
+            if part != "scale":
+                parts[part] = {k: v for k, v in values.items() if v != defaults[part][k]}
+        text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     @property

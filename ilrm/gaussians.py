@@ -21,7 +21,9 @@ class Gaussians:
     quats: Float[Tensor, "B G 4"]  # unit quaternions, wxyz, Gaussian axes to world
     scales: Float[Tensor, "B G 3"]  # standard deviations along the Gaussian's axes, scene units
     opacities: Float[Tensor, "B G"]  # [0, 1]
-    colors: Float[Tensor, "B G 3"]  # linear in the image's values, at least 0, may exceed 1
+    colors: Float[Tensor, "B G 3"] | Float[Tensor, "B G K 3"]
+    """The model's: values of the image, at least 0, may exceed 1. `render` also takes coefficients of
+    spherical harmonics, K = (degree + 1)^2."""
 
     def __len__(self) -> int:
         """Gaussians a scene."""

@@ -23,7 +23,7 @@ from ilrm.config import RunConfig
 from ilrm.data.scenes import held_out_scenes, training_data, validation_batches
 from ilrm.distributed import processes
 from ilrm.environment import describe
-from ilrm.errors import RunError
+from ilrm.errors import ConfigError, RunError
 from ilrm.evaluation import evaluate, lpips_missing, summarize
 from ilrm.files import atomic_path, write_json
 from ilrm.model import ILRM
@@ -100,8 +100,14 @@ def perform(
 ) -> Run:
     """Train and evaluate `config`; a complete run is returned as it is, one cut short goes on.
 
-    A second process that asks for a run in progress waits for it. Raises RunError where the disk is full.
+    A second process that asks for a run in progress waits for it. Raises RunError where the disk is full,
+    ConfigError where the paper's recipe is asked for without its data.
     """
+    if config.scale == "paper" and not config.data.root:
+        raise ConfigError(
+            "scale=paper trains on RealEstate10K: give root, the folder of its train and test chunks, "
+            "and evaluation_index, the path of its index"
+        )
     folder = store / config.name
     if (found := find_run(config, store)) is not None:
         return found
@@ -148,7 +154,6 @@ def _perform(
     d = config.data
     size = (d.context_views, d.image_height, d.image_width)
     metrics = {
-        "name": config.name,
         "summary": summarize(per_view),
         "depth_spearman_pooled": evaluation.depth_spearman_pooled,
         "lpips_missing": lpips_missing(),

@@ -1,6 +1,7 @@
 """Configurations: validation, names of errors, hashing, presets and flat parameters."""
 
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -67,6 +68,13 @@ def test_the_hash_follows_every_field():
     assert run_config("tiny").hash == base.hash
     for other in ({"layers": 6}, {"seed": 1}, {"flip": False}):
         assert run_config("tiny", **other).hash != base.hash
+
+
+def test_the_hash_names_what_differs_from_the_defaults():
+    """Whatever the defaults of other fields: adding one must not rename the runs that are recorded."""
+    text = '{"data": {}, "model": {"layers": 6}, "scale": "paper", "train": {}}'
+    expected = hashlib.sha256(text.encode()).hexdigest()[:10]
+    assert run_config("paper", layers=6).hash == expected
 
 
 def test_flat_names_are_unique_and_presets_use_no_other():

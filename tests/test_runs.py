@@ -9,9 +9,10 @@ import torch
 
 from ilrm import runs
 from ilrm.data.scenes import held_out_scenes
-from ilrm.errors import RunError
+from ilrm.errors import ConfigError, RunError
 from ilrm.evaluation import evaluate
 from ilrm.files import atomic_folder, atomic_path, write_json
+from ilrm.presets import run_config
 from ilrm.runs import Run, find_run, perform
 
 
@@ -57,6 +58,12 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(RunError, match="metrics.json cannot be read .* run again"):
         _ = Run(tmp_path).metrics
+
+
+def test_the_papers_recipe_asks_for_its_data(tmp_path):
+    with pytest.raises(ConfigError, match="scale=paper trains on RealEstate10K: give root"):
+        perform(run_config("paper"), store=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(smoke_run, tmp_path, monkeypatch):

@@ -78,6 +78,15 @@ def test_the_seed_decides_the_start():
     assert torch.equal(first, same) and not torch.equal(first, other)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_bf16_checkpointing_and_compiled_blocks_train_on_cuda(tmp_path):
+    fields = {"precision": "bf16", "checkpointing": True, "compile": True, "steps": 40, "warmup": 2}
+    model, progress = train_smoke(tmp_path, **fields)
+    losses = [row["loss"] for row in progress.history]
+    assert next(model.parameters()).is_cuda and sum(losses[-10:]) < sum(losses[:10])
+
+
 def test_two_processes_train_what_one_does(tmp_path):
     """torchrun with Gloo: gradients are averaged over the processes' halves of the same batch."""
     fields = {"steps": 3, "batch": 4}

@@ -106,9 +106,10 @@ class HeldOutScenes:
 
 @cache
 def held_out_scenes(data: DataConfig) -> HeldOutScenes:
-    """The held-out scenes of a dataset under its own index for this number of views."""
-    root = dataset_root(data)
-    index = read_evaluation_index(root / f"evaluation_index_{data.context_views}v.json")
+    """The held-out scenes of a dataset under its index, contexts grown to this number of views."""
+    root, views = dataset_root(data), data.context_views
+    path = data.evaluation_index or root / f"evaluation_index_{views}v.json"
+    index = read_evaluation_index(path, views)
     return HeldOutScenes(RE10KScenes(root, "test"), index, data.image_height, data.image_width)
 
 

@@ -55,6 +55,14 @@ def test_held_out_scenes_come_with_the_depth_of_their_targets():
     assert len(batch.inputs.images) == 2
 
 
+def test_an_index_given_by_path_is_grown_to_the_number_of_views():
+    index = dataset_root(smoke_data()) / "evaluation_index_2v.json"
+    scenes = held_out_scenes(smoke_data(evaluation_index=str(index), context_views=5))
+    first = next(iter(scenes))
+    assert first.batch.inputs.images.shape[:2] == (1, 5)
+    assert len(set(first.frames)) == len(first.frames)
+
+
 def test_images_of_another_size_have_no_depth_to_compare_with():
     scenes = held_out_scenes(smoke_data(root=str(dataset_root(smoke_data())), image_height=24))
     assert next(iter(scenes)).depths is None
