@@ -59,8 +59,9 @@ def train(
     log_every = max(1, t.steps // LOG_POINTS)
     validation = [Batch(b.inputs.to(group.device), b.targets.to(group.device)) for b in validation]
     sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
+    steps = range(progress.step, t.steps)
     bar = progress_bar(
-        range(progress.step, t.steps),
+        zip(steps, data.batches(steps, group.rank, group.count), strict=True),
         initial=progress.step,
         total=t.steps,
         desc="train",
@@ -68,8 +69,8 @@ def train(
         disable=not (show_progress and group.is_first),
     )
     model.train()
-    for step in bar:
-        sums.add(step_fn(step, data.batch(step, group.rank, group.count)))
+    for step, batch in bar:
+        sums.add(step_fn(step, batch))
         done = step + 1
         if done % log_every and done < t.steps:
             continue
@@ -79,10 +80,11 @@ def train(
                 f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
                 f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
             )
-        row = {"step": done, "lr": t.lr * schedule(step, t), **means}
+        seconds = time.perf_counter() - started
+        row = {"step": done, "seconds": round(seconds, 1), "lr": t.lr * schedule(step, t), **means}
         if done % t.eval_every < log_every or done == t.steps:
             row["validation_psnr"] = validation_psnr(model, validation)
-        progress = Progress(done, [*progress.history, row], time.perf_counter() - started)
+        progress = Progress(done, [*progress.history, row], seconds)
         sums = _Sums()
         shown = {k: f"{row[k]:.4g}" for k in ("loss", "validation_psnr") if k in row}
         bar.set_postfix(shown, refresh=False)

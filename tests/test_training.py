@@ -47,7 +47,8 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), name
     assert resumed.per_view.equals(undisturbed.per_view)
-    assert resumed.history.equals(undisturbed.history)
+    curves = [run.history.drop(columns="seconds") for run in (undisturbed, resumed)]
+    assert curves[0].equals(curves[1])
     assert not list(folder.glob("checkpoint-*"))  # a complete run keeps its weights only
 
 

@@ -1,6 +1,7 @@
 """From a data configuration to what training and evaluation consume: normalised `Batch`es."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,11 @@ class TrainingData:
     def batch(self, step: int, rank: int = 0, count: int = 1) -> Batch:
         """Process `rank` of `count`'s part of a step's batch."""
         return to_batch(self.dataset.batch(step, rank, count))
+
+    def batches(self, steps: range, rank: int = 0, count: int = 1) -> Iterator[Batch]:
+        """The batches of several steps in order; worker processes decode ahead what is not in memory."""
+        workers = max(1, (os.cpu_count() or 1) // count - 1)
+        return map(to_batch, self.dataset.loader(steps, rank, count, workers))
 
 
 def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:

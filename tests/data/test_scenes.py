@@ -30,6 +30,12 @@ def test_training_batches_depend_on_the_step_and_are_normalised():
     torch.testing.assert_close(mean, torch.eye(4).expand(3, 4, 4), atol=1e-4, rtol=0)
 
 
+def test_batches_in_order_are_those_of_their_steps():
+    data = training_data(smoke_data(), batch_size=2, seed=0)
+    for step, batch in zip(range(3, 6), data.batches(range(3, 6)), strict=True):
+        assert torch.equal(batch.inputs.images, data.batch(step).inputs.images)
+
+
 def test_processes_share_the_batch_of_one():
     data = training_data(smoke_data(), batch_size=4, seed=0)
     parts = [data.batch(2, rank, 2).inputs.images for rank in range(2)]
