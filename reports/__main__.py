@@ -20,7 +20,8 @@ def main() -> None:
     }.items():
         with atomic_path(OUTPUT / f"{name}.png") as beside:
             figure.savefig(beside, metadata={"Software": None})
-    table = tables.metrics(longest, others)
+    names = {run.folder: name for name, run in runs.items()}
+    table = tables.metrics(longest, others).rename(index={"this run": names[longest.folder]})
     with atomic_path(OUTPUT / "base_metrics.md") as beside:
         beside.write_text(tables.markdown(table))
 
