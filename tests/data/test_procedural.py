@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL
 
 from ilrm.data import procedural
 from ilrm.data.chunks import RE10KScenes
@@ -21,6 +20,7 @@ from ilrm.data.raytrace import render_room
 from ilrm.data.rooms import random_room, room_size
 from ilrm.data.textures import texture_bank
 from ilrm.data.trajectories import PATHS
+from tests.data.conftest import SMALL
 
 
 def contents(root):

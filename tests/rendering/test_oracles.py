@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from compositor import compose
-from gsplat_reference import reference
-from scenes import gradients, random_scene, with_gradients
 
+from benchmarks.gsplat_reference import reference
 from ilrm.rendering import rasterization
+from tests.rendering.compositor import compose
+from tests.rendering.scenes import gradients, random_scene, with_gradients
 
 
 def assert_gradients_close(ours, theirs, tolerance):

@@ -6,7 +6,6 @@ from unittest import mock
 
 import pytest
 import torch
-from scenes import gradients, random_scene, with_gradients
 from torch.utils.data import DataLoader
 
 from ilrm.cameras import Cameras
@@ -19,6 +18,7 @@ from ilrm.rendering.checks import (
     RasterizationError,
     UnsupportedOptionError,
 )
+from tests.rendering.scenes import gradients, random_scene, with_gradients
 
 
 @pytest.fixture
