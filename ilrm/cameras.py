@@ -106,18 +106,17 @@ class Cameras:
 
         `offset` (x, y), in pixels, is added to the pixel centres.
         """
-        x = torch.arange(self.width, device=self.device) + 0.5
-        y = torch.arange(self.height, device=self.device) + 0.5
-        pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # [H, W, 2]
+        columns = torch.arange(self.width, device=self.device) + 0.5
+        rows = torch.arange(self.height, device=self.device) + 0.5
+        pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)  # [H, W, 2]
         if offset is not None:
             pixels = pixels + offset  # [..., H, W, 2]
         focal, centre = self.fxfycxcy[..., None, None, :].split(2, -1)  # [..., 1, 1, 2]
-        xy = (pixels - centre) / focal  # [..., H, W, 2]
-        directions = torch.cat([xy, torch.ones_like(xy[..., :1])], -1)
-        directions = torch.nn.functional.normalize(directions, dim=-1)
-        rotation = self.c2w[..., None, :3, :3]  # [..., 1, 3, 3]
-        with torch.autocast(self.device.type, enabled=False):  # half precision would bend the rays
-            return self.c2w[..., None, None, :3, 3], directions @ rotation.mT
+        x, y = ((pixels - centre) / focal).split(1, -1)  # [..., H, W, 1] each
+        right, down, forward, origin = self.c2w[..., None, None, :3, :].unbind(-1)  # [..., 1, 1, 3]
+        # not a matrix product: autocast would bend the rays to half precision
+        directions = x * right + y * down + forward
+        return origin, torch.nn.functional.normalize(directions, dim=-1)
 
     def plucker(self) -> Float[Tensor, "*batch height width 6"]:
         """Pluecker coordinates of the pixel rays: moment o x d, then d (Section 3.2)."""

@@ -87,7 +87,7 @@ def recorded_runs(base: RunConfig) -> dict[str, Run]:
         steps = run.config.train.steps
         if run.config == base:
             found["base"] = run
-        elif replace(run.config, train=replace(run.config.train, steps=base.train.steps)) == base:
+        elif run.config == replace(base, train=replace(base.train, steps=steps)):
             found[f"base, {steps:,} steps"] = run
     return found
 

@@ -199,4 +199,8 @@ class ViewsDataset(Dataset[Example]):
         """
         items = [(step, rank, count) for step in steps]
         workers = 0 if self.in_memory else workers
-        return DataLoader(self, batch_size=None, sampler=items, num_workers=workers)
+        # a generator of its own: the global one has to be the same after resuming
+        generator = torch.Generator().manual_seed(self.seed)
+        return DataLoader(
+            self, batch_size=None, sampler=items, num_workers=workers, generator=generator
+        )
