@@ -80,14 +80,16 @@ def _estimates(run: Run, method: str) -> dict[str, str]:
 def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
     """The effect of the variant here, paired over the same held-out scenes, and in the paper.
 
-    One row a metric: variant minus base. The interval is over scenes at one seed each, not over seeds. Empty
-    where the paper has no such pair of rows, or no base run is recorded.
+    One row a metric: variant minus base. The interval is over scenes at one seed each, not over seeds. Where
+    there is nothing to compare, the table says why.
     """
     if base is None:
-        return pd.DataFrame()
+        return _note(f"no base run is recorded for the {run.config.scale} scale")
+    if run.config == base.config:
+        return _note("this is the base model itself: pass a parameter to see a variant")
     rows = paper_rows(run.config.model, base.config.model)
     if rows is None:
-        return pd.DataFrame()
+        return _note("the paper reports no such variant")
     variant_row, base_row = rows
     table = {}
     for metric in METRICS:
@@ -107,6 +109,10 @@ def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
             f"paper, {base_row}": reference,
         }
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def _note(text: str) -> pd.DataFrame:
+    return pd.DataFrame({"": [text]}, index=["nothing to compare"])
 
 
 def markdown(table: pd.DataFrame) -> str:

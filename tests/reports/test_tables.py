@@ -40,7 +40,17 @@ def test_effect_is_paired_over_scenes(smoke_run):
     table = tables.against_paper(variant, base)
     assert table.loc["PSNR (dB)", "here, smoke scale"] == "+0.50 [+0.50, +0.50]"
     assert table.loc["PSNR (dB)", "paper, effect"] == "-0.34"
-    assert tables.against_paper(base, base).empty
+
+
+def test_nothing_to_compare_says_why(smoke_run):
+    other = Run(smoke_run.folder)
+    other.__dict__["config"] = run_config("smoke", layers=2)
+    for run, base, reason in (
+        (smoke_run, None, "no base run is recorded for the smoke scale"),
+        (smoke_run, smoke_run, "the base model itself"),
+        (other, smoke_run, "no such variant"),
+    ):
+        assert reason in tables.against_paper(run, base).to_string()
 
 
 def test_markdown_has_a_row_an_entry(smoke_run):
