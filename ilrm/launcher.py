@@ -23,11 +23,12 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         output = default_output(arguments)
-    except IlrmError as error:
-        print(f"papermill: {error}", file=sys.stderr)
+        if output is not None:
+            output.parent.mkdir(parents=True, exist_ok=True)
+    except (IlrmError, OSError, cli.yaml.YAMLError) as error:
+        print(f"papermill: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
         notebook = _parse(arguments)["notebook_path"]
         arguments.insert(arguments.index(notebook) + 1, str(output))
         cli.INPUT_PIPED = False  # the notebook is named: whatever is on stdin is not it

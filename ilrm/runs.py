@@ -30,6 +30,13 @@ from ilrm.model import ILRM
 from ilrm.paths import RECORDED_RUNS, RUNS
 from ilrm.training import train
 
+UNWRITABLE = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "no permission to write",
+    errno.EROFS: "the disk is read-only",
+}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -100,8 +107,8 @@ def perform(
 ) -> Run:
     """Train and evaluate `config`; a complete run is returned as it is, one cut short goes on.
 
-    A second process that asks for a run in progress waits for it. Raises RunError where the disk is full,
-    ConfigError where the paper's recipe is asked for without its data.
+    A second process that asks for a run in progress waits for it. Raises RunError where nothing can be
+    written, ConfigError where the paper's recipe is asked for without its data.
     """
     if config.scale == "paper" and not config.data.root:
         raise ConfigError(
@@ -116,10 +123,10 @@ def perform(
             if (found := find_run(config, store)) is None:
                 _perform(config, folder, show_progress, on_point)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in UNWRITABLE:
             raise
         raise RunError(
-            f"no space left while writing {folder}: free some and start the run again, "
+            f"{UNWRITABLE[error.errno]} ({error.filename or folder}): mend that and start the run again, "
             "it goes on from its last checkpoint"
         ) from error
     return Run(folder)

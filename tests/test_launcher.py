@@ -70,6 +70,9 @@ def test_wrong_parameters_stop_before_any_work(tmp_path):
         (["-p", "layers", "six"], "layers='six'"),
         (["-p", "scale", "tinny"], "did you mean 'tiny'"),
         (["-p", "minibatch", "3"], "one of 1, 2, 4"),
+        (["-p", "layers", ""], "layers=''"),
+        (["-f", "missing.yaml"], "missing.yaml"),
+        (["-y", "{layers: 6"], "flow mapping"),
     ):
         done = subprocess.run(
             [str(PAPERMILL), NOTEBOOK, *arguments],

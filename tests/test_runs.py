@@ -66,12 +66,15 @@ def test_the_papers_recipe_asks_for_its_data(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(smoke_run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "no space left"), (errno.EACCES, "no permission")]
+)
+def test_a_disk_that_takes_nothing_is_one_line(smoke_run, tmp_path, monkeypatch, number, words):
     def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(number, "what the system says")
 
     monkeypatch.setattr(runs, "write_json", full)
-    with pytest.raises(RunError, match="no space left .* goes on from its last checkpoint"):
+    with pytest.raises(RunError, match=f"{words}.* goes on from its last checkpoint"):
         perform(smoke_run.config, store=tmp_path, show_progress=False)
 
 
