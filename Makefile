@@ -23,7 +23,7 @@ ablation: $(STAMP)
 	$(BIN)/papermill $(NOTEBOOK) --log-output --no-progress-bar $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -rs $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
