@@ -87,6 +87,8 @@ def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
         return _note(f"no base run is recorded for the {run.config.scale} scale")
     if run.config == base.config:
         return _note("this is the base model itself: pass a parameter to see a variant")
+    if unlike := _trained_unlike(run.config, base.config):
+        return _note(f"trained unlike the base model: {', '.join(unlike)} differ")
     rows = paper_rows(run.config.model, base.config.model)
     if rows is None:
         return _note("the paper reports no such variant")
@@ -109,6 +111,17 @@ def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
             f"paper, {base_row}": reference,
         }
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def _trained_unlike(config: RunConfig, base: RunConfig) -> list[str]:
+    """Fields of data and training, but for the seed, in which two runs differ."""
+    ours, theirs = config.to_dict(), base.to_dict()
+    return [
+        name
+        for part in ("data", "train")
+        for name, value in ours[part].items()
+        if name != "seed" and value != theirs[part][name]
+    ]
 
 
 def _note(text: str) -> pd.DataFrame:

@@ -45,7 +45,10 @@ def test_effect_is_paired_over_scenes(smoke_run):
 def test_nothing_to_compare_says_why(smoke_run):
     other = Run(smoke_run.folder)
     other.__dict__["config"] = run_config("smoke", layers=2)
+    shorter = Run(smoke_run.folder)
+    shorter.__dict__["config"] = run_config("smoke", layers=2, steps=3)
     for run, base, reason in (
+        (shorter, smoke_run, "trained unlike the base model: steps differ"),
         (smoke_run, None, "no base run is recorded for the smoke scale"),
         (smoke_run, smoke_run, "the base model itself"),
         (other, smoke_run, "no such variant"),
