@@ -193,6 +193,14 @@ class TrainConfig:
         check_types(self)
         if self.steps < 1 or self.batch < 1:
             raise ConfigError(f"steps={self.steps}, batch={self.batch}: give at least 1")
+        for name in ("lr", "matrix_lr", "clip_norm", "skip_norm"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"{name}={value}: give a number above 0")
+        if self.weight_decay < 0 or self.perceptual_weight < 0:
+            raise ConfigError("weight_decay and perceptual_weight: give 0 or more")
+        if self.eval_every < 1:
+            raise ConfigError(f"eval_every={self.eval_every}: give an integer of at least 1")
         if not 0 <= self.warmup <= self.steps:
             raise ConfigError(f"warmup={self.warmup}: give 0 to steps={self.steps}")
 
@@ -210,11 +218,26 @@ class RunConfig:
         check_types(self)
         for name in ("image_height", "image_width"):
             size, multiple = getattr(self.data, name), self.model.size_multiple
-            if size % multiple:
+            if size % multiple or size < multiple:
                 raise ConfigError(
                     f"{name}={size} is not a multiple of patch x viewpoint factor = {multiple}: "
                     f"use {max(multiple, round(size / multiple) * multiple)}"
                 )
+
+        rows, columns = (
+            side // self.model.size_multiple
+            for side in (self.data.image_height, self.data.image_width)
+        )
+        r = self.model.minibatch
+        if self.model.minibatch_pattern == "random":
+            divided = rows * columns % r == 0
+        else:
+            divided = (r == 1 or columns % 2 == 0) and (r != 4 or rows % 2 == 0)
+        if not divided:
+            raise ConfigError(
+                f"minibatch={r} cannot divide {rows}x{columns} viewpoint tokens: use image sides that "
+                f"are multiples of {2 * self.model.size_multiple}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict, as stored in a run's `config.json`."""
@@ -300,4 +323,6 @@ def _describe(hint: Any, value: object) -> str:
         options = [str(a) for a in typing.get_args(hint)]
         near = difflib.get_close_matches(str(value), options, n=1)
         return f"give one of {', '.join(options)}" + (f" (nearest: {near[0]})" if near else "")
+    if typing.get_origin(hint) is tuple:
+        return f"give {len(typing.get_args(hint))} integers, e.g. [15, 31]"
     return f"give a value of type {getattr(hint, '__name__', hint)}"

@@ -55,6 +55,33 @@ def test_sizes_that_have_no_whole_patches_are_refused_with_the_nearest_size():
         RunConfig(data=DataConfig(image_height=540, image_width=960))
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"image_height": 0}, "image_height=0 .* use 8"),
+        ({"minibatch": 4, "image_height": 24}, "minibatch=4 cannot divide 3x4 .* multiples of 16"),
+        ({"minibatch": 2, "image_width": 24}, "minibatch=2 cannot divide 4x3"),
+        ({"lr": -1}, "lr=-1.0: give a number above 0"),
+        ({"matrix_lr": 0}, "matrix_lr"),
+        ({"eval_every": 0}, "eval_every=0"),
+        ({"weight_decay": -1}, "weight_decay"),
+        ({"gap_start": [5]}, "gap_start=.*give 2 integers"),
+        ({"steps": 0}, "steps=0"),
+        ({"warmup": 5_000}, "warmup=5000"),
+        ({"context_views": 1}, "at least 2 input views"),
+    ],
+)
+def test_runs_that_cannot_work_stop_before_any_work(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        run_config("tiny", **fields)
+
+
+def test_minibatch_grids_that_can_be_divided_pass():
+    assert run_config("tiny", minibatch=2, image_height=24).model.minibatch == 2
+    random = {"minibatch": 4, "minibatch_pattern": "random", "image_height": 24}
+    assert run_config("tiny", **random).model.minibatch == 4
+
+
 def test_run_config_survives_a_round_trip_through_json_types():
     config = run_config("tiny", layers=6, gap_start=(3, 5))
     values = config.to_dict()
