@@ -10,7 +10,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from ilrm.cameras import Cameras, normalize_cameras
-from ilrm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from ilrm.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, TrainConfig
 from ilrm.errors import IlrmError
 from ilrm.gaussians import Gaussians
 from ilrm.model import ILRM
@@ -23,6 +23,7 @@ __all__ = [
     "PRESETS",
     "Cameras",
     "DataConfig",
+    "EvaluationConfig",
     "Gaussians",
     "IlrmError",
     "ModelConfig",

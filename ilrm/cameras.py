@@ -156,3 +156,13 @@ def normalize_cameras(inputs: Cameras, *others: Cameras) -> tuple[Cameras, ...]:
         return replace(cameras, c2w=c2w.to(cameras.c2w.dtype))
 
     return tuple(moved(cameras) for cameras in (inputs, *others))
+
+
+def jitter_positions(cameras: Cameras, sd: float, generator: torch.Generator) -> Cameras:
+    """Cameras with Gaussian noise of standard deviation `sd`, in scene units, on each coordinate of
+    their positions: poses as inaccurate as those of Table 14.
+    """
+    noise = torch.randn((*cameras.c2w.shape[:-2], 3), generator=generator)  # [..., 3]
+    c2w = cameras.c2w.clone()
+    c2w[..., :3, 3] += sd * noise.to(c2w)
+    return replace(cameras, c2w=c2w)

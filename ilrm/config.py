@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -206,6 +207,22 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class EvaluationConfig:
+    """How a trained model is evaluated where that differs from how it was trained."""
+
+    input_views: int | None = None  # V at evaluation; None: context_views (Table 5, unseen counts)
+    camera_noise: float = 0.0  # sd of noise on the inputs' positions, normalised units (Table 14)
+    decoded_layer: int | None = None  # decode the tokens of this layer; None: the last (Figure 1)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.input_views is not None and self.input_views < 2:
+            raise ConfigError(f"input_views={self.input_views}: iLRM needs at least 2 input views")
+        if not 0 <= self.camera_noise < math.inf:
+            raise ConfigError(f"camera_noise={self.camera_noise}: give a finite number, 0 or more")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that a run's result depends on; its hash names the run."""
 
@@ -213,9 +230,13 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
         check_types(self)
+        layer = self.evaluation.decoded_layer
+        if layer is not None and not 0 <= layer <= self.model.layers:
+            raise ConfigError(f"decoded_layer={layer}: give 0 to layers={self.model.layers}")
         for name in ("image_height", "image_width"):
             size, multiple = getattr(self.data, name), self.model.size_multiple
             if size % multiple or size < multiple:
@@ -246,7 +267,7 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
         """Inverse of `to_dict` (JSON lists become tuples). Raises ConfigError on unknown names."""
-        parts = {"model": ModelConfig, "data": DataConfig, "train": TrainConfig}
+        parts = {name: type(part) for name, part in vars(cls()).items() if name != "scale"}
         check_names(values, [f.name for f in dataclasses.fields(cls)], "run config")
         built: dict[str, Any] = {}
         for name, value in values.items():
@@ -269,8 +290,21 @@ class RunConfig:
         for part, values in self.to_dict().items():
             if part != "scale":
                 parts[part] = {k: v for k, v in values.items() if v != defaults[part][k]}
+        if not parts["evaluation"]:
+            del parts["evaluation"]  # the name of a run that is evaluated as it was trained
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def training(self) -> "RunConfig":
+        """The run that trains this one's model: the same but for the evaluation."""
+        return dataclasses.replace(self, evaluation=EvaluationConfig())
+
+    @property
+    def evaluation_data(self) -> DataConfig:
+        """The data of the held-out evaluation: with its own number of input views if it has one."""
+        views = self.evaluation.input_views or self.data.context_views
+        return dataclasses.replace(self.data, context_views=views)
 
     @property
     def name(self) -> str:

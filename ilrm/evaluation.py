@@ -1,7 +1,8 @@
 """Held-out evaluation: metrics a target view, beside the trivial baselines, with intervals."""
 
+import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from scipy import stats
 from torch import Tensor
 
 from ilrm import metrics
+from ilrm.cameras import jitter_positions
+from ilrm.config import EvaluationConfig
 from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.rendering import Rendering, render
@@ -22,13 +25,28 @@ METHODS = ("model", "nearest_view", "mean_colour")
 
 
 @torch.no_grad()
-def predict(model: ILRM, batch: Batch, depth: bool = False) -> Rendering:
-    """Target views rendered from the Gaussians that the model makes of the input views."""
+def predict(model: ILRM, batch: Batch, depth: bool = False, layer: int | None = None) -> Rendering:
+    """Target views rendered from the Gaussians that the model makes of the input views.
+
+    `layer`: the head decodes the tokens of this layer instead of the last one's (Figure 1; 0: V^(0)).
+    """
     was_training = model.training
     model.eval()
-    rendering = render(model(batch.inputs), batch.targets.cameras, depth=depth)
+    tokens = model.encode_layers(batch.inputs)[-1 if layer is None else layer]
+    gaussians = model.decode(tokens, batch.inputs)
+    rendering = render(gaussians, batch.targets.cameras, depth=depth)
     model.train(was_training)
     return rendering
+
+
+def with_inaccurate_poses(batch: Batch, sd: float, key: str) -> Batch:
+    """The batch with noise on the input cameras' positions, the same for the same scene key (Table 14).
+
+    `sd` is in normalised scene units: the inputs' largest absolute coordinate is 1. Targets keep their poses.
+    """
+    generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
+    noisy = jitter_positions(batch.inputs.cameras, sd, generator)
+    return replace(batch, inputs=replace(batch.inputs, cameras=noisy))
 
 
 def nearest_view(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
@@ -67,15 +85,25 @@ class Evaluation:
     """Rank correlation over the pixels of all views together, depths in normalised scene units."""
 
 
-def evaluate(model: ILRM, scenes: Iterable[EvaluationScene]) -> Evaluation:
-    """Metrics of the model and of the trivial baselines on every target view of the scenes."""
+def evaluate(
+    model: ILRM,
+    scenes: Iterable[EvaluationScene],
+    how: EvaluationConfig = EvaluationConfig(),  # noqa: B008 (frozen)
+) -> Evaluation:
+    """Metrics of the model and of the trivial baselines on every target view of the scenes.
+
+    Of `how`, camera_noise and decoded_layer matter here; the scenes hold their number of input views.
+    """
     device = next(model.parameters()).device
     with_lpips = lpips_missing() is None
     rows: list[dict[str, Any]] = []
     depths: list[tuple[np.ndarray, np.ndarray]] = []  # predicted and true, a view each
     for scene in scenes:
         batch = Batch(scene.batch.inputs.to(device), scene.batch.targets.to(device))
-        rendering = predict(model, batch, depth=scene.depths is not None)
+        seen = (
+            with_inaccurate_poses(batch, how.camera_noise, scene.key) if how.camera_noise else batch
+        )
+        rendering = predict(model, seen, scene.depths is not None, how.decoded_layer)
         images = {
             "model": rendering.images,
             "nearest_view": nearest_view(batch),

@@ -9,7 +9,14 @@ import types
 import typing
 from typing import Any
 
-from ilrm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, check_names
+from ilrm.config import (
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+    check_names,
+)
 from ilrm.errors import ConfigError
 
 # What procedural rooms at low resolution need; notebooks/tiny_scale.ipynb has the measurements.
@@ -97,7 +104,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 SCALES = tuple(PRESETS)
-_PARTS = (ModelConfig, DataConfig, TrainConfig)
+_PARTS = (ModelConfig, DataConfig, TrainConfig, EvaluationConfig)
 
 
 def parameter_names() -> dict[str, type]:
@@ -112,7 +119,7 @@ def model_config(scale: str = "paper", **fields: Any) -> ModelConfig:
 
 
 def run_config(scale: str = "paper", **fields: Any) -> RunConfig:
-    """A preset with any fields of its model, data or training replaced, by their flat names.
+    """A preset with any fields of its model, data, training or evaluation replaced, by their flat names.
 
     Values that arrive as text, as from a command line, are read as the field's type ("false", "1e-3",
     "[15, 31]"). Raises ConfigError on an unknown scale or name, with the nearest right one, and on values
@@ -128,8 +135,7 @@ def run_config(scale: str = "paper", **fields: Any) -> RunConfig:
     for name, value in chosen.items():
         owner = owners[name]
         parts[owner][name] = _read(name, value, typing.get_type_hints(owner)[name])
-    model, data, train = (part(**parts[part]) for part in _PARTS)
-    return RunConfig(scale=scale, model=model, data=data, train=train)  # type: ignore[arg-type]
+    return RunConfig(scale, *(part(**parts[part]) for part in _PARTS))  # type: ignore[arg-type]
 
 
 def _read(name: str, value: Any, hint: Any) -> Any:

@@ -66,8 +66,11 @@ class Run:
         return pd.read_csv(self.folder / "per_view.csv", dtype={"scene": str})
 
     def model(self) -> ILRM:
-        """The trained model, on the CPU, ready for inference. Raises RunError without its weights."""
-        weights = self.folder / "model.safetensors"
+        """The trained model, on the CPU, ready for inference. Raises RunError without its weights.
+
+        A run that differs in its evaluation only has the weights of the run that trained them.
+        """
+        weights = self.folder.with_name(self.config.training.name) / "model.safetensors"
         if not weights.exists():
             raise RunError(f"{weights} is missing: perform the run to have its weights")
         model = ILRM(self.config.model)
@@ -107,7 +110,8 @@ def perform(
 ) -> Run:
     """Train and evaluate `config`; a complete run is returned as it is, one cut short goes on.
 
-    A second process that asks for a run in progress waits for it. Raises RunError where nothing can be
+    A run that differs from another in its evaluation only performs that one and evaluates its model. A second
+    process that asks for a run in progress waits for it. Raises RunError where nothing can be
     written, ConfigError where the paper's recipe is asked for without its data.
     """
     if config.scale == "paper" and not config.data.root:
@@ -139,40 +143,52 @@ def _perform(
     on_point: Callable[[Progress], None],
 ) -> None:
     group = processes()
-    data = training_data(config.data, config.train.batch, config.train.seed)
-    scenes = held_out_scenes(config.data)
+    if group.is_first:
+        write_json(folder / "config.json", config.to_dict())
+        write_json(folder / "environment.json", describe(group.device))
+    if config != config.training:
+        trained = perform(config.training, folder.parent, show_progress, on_point)
+        if group.is_first:
+            _write_csv(folder / "history.csv", trained.history)
+            costs = {key: trained.metrics[key] for key in ("training_seconds", "skipped_steps")}
+            _evaluate(config, folder, trained.model().to(group.device), costs)
+        return
 
     def record(progress: Progress) -> None:
         _write_csv(folder / "history.csv", pd.DataFrame(progress.history))
         on_point(progress)
 
-    if group.is_first:
-        write_json(folder / "config.json", config.to_dict())
-        write_json(folder / "environment.json", describe(group.device))
-    model, progress = train(config, folder, data, validation_batches(scenes), show_progress, record)
+    data = training_data(config.data, config.train.batch, config.train.seed)
+    validation = validation_batches(held_out_scenes(config.data))
+    model, progress = train(config, folder, data, validation, show_progress, record)
     if not group.is_first:
         return
     record(progress)
-    evaluation = evaluate(model, scenes)
-    per_view = evaluation.per_view
-    _write_csv(folder / "per_view.csv", per_view)
     with atomic_path(folder / "model.safetensors") as beside:
         save_model(model, str(beside))
-    d = config.data
+    skipped = sum(row["skipped"] for row in progress.history) / len(progress.history)
+    costs = {"training_seconds": round(progress.seconds, 1), "skipped_steps": skipped}
+    _evaluate(config, folder, model, costs)
+    checkpoints.drop(folder)
+
+
+def _evaluate(config: RunConfig, folder: Path, model: ILRM, costs: dict[str, float]) -> None:
+    """The held-out evaluation: per_view.csv, and metrics.json, which completes the run."""
+    d = config.evaluation_data
+    evaluation = evaluate(model, held_out_scenes(d), config.evaluation)
+    _write_csv(folder / "per_view.csv", evaluation.per_view)
     size = (d.context_views, d.image_height, d.image_width)
     metrics = {
-        "summary": summarize(per_view),
+        "summary": summarize(evaluation.per_view),
         "depth_spearman_pooled": evaluation.depth_spearman_pooled,
         "lpips_missing": lpips_missing(),
-        "scenes": int(per_view.scene.nunique()),
+        "scenes": int(evaluation.per_view.scene.nunique()),
         "parameters": cost.parameters(config.model),
         "macs": sum(cost.analytic_macs(config.model, *size).values()),
         "gaussians": cost.gaussians(config.model, *size),
-        "training_seconds": round(progress.seconds, 1),
-        "skipped_steps": sum(row["skipped"] for row in progress.history) / len(progress.history),
+        **costs,
     }
     write_json(folder / "metrics.json", metrics)
-    checkpoints.drop(folder)
 
 
 @contextmanager

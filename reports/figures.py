@@ -4,9 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from ilrm.config import EvaluationConfig
 from ilrm.data.scenes import VALIDATION_SCENES, held_out_scenes
-from ilrm.evaluation import nearest_view, predict, scene_means
+from ilrm.evaluation import nearest_view, predict, scene_means, with_inaccurate_poses
 from ilrm.metrics import psnr
+from ilrm.model import ILRM
 from ilrm.runs import Run
 from ilrm.views import EvaluationScene
 from reports import style
@@ -44,9 +46,10 @@ def renders(run: Run) -> Figure:
     """Inputs, ground truth, render, error and depth of the best, median and worst held-out scene."""
     style.use()
     chosen = representative_scenes(run)
-    scenes = held_out_scenes(run.config.data)
+    scenes = held_out_scenes(run.config.evaluation_data)
     model = run.model()
-    rows = [(name, _panels(model, scenes.load(key))) for name, key in chosen.items()]
+    how = run.config.evaluation
+    rows = [(name, _panels(model, scenes.load(key), how)) for name, key in chosen.items()]
     titles = list(rows[0][1])
     size = (1.35 * len(titles), 1.55 * len(rows))
     figure, axes = plt.subplots(len(rows), len(titles), figsize=size, squeeze=False)
@@ -65,9 +68,12 @@ def renders(run: Run) -> Figure:
     return figure
 
 
-def _panels(model, scene: EvaluationScene) -> dict[str, tuple[np.ndarray, str]]:
+def _panels(
+    model: ILRM, scene: EvaluationScene, how: EvaluationConfig
+) -> dict[str, tuple[np.ndarray, str]]:
     """{title: (image [H, W, 3] or depth [H, W], caption)} of a scene's middle target view."""
-    rendering = predict(model, scene.batch, depth=True)
+    seen = with_inaccurate_poses(scene.batch, how.camera_noise, scene.key)
+    rendering = predict(model, seen, depth=True, layer=how.decoded_layer)
     assert rendering.depths is not None
     middle = len(scene.frames) // 2
     truth, render = scene.batch.targets.images[0, middle], rendering.images[0, middle].clamp(0, 1)

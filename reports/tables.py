@@ -21,11 +21,17 @@ UNITS = {
 
 
 def configuration(config: RunConfig, base: RunConfig) -> pd.DataFrame:
-    """Every field of the model beside the base model's, with what the two cost; changed ones marked."""
+    """Every field of the model beside the base model's, with what the two cost; changed ones marked.
+
+    Fields of data, training and evaluation are shown where they differ.
+    """
     rows = [
         (f.name, getattr(config.model, f.name), getattr(base.model, f.name))
         for f in dataclasses.fields(ModelConfig)
     ]
+    ours, theirs = config.to_dict(), base.to_dict()
+    for part in ("data", "train", "evaluation"):
+        rows += [(k, v, theirs[part][k]) for k, v in ours[part].items() if v != theirs[part][k]]
     for name, values in _costs(config).items():
         rows.append((name, values, _costs(base)[name]))
     table = pd.DataFrame(rows, columns=["", "this run", "base"]).set_index("")
@@ -36,7 +42,7 @@ def configuration(config: RunConfig, base: RunConfig) -> pd.DataFrame:
 
 
 def _costs(config: RunConfig) -> dict[str, str]:
-    d = config.data
+    d = config.evaluation_data
     size = (d.context_views, d.image_height, d.image_width)
     macs = sum(cost.analytic_macs(config.model, *size).values())
     return {

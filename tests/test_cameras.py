@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ilrm.cameras import Cameras, mean_pose, normalize_cameras
+from ilrm.cameras import Cameras, jitter_positions, mean_pose, normalize_cameras
 from ilrm.errors import CameraError, ViewsError
 from ilrm.views import Views
 from tests.helpers import rotation_about_y, some_cameras
@@ -110,3 +110,13 @@ def test_images_that_do_not_fit_their_cameras_are_refused():
             Views(images, cameras)
     with pytest.raises(ViewsError, match="floats"):
         Views(torch.zeros(2, 4, 3, 32, 32, dtype=torch.uint8), cameras)
+
+
+def test_jitter_moves_positions_by_its_standard_deviation_and_nothing_else():
+    cameras = some_cameras(batch=50, views=8)
+    moved = jitter_positions(cameras, 0.1, torch.Generator().manual_seed(0))
+    shift = moved.c2w - cameras.c2w
+    assert shift[..., :3, 3].std().item() == pytest.approx(0.1, rel=0.1)
+    assert shift[..., :3, :3].abs().max() == 0 and moved.fxfycxcy is cameras.fxfycxcy
+    again = jitter_positions(cameras, 0.1, torch.Generator().manual_seed(0))
+    assert torch.equal(again.c2w, moved.c2w)

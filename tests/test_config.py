@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from ilrm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from ilrm.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, TrainConfig
 from ilrm.errors import ConfigError
 from ilrm.presets import PRESETS, model_config, parameter_names, run_config
 
@@ -106,7 +106,9 @@ def test_the_hash_names_what_differs_from_the_defaults():
 
 def test_flat_names_are_unique_and_presets_use_no_other():
     fields = [
-        f.name for part in (ModelConfig, DataConfig, TrainConfig) for f in dataclasses.fields(part)
+        f.name
+        for part in (ModelConfig, DataConfig, TrainConfig, EvaluationConfig)
+        for f in dataclasses.fields(part)
     ]
     assert len(fields) == len(set(fields)) == len(parameter_names())
     for preset in PRESETS.values():
@@ -145,3 +147,21 @@ def test_paper_preset_is_the_published_recipe():
         100_000,
     )
     assert (t.perceptual, t.perceptual_weight) == ("vgg19", 0.5)
+
+
+def test_evaluation_fields_leave_the_training_run_and_its_name_alone():
+    base, noisy = run_config("tiny"), run_config("tiny", camera_noise=0.01)
+    assert noisy.training == base and noisy.name != base.name
+    assert RunConfig.from_dict(noisy.to_dict()) == noisy
+    stored = base.to_dict()
+    del stored["evaluation"]  # runs that were recorded before there was such a part
+    assert RunConfig.from_dict(stored) == base and base.hash == "2919241605"
+    assert run_config("tiny", input_views=8).evaluation_data.context_views == 8
+    for fields, words in (
+        ({"input_views": 1}, "at least 2 input views"),
+        ({"camera_noise": -1.0}, "0 or more"),
+        ({"camera_noise": float("nan")}, "finite"),
+        ({"decoded_layer": 4}, "decoded_layer=4: give 0 to layers=3"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run_config("tiny", **fields)

@@ -46,6 +46,28 @@ def test_a_complete_run_is_returned_without_work(smoke_run, monkeypatch):
     assert again.folder == smoke_run.folder
 
 
+def test_a_run_that_differs_in_its_evaluation_uses_the_trained_model(smoke_run, monkeypatch):
+    store = smoke_run.folder.parent
+    monkeypatch.setattr(runs, "train", lambda *a, **k: pytest.fail("trained again"))
+    means = {"trained": smoke_run.metrics["summary"]["model"]["psnr"]["mean"]}
+    fields: dict[str, dict[str, float]] = {
+        "noise": {"camera_noise": 0.5},
+        "layer 0": {"decoded_layer": 0},
+        "2 views": {"input_views": 2},
+        "last layer": {"decoded_layer": 1},
+    }
+    for name, values in fields.items():
+        run = perform(run_config("smoke", **values), store=store)
+        assert run.folder != smoke_run.folder and run.config.training == smoke_run.config
+        assert run.metrics["training_seconds"] == smoke_run.metrics["training_seconds"]
+        run.model()
+        means[name] = run.metrics["summary"]["model"]["psnr"]["mean"]
+    assert means.pop("last layer") == pytest.approx(means["trained"])
+    assert len({round(mean, 4) for mean in means.values()}) == 4, means
+    views = run_config("smoke", input_views=2)
+    assert find_run(views, store).metrics["gaussians"] == smoke_run.metrics["gaussians"] // 2
+
+
 def test_a_run_without_its_last_file_is_not_complete(smoke_run, tmp_path):
     copy = tmp_path / smoke_run.folder.name
     shutil.copytree(smoke_run.folder, copy)

@@ -9,6 +9,12 @@ def test_configuration_marks_what_differs():
     table = tables.configuration(run_config("tiny", layers=6), run_config("tiny"))
     assert table.loc["layers", "changed"] == "*" and table.loc["width", "changed"] == ""
     assert table.loc["parameters (M)", "changed"] == "*"
+    assert "camera_noise" not in table.index
+
+
+def test_configuration_shows_what_else_differs():
+    table = tables.configuration(run_config("tiny", camera_noise=0.1), run_config("tiny"))
+    assert table.loc["camera_noise"].tolist() == [0.1, 0.0, "*"]
 
 
 def test_metrics_carry_intervals_and_baselines(smoke_run):
