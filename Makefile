@@ -28,7 +28,7 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy ilrm reports benchmarks
+	$(BIN)/mypy ilrm ablations reports benchmarks
 
 # Resolve again. torch brings its own CUDA packages where there is CUDA: they are not pinned here.
 lock: $(STAMP)

@@ -150,6 +150,8 @@ def _read(name: str, value: Any, hint: Any) -> Any:
         return float(value)
     if not isinstance(value, str) or hint is str:
         return value
+    if typing.get_origin(hint) is typing.Literal:
+        return next((a for a in typing.get_args(hint) if str(a) == value), value)
     try:
         if hint is bool:
             return {"true": True, "false": False}[value.lower()]

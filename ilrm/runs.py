@@ -86,6 +86,17 @@ def find_run(config: RunConfig, *stores: Path) -> Run | None:
     return None
 
 
+def share_done(config: RunConfig, store: Path = RUNS) -> float:
+    """How much of a run is done, 0 to 1, by the last point of its learning curve; 1 when it is complete."""
+    if find_run(config, store) is not None:
+        return 1.0
+    try:
+        last = (store / config.name / "history.csv").read_text().rstrip().rpartition("\n")[2]
+        return int(last.split(",", 1)[0]) / config.train.steps
+    except (OSError, ValueError):
+        return 0.0
+
+
 def recorded_runs(base: RunConfig) -> dict[str, Run]:
     """The measured runs of the base model that the project ships, by name; empty if there are none.
 

@@ -125,9 +125,10 @@ def test_unknown_names_are_answered_with_the_nearest():
 
 
 def test_text_is_read_as_the_type_of_the_field():
-    config = run_config("tiny", lr="1e-3", flip="false", gap_end="[3, 5]", uplift="1", layers="6")
+    texts = {"lr": "1e-3", "flip": "false", "gap_end": "[3, 5]", "uplift": "1", "layers": "6"}
+    config = run_config("tiny", **texts, minibatch="4")
     assert (config.train.lr, config.data.flip, config.data.gap_end) == (1e-3, False, (3, 5))
-    assert (config.model.uplift, config.model.layers) == (1, 6)
+    assert (config.model.uplift, config.model.layers, config.model.minibatch) == (1, 6, 4)
     assert run_config("tiny", lr=1).train.lr == 1.0
     with pytest.raises(ConfigError, match="layers='six'"):
         run_config("tiny", layers="six")

@@ -1,0 +1,99 @@
+"""Command line of the studies: `python -m ablations list | run | status`; `--help` for each."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ablations.runner import Plan, run
+from ablations.storage import default_storage
+from ablations.study import SEEDS, find_studies
+from ilrm.errors import IlrmError
+from ilrm.presets import SCALES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 1 if cells failed, 2 on a mistake of the user's."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except IlrmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _list(options: argparse.Namespace) -> int:
+    for study in find_studies(options.studies):
+        print(f"{study.name}: {study.title}{f' ({study.paper})' if study.paper else ''}")
+        print(f"    {study.claim}")
+        for variant in study.variants:
+            fields = ", ".join(f"{name}={value}" for name, value in variant.fields.items())
+            print(f"    {variant.name}: {fields or 'the preset'}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    failures = run(_plan(options), options.workers, options.retry_failed)
+    for name, error in failures.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    if failures:
+        print(f"{len(failures)} failed: --retry-failed runs them again", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    plan = _plan(options)
+    for queue, cells in plan.queues:
+        queue.recover()
+        counts = queue.counts(cells)
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        print(f"{queue.trials.study_name}: {len(cells)} cells: {states}")
+        for name, error in queue.failures(cells).items():
+            print(f"    failed: {name}: {error}")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    studies = find_studies(options.studies)
+    return Plan.make(studies, options.scale, options.storage, options.seeds)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ablations", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    shown = commands.add_parser("list", help="studies and their variants")
+    shown.add_argument("studies", nargs="*", default=["all"])
+    shown.set_defaults(command=_list)
+
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--scale", default="tiny", choices=SCALES)
+    shared.add_argument(
+        "--seeds", type=int, default=SEEDS, help="seeds a variant (default: %(default)s)"
+    )
+    shared.add_argument(
+        "--storage",
+        default=default_storage(),
+        help="journal file, or postgresql://user:password@host/name (default: %(default)s)",
+    )
+    kinds = "names (see list), paths of TOML files, or all"
+
+    command = commands.add_parser("run", parents=[shared], help="run what is not done yet")
+    command.add_argument("studies", nargs="+", help=kinds)
+    command.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="processes on this host"
+    )
+    command.add_argument("--retry-failed", action="store_true", help="run failed cells again")
+    command.set_defaults(command=_run)
+
+    command = commands.add_parser("status", parents=[shared], help="where things stand")
+    command.add_argument("studies", nargs="*", default=["all"], help=kinds)
+    command.set_defaults(command=_status)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

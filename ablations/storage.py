@@ -1,0 +1,108 @@
+"""Where queues and sweeps live: an Optuna journal file on one host, PostgreSQL for several hosts."""
+
+import fcntl
+import socket
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import optuna
+from optuna.storages import (
+    BaseStorage,
+    JournalStorage,
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+)
+from optuna.storages.journal import JournalFileBackend
+
+from ilrm.errors import IlrmError
+from ilrm.paths import RUNS
+
+HEARTBEAT = 20  # seconds between signs of life of a trial in a database
+GRACE = 90  # seconds without one after which another worker takes the trial over
+RETRIES = 5  # how often a trial whose worker died is taken over
+
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class StorageError(IlrmError):
+    """A storage that cannot be opened."""
+
+
+def default_storage() -> str:
+    """The journal file beside the runs."""
+    return str(RUNS / "ablations.journal")
+
+
+def open_storage(where: str) -> BaseStorage:
+    """A journal file's path, or a database URL (`postgresql://user:password@host/name`).
+
+    Raises StorageError where it cannot be opened.
+    """
+    if "://" not in where:
+        Path(where).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(where))
+    url = where.replace("postgresql://", "postgresql+pg8000://", 1)  # the driver that we install
+    try:
+        return RDBStorage(
+            url,
+            engine_kwargs={"pool_pre_ping": True},
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=RETRIES),
+        )
+    except Exception as error:  # whatever the driver raises: wrong host, password, database
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StorageError(
+            f"storage {_without_password(where)} cannot be opened ({reason}): check the address and that "
+            "the database runs"
+        ) from error
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+# On one host a worker holds a file lock for as long as it lives: the kernel frees it at any death. A journal
+# has no heartbeat of its own, and the lock tells at once.
+LOCKS = "workers"
+
+
+@contextmanager
+def sign_of_life() -> Iterator[str]:
+    """This worker's name, HOST/ID, with a lock that is held while the worker lives."""
+    name = uuid.uuid4().hex[:8]
+    path = RUNS / LOCKS / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield f"{socket.gethostname()}/{name}"
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def is_alive(worker: str) -> bool:
+    """Whether a worker of this host lives; workers of other hosts are taken to."""
+    host, _, name = worker.rpartition("/")
+    if host != socket.gethostname():
+        return True
+    try:
+        with (RUNS / LOCKS / name).open() as file:
+            return not _free(file)
+    except FileNotFoundError:
+        return False
+
+
+def _free(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    Path(file.name).unlink(missing_ok=True)  # left over by a worker that was killed
+    return True

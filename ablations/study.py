@@ -1,0 +1,150 @@
+"""A study is data: variants of one base configuration, and what the paper says of them.
+
+A TOML file of about ten lines; `ablations/studies/` holds the paper's, users write their own anywhere.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ilrm.config import RunConfig, check_names
+from ilrm.errors import IlrmError
+from ilrm.presets import run_config
+
+STUDIES = Path(__file__).parent / "studies"
+SEEDS = 3
+
+# What studies change of a preset. tiny: half of the training of `make ablation`: 0.7 dB below it, and all
+# studies with three seeds are done in an evening on two cores.
+SCALE_FIELDS: dict[str, dict[str, Any]] = {"tiny": {"steps": 1_200}}
+
+_KEYS = ("title", "paper", "claim", "fields", "varies", "values", "variant", "scales")
+_VARIANT_KEYS = ("name", "fields", "rows")
+_ROW_KEYS = ("table", "method", "views", "setting", "dataset", "protocol")
+
+
+class StudyError(IlrmError):
+    """A study file that is missing, or that does not describe a study."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a study: fields that differ from the preset, and the paper's rows for it."""
+
+    name: str
+    fields: dict[str, Any]
+    rows: tuple[
+        dict[str, Any], ...
+    ] = ()  # columns of reports/published.csv that pick the paper's row
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study: a variant and a seed."""
+
+    study: str
+    variant: str
+    seed: int
+    config: RunConfig
+    parameters: dict[str, Any]  # of the notebook, scale included
+
+    @property
+    def run_name(self) -> str:
+        return self.config.name
+
+
+@dataclass(frozen=True)
+class Study:
+    """Variants that are compared with the first one, trained alike, on the same scenes and seeds."""
+
+    name: str
+    title: str
+    paper: str  # where the paper has it, e.g. "Table 6"; "" for a study of one's own
+    claim: str  # what it tests, in a sentence
+    variants: tuple[Variant, ...]  # the first is the reference
+    scales: dict[str, dict[str, Any]]  # more fields, by scale
+
+    @property
+    def reference(self) -> Variant:
+        return self.variants[0]
+
+    def parameters(self, variant: Variant, scale: str, seed: int) -> dict[str, Any]:
+        """Parameters of the ablation notebook for one cell."""
+        fields = {**SCALE_FIELDS.get(scale, {}), **self.scales.get(scale, {}), **variant.fields}
+        return {"scale": scale, **fields, "seed": seed}
+
+    def cells(self, scale: str, seeds: int | Iterable[int] = SEEDS) -> list[Cell]:
+        """Every cell, all variants of a seed before the next seed. Raises ConfigError on a bad field."""
+        cells = []
+        for seed in range(seeds) if isinstance(seeds, int) else seeds:
+            for variant in self.variants:
+                parameters = self.parameters(variant, scale, seed)
+                config = run_config(**parameters)
+                cells.append(Cell(self.name, variant.name, seed, config, parameters))
+        return cells
+
+
+def read_study(path: Path) -> Study:
+    """A study from its TOML file. Raises StudyError."""
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise StudyError(
+            f"{path} cannot be read ({error.strerror}): give a study's path"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is no TOML ({error})") from error
+    try:
+        check_names(raw, list(_KEYS), str(path))
+        common = raw.get("fields", {})
+        variants = [_variant(entry, common, path) for entry in raw.get("variant", [])]
+        if "varies" in raw:
+            name = raw["varies"]
+            for value in raw.get("values", []):
+                variants.append(Variant(f"{name}={value}", {**common, name: value}))
+        if len(variants) < 2:
+            raise StudyError("needs two variants at least: give varies and values, or [[variant]]s")
+        names = [variant.name for variant in variants]
+        if len(set(names)) < len(names):
+            raise StudyError(f"two variants have one name among {', '.join(names)}")
+        texts = {key: raw.get(key, "") for key in ("title", "paper", "claim")}
+        if not all(isinstance(text, str) for text in texts.values()):
+            raise StudyError("title, paper and claim are texts")
+        study = Study(path.stem, **texts, variants=tuple(variants), scales=raw.get("scales", {}))
+        study.cells("tiny", 1)
+    except (IlrmError, TypeError, AttributeError) as error:
+        raise StudyError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    return study
+
+
+def _variant(entry: dict[str, Any], common: dict[str, Any], path: Path) -> Variant:
+    check_names(entry, list(_VARIANT_KEYS), f"a variant of {path}")
+    if "name" not in entry:
+        raise StudyError("a [[variant]] has no name")
+    rows = tuple(entry.get("rows", ()))
+    for row in rows:
+        check_names(row, list(_ROW_KEYS), f"rows of {entry['name']}")
+    return Variant(entry["name"], {**common, **entry.get("fields", {})}, rows)
+
+
+def studies() -> dict[str, Study]:
+    """The paper's studies by name, in the order of the file names."""
+    return {path.stem: read_study(path) for path in sorted(STUDIES.glob("*.toml"))}
+
+
+def find_studies(names: Iterable[str]) -> list[Study]:
+    """Studies by name, by the path of a TOML file, or all of the paper's for "all". Raises StudyError."""
+    known = studies()
+    found: dict[str, Study] = {}
+    for name in names:
+        if name == "all":
+            chosen = list(known.values())
+        elif name.endswith(".toml"):
+            chosen = [read_study(Path(name))]
+        else:
+            check_names({name: None}, [*known, "all"], "studies")
+            chosen = [known[name]]
+        found |= {study.name: study for study in chosen}
+    return list(found.values())

@@ -1,0 +1,83 @@
+"""A worker: claims cells one after the other and runs each through the ablation notebook."""
+
+import os
+import socket
+import sys
+from typing import Any
+
+import optuna
+import papermill
+
+from ablations.queue import ERROR, HOST, PARAMETERS, RUN, WORKER, Queue
+from ablations.storage import open_storage, sign_of_life
+from ilrm.errors import IlrmError
+from ilrm.paths import PROJECT, RUNS
+from ilrm.presets import run_config
+from ilrm.runs import find_run
+
+NOTEBOOK = PROJECT / "notebooks" / "ablation.ipynb"
+
+
+class CellError(IlrmError):
+    """A cell whose notebook ended without a complete run."""
+
+
+def work(queues: list[Queue], run_by: int | None = None) -> None:
+    """Run cells until none waits in any of the queues.
+
+    `run_by`: the process that started this worker; once it is gone, no further cell is claimed.
+    """
+    with sign_of_life() as name:
+        for queue in queues:
+            queue.recover()
+            while queue.waiting() and (run_by is None or os.getppid() == run_by):
+                queue.trials.optimize(_objective(queue, name), n_trials=1, catch=(Exception,))
+                queue.recover()
+
+
+def _objective(queue: Queue, worker: str):
+    def objective(trial: optuna.Trial) -> float:
+        if RUN not in trial.user_attrs:
+            raise optuna.TrialPruned("another worker emptied the queue")
+        trial.set_user_attr(WORKER, worker)
+        trial.set_user_attr(HOST, socket.gethostname())
+        if queue.taken(trial):
+            raise optuna.TrialPruned("enqueued twice: the other trial has it")
+        try:
+            return run_cell(trial.user_attrs[RUN], trial.user_attrs[PARAMETERS])
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            trial.set_user_attr(ERROR, lines[-1])
+            raise
+
+    return objective
+
+
+def run_cell(run: str, parameters: dict[str, Any]) -> float:
+    """Execute the notebook with these parameters into the run's folder; returns the run's PSNR in dB.
+
+    Raises CellError where the notebook ends without a complete run, and what papermill raises.
+    """
+    config = run_config(**parameters)
+    if config.name != run:
+        raise CellError(
+            f"{run} was enqueued by another version of the code: it is {config.name} now"
+        )
+    output = RUNS / run / NOTEBOOK.name
+    output.parent.mkdir(parents=True, exist_ok=True)
+    papermill.execute_notebook(
+        str(NOTEBOOK), str(output), parameters, progress_bar=False, cwd=str(PROJECT)
+    )
+    found = find_run(config)
+    if found is None:
+        raise CellError(f"{output} ended without a complete run: see its last cells")
+    return found.metrics["summary"]["model"]["psnr"]["mean"]
+
+
+def main(storage: str, names: list[str], run_by: int) -> None:
+    """Entry point of the worker processes that `ablations.runner` starts."""
+    work([Queue.named(name, open_storage(storage)) for name in names], run_by)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:-1], int(sys.argv[-1]))
