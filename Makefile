@@ -1,4 +1,4 @@
-# make env | ablation | test | lint: everything runs in .venv, on Python 3.11 or newer, with pip.
+# make env | ablation | report | test | lint: everything runs in .venv, on Python 3.11 or newer, with pip.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -7,7 +7,7 @@ ARGS ?=
 # torch's worker threads would spin between kernels and slow the rasteriser's down
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: env ablation test lint lock
+.PHONY: env ablation report test lint lock
 env: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -21,6 +21,10 @@ $(STAMP): requirements.lock pyproject.toml
 
 ablation: $(STAMP)
 	$(BIN)/papermill $(NOTEBOOK) --log-output --no-progress-bar $(ARGS)
+
+# tables, figures and the scorecard from what is recorded; make report ARGS=--check fails where they are stale
+report: $(STAMP)
+	$(BIN)/python -m reports $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -rs $(ARGS)

@@ -1,10 +1,11 @@
-"""Command line of the studies: `python -m ablations list | run | status`; `--help` for each."""
+"""Command line of the studies: `python -m ablations list | run | status | record`; `--help` for each."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 
+from ablations.record import RECORDS, record
 from ablations.runner import Plan, run
 from ablations.storage import default_storage
 from ablations.study import SEEDS, find_studies
@@ -56,6 +57,14 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _record(options: argparse.Namespace) -> int:
+    studies = find_studies(options.studies)
+    cells = [cell for study in studies for cell in study.cells(options.scale, options.seeds)]
+    found, wanted = record(cells, options.scale)
+    print(f"{found} of {wanted} runs are complete and recorded in {RECORDS / options.scale}")
+    return 0
+
+
 def _plan(options: argparse.Namespace) -> Plan:
     studies = find_studies(options.studies)
     return Plan.make(studies, options.scale, options.storage, options.seeds)
@@ -92,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("status", parents=[shared], help="where things stand")
     command.add_argument("studies", nargs="*", default=["all"], help=kinds)
     command.set_defaults(command=_status)
+
+    command = commands.add_parser(
+        "record", parents=[shared], help="add complete runs to what the reports are made from"
+    )
+    command.add_argument("studies", nargs="*", default=["all"], help=kinds)
+    command.set_defaults(command=_record)
     return parser
 
 

@@ -6,6 +6,7 @@ A TOML file of about ten lines; `ablations/studies/` holds the paper's, users wr
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ def _variant(entry: dict[str, Any], common: dict[str, Any], path: Path) -> Varia
     return Variant(entry["name"], {**common, **entry.get("fields", {})}, rows)
 
 
+@cache
 def studies() -> dict[str, Study]:
     """The paper's studies by name, in the order of the file names."""
     return {path.stem: read_study(path) for path in sorted(STUDIES.glob("*.toml"))}

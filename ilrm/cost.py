@@ -29,6 +29,33 @@ def gaussians(config: ModelConfig, views: int, height: int, width: int) -> int:
     return views * height * width // config.viewpoint_factor**2
 
 
+def table8_gflops() -> tuple[float, float, float]:
+    """GFLOPs of one per-view cross-attention at the paper's size: (full, half, quarter), Table 8.
+
+    The paper's own convention: projections of queries, keys, values and output, and the two attention
+    products, 4 D^2 (Lv + Li) + 4 Lv Li D with Lv = N / r and Li = M / r; uplifting and MLP are left out.
+    """
+    c = ModelConfig()
+    n, m = 256**2 // c.size_multiple**2, 256**2 // c.patch**2
+    full, half, quarter = (
+        (4 * c.width**2 * (n + m) // r + 4 * (n // r) * (m // r) * c.width) / 1e9 for r in (1, 2, 4)
+    )
+    return full, half, quarter
+
+
+def figure2_ratio() -> tuple[float, float, float, float]:
+    """Attention-score entries of the designs (a) to (d) of Figure 2, as shares of (a).
+
+    16 views of 256x256 in patches of 8: full attention, decoupled at full and at half resolution, and iLRM.
+    """
+    views, m = 16, (256 // 8) ** 2
+    n = m // 4
+    everything = (views * m) ** 2
+    decoupled_half = (views * n) * (views * m)
+    two_stages = views * n * m + (views * n) ** 2
+    return 1.0, 1.0, decoupled_half / everything, two_stages / everything
+
+
 def analytic_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
     """MACs of one scene's forward pass by closed form: {part: MACs}, parts as in `PARTS`."""
     c, d, k = config, config.width, config.queries_per_token

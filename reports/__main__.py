@@ -1,30 +1,83 @@
-"""`python -m reports`: regenerate reports/output/ from the recorded runs in reports/runs/."""
+"""`python -m reports`: regenerate reports/output/ from the records; `--check` fails where it is stale."""
 
-from ilrm.files import atomic_path
-from ilrm.paths import PROJECT
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ablations.record import recorded
+from ablations.study import SCALE_FIELDS
 from ilrm.presets import run_config
 from ilrm.runs import recorded_runs
 from reports import figures, tables
+from reports.claims import CONFIRMED, CONTRADICTED, judge, scorecard
+from reports.effects import Measurements
+from reports.paper_tables import long_table, table_names, wide_table
+from reports.study_figures import study_figures
+from reports.write import Writer, markdown
 
-OUTPUT = PROJECT / "reports" / "output"
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 1 if `--check` found stale files."""
+    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, fail if files are stale"
+    )
+    parser.add_argument(
+        "--no-base",
+        action="store_true",
+        help="leave out the base model's figures (they need its data)",
+    )
+    options = parser.parse_args(arguments)
+    writer = Writer(check=options.check)
+    measurements = Measurements("tiny", *recorded("tiny"))
+    paper(writer, measurements)
+    claims(writer, measurements)
+    for name, figure in study_figures(measurements).items():
+        writer.figure(f"figures/{name}", figure)
+    if not options.no_base:
+        base(writer)
+    for name in writer.stale:
+        print(f"stale: {name}", file=sys.stderr)
+    if writer.stale:
+        print("make report regenerates them", file=sys.stderr)
+    return 1 if writer.stale else 0
 
 
-def main() -> None:
-    """Figures and the metrics table of the tiny scale's recorded base runs."""
+def paper(writer: Writer, measurements: Measurements) -> None:
+    """Tables 1 to 18 and Figure 2, published beside measured."""
+    for table in table_names():
+        long = long_table(table, measurements)
+        name = "figure_2" if table == "fig2" else f"table_{int(table):02d}"
+        writer.table(f"tables/{name}", *wide_table(long), long)
+
+
+def claims(writer: Writer, measurements: Measurements) -> None:
+    """The scorecard."""
+    judged = judge(measurements)
+    table = scorecard(judged, measurements.scale)
+    verdicts = [entry.verdict for entry in judged]
+    resolved = verdicts.count(CONFIRMED) + verdicts.count(CONTRADICTED)
+    fields = ", ".join(f"{k}={v}" for k, v in SCALE_FIELDS.get(measurements.scale, {}).items())
+    notes = [
+        f"{resolved} of {len(verdicts)} claims resolved: {verdicts.count(CONFIRMED)} confirmed, "
+        f"{verdicts.count(CONTRADICTED)} contradicted",
+        f"effects at the {measurements.scale} scale ({fields}), paired over the same seeds and held-out "
+        "scenes; 95% pigeonhole bootstrap over both; positive means that the claim holds",
+    ]
+    writer.table("claims", table, notes)
+
+
+def base(writer: Writer) -> None:
+    """Figures and metrics of the tiny scale's recorded base runs."""
     runs = recorded_runs(run_config("tiny"))
     longest = max(runs.values(), key=lambda run: run.config.train.steps)
     others = {name: run for name, run in runs.items() if run is not longest}
-    for name, figure in {
-        "base_learning_curve": figures.learning_curve(longest, runs.get("base")),
-        "base_renders": figures.renders(longest),
-    }.items():
-        with atomic_path(OUTPUT / f"{name}.png") as beside:
-            figure.savefig(beside, metadata={"Software": None})
+    writer.figure("base_learning_curve", figures.learning_curve(longest, runs.get("base")))
+    writer.figure("base_renders", figures.renders(longest))
     names = {run.folder: name for name, run in runs.items()}
     table = tables.metrics(longest, others).rename(index={"this run": names[longest.folder]})
-    with atomic_path(OUTPUT / "base_metrics.md") as beside:
-        beside.write_text(tables.markdown(table))
+    writer.text("base_metrics.md", markdown(table))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

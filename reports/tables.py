@@ -132,12 +132,3 @@ def _trained_unlike(config: RunConfig, base: RunConfig) -> list[str]:
 
 def _note(text: str) -> pd.DataFrame:
     return pd.DataFrame({"": [text]}, index=["nothing to compare"])
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A pipe table with the index as first column."""
-    lines = ["| " + " | ".join(["", *map(str, table.columns)]) + " |"]
-    lines.append("|" + "---|" * (len(table.columns) + 1))
-    for name, row in table.iterrows():
-        lines.append("| " + " | ".join([str(name), *map(str, row)]) + " |")
-    return "\n".join(lines) + "\n"

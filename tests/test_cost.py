@@ -22,3 +22,8 @@ def test_gaussian_counts_of_table_1():
 
 def test_parameters_need_no_memory_for_weights():
     assert cost.parameters(ModelConfig()) == 185_591_040
+
+
+def test_the_papers_own_counts():
+    assert [round(value, 3) for value in cost.table8_gflops()] == [3.825, 1.711, 0.805]
+    assert [round(value, 2) for value in cost.figure2_ratio()] == [1.0, 1.0, 0.25, 0.08]

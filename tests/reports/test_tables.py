@@ -3,6 +3,7 @@
 from ilrm.presets import run_config
 from ilrm.runs import Run
 from reports import tables
+from reports.write import markdown
 
 
 def test_configuration_marks_what_differs():
@@ -63,6 +64,6 @@ def test_nothing_to_compare_says_why(smoke_run):
 
 
 def test_markdown_has_a_row_an_entry(smoke_run):
-    text = tables.markdown(tables.metrics(smoke_run, {}))
+    text = markdown(tables.metrics(smoke_run, {}))
     lines = text.splitlines()
     assert len(lines) == 5 and all(line.count("|") == lines[0].count("|") for line in lines)

@@ -1,0 +1,80 @@
+"""Records of complete runs: two small CSV files a scale, which the reports are made from.
+
+`reports/studies/SCALE/runs.csv` has a row a run: its parameters, costs and provenance; `scenes.csv` a row
+a run and held-out scene: the model's metrics, means over the scene's target views.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablations.study import Cell
+from ilrm.evaluation import METRICS
+from ilrm.files import atomic_path
+from ilrm.paths import PROJECT, RUNS
+from ilrm.runs import Run, find_run
+
+RECORDS = PROJECT / "reports" / "studies"
+COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
+PROVENANCE = ("date", "device", "threads", "commit")
+
+
+def record(
+    cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = RECORDS
+) -> tuple[int, int]:
+    """Add the complete runs of these cells to the records; returns how many there are, and of how many.
+
+    Runs recorded before stay; one that was measured again replaces its record.
+    """
+    wanted = {cell.run_name: cell for cell in cells}
+    found = {
+        name: run
+        for name, cell in wanted.items()
+        if (run := find_run(cell.config, store)) is not None
+    }
+    rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in found.items()])
+    scenes = pd.concat([_scene_rows(run) for run in found.values()] or [pd.DataFrame()])
+    folder = records / scale
+    _merge(folder / "runs.csv", rows, ["run"])
+    _merge(folder / "scenes.csv", scenes, ["run", "scene"])
+    return len(found), len(wanted)
+
+
+def recorded(scale: str, records: Path = RECORDS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The records of a scale: runs, indexed by name, and scenes; empty where there are none."""
+    folder = records / scale
+    if not (folder / "runs.csv").exists():
+        return pd.DataFrame(), pd.DataFrame(columns=["run", "scene", *METRICS])
+    runs = pd.read_csv(folder / "runs.csv", index_col="run")
+    return runs, pd.read_csv(folder / "scenes.csv")
+
+
+def _run_row(run: Run, cell: Cell) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": run.folder.name}
+    row["parameters"] = json.dumps(cell.parameters, sort_keys=True)
+    row |= {name: run.metrics[name] for name in COSTS}
+    row |= {name: run.environment[name] for name in PROVENANCE}
+    row["torch"] = run.environment["versions"]["torch"]
+    return row
+
+
+def _scene_rows(run: Run) -> pd.DataFrame:
+    model = run.per_view[run.per_view.method == "model"]
+    names = [name for name in (*METRICS, "depth_spearman") if name in model]
+    means = model.groupby("scene", sort=True)[names].mean().reset_index()
+    means.insert(0, "run", run.folder.name)
+    return means
+
+
+def _merge(path: Path, rows: pd.DataFrame, keys: list[str]) -> None:
+    if rows.empty:
+        return
+    if path.exists():
+        old = pd.read_csv(path, dtype={"commit": str})
+        rows = pd.concat([old[~old.run.isin(rows.run)], rows])
+    rows = rows.sort_values(keys)
+    with atomic_path(path) as beside:
+        rows.to_csv(beside, index=False, float_format="%.5g")

@@ -1,0 +1,139 @@
+"""The claims scorecard: what the paper says, what it measured, what we measured, and a verdict."""
+
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ablations.study import Study, Variant, studies
+from reports.effects import Effect, Measurements
+from reports.published import row_pair
+
+TOML = Path(__file__).parent / "claims.toml"
+DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3}
+MANY_SEEDS = 100  # more are not worth a number
+SEEDS_NEEDED = 2  # a verdict needs the noise between seeds
+
+CONFIRMED, CONTRADICTED, NOT_RESOLVED, NOT_MEASURED = (
+    "confirmed",
+    "contradicted",
+    "not resolved",
+    "not measured",
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: a variant is better than another, or loses less than a margin to it."""
+
+    text: str
+    source: str  # where the paper says it
+    study: str
+    better: str  # variants of the study
+    worse: str
+    metric: str = "psnr"
+    loses_less_than: float | None = None  # margin, in the metric's unit
+    paper: float | None = None  # the paper's effect, where its rows do not give it
+    caveat: str = ""  # what differs from the paper's comparison
+
+    @property
+    def threshold(self) -> float:
+        """The difference better minus worse is compared with this."""
+        return self.loses_less_than or 0.0
+
+    def verdict(self, effect: Effect | None) -> str:
+        """By the interval alone: wholly on one side of the threshold, or not resolved."""
+        if effect is None:
+            return NOT_MEASURED
+        if effect.seeds < SEEDS_NEEDED or effect.low <= self.threshold <= effect.high:
+            return NOT_RESOLVED
+        above = effect.low > self.threshold
+        return CONFIRMED if above != (self.loses_less_than is not None) else CONTRADICTED
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with the paper's effect and ours, both signed so that positive means better."""
+
+    claim: Claim
+    paper: float | None
+    effect: Effect | None
+
+    @property
+    def verdict(self) -> str:
+        return self.claim.verdict(self.effect)
+
+    @property
+    def reason(self) -> str:
+        """What a reader has to know beside the verdict."""
+        reason = self.claim.caveat
+        if self.effect is not None and self.verdict == NOT_RESOLVED:
+            needed = _what_it_takes(self.effect, self.claim.threshold)
+            reason = "; ".join(filter(None, [needed, reason]))
+        return reason
+
+
+def claims() -> list[Claim]:
+    """Every claim of claims.toml, in its order."""
+    return [Claim(**entry) for entry in tomllib.loads(TOML.read_text())["claim"]]
+
+
+def judge(measurements: Measurements) -> list[Judged]:
+    """Every claim against the recorded runs of a scale."""
+    known = studies()
+    return [_judge(claim, known[claim.study], measurements) for claim in claims()]
+
+
+def _judge(claim: Claim, study: Study, measurements: Measurements) -> Judged:
+    by_name = {variant.name: variant for variant in study.variants}
+    better, worse = by_name[claim.better], by_name[claim.worse]
+    if claim.metric == "lpips":
+        better, worse = worse, better  # lower is better
+    effect = measurements.effect(study, better, worse, claim.metric)
+    return Judged(claim, _paper_effect(claim, better, worse), effect)
+
+
+def _paper_effect(claim: Claim, better: Variant, worse: Variant) -> float | None:
+    pair = row_pair(better, worse)
+    if claim.paper is not None or pair is None:
+        return claim.paper
+    a, b = (row.value(claim.metric) for row in pair)
+    return None if a is None or b is None else a - b
+
+
+def _what_it_takes(effect: Effect, threshold: float) -> str:
+    if effect.seeds < SEEDS_NEEDED:
+        return "one seed only: the noise between seeds is unknown"
+    seeds = effect.seeds_to_resolve(threshold)
+    if math.isinf(seeds):
+        return f"an effect of this size would need more than {effect.scenes} scenes"
+    if seeds > MANY_SEEDS:
+        return f"an effect of this size would need more than {MANY_SEEDS} seeds"
+    return f"an effect of this size would need about {max(seeds, effect.seeds + 1):.0f} seeds"
+
+
+def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
+    """One row a claim: source, the paper's effect, ours with interval and seeds, the verdict, its reason."""
+    rows = []
+    for entry in judged:
+        claim, effect, digits = entry.claim, entry.effect, DIGITS[entry.claim.metric]
+        unit = "dB" if claim.metric == "psnr" else claim.metric.upper()
+        rows.append(
+            {
+                "claim": claim.text,
+                "paper says in": claim.source,
+                "paper's effect": "-"
+                if entry.paper is None
+                else f"{entry.paper:+.{digits}f} {unit}",
+                f"effect at {scale}": "-"
+                if effect is None
+                else f"{effect.mean:+.{digits}f} [{effect.low:+.{digits}f}, "
+                f"{effect.high:+.{digits}f}] {unit}",
+                "seeds x scenes": "-" if effect is None else f"{effect.seeds} x {effect.scenes}",
+                "verdict": entry.verdict,
+                "note": entry.reason,
+            }
+        )
+    return pd.DataFrame(rows)

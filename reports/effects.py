@@ -1,0 +1,125 @@
+"""Effects: a variant minus another, paired over the same scenes and seeds, with their intervals."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablations.study import SEEDS, Study, Variant
+from ilrm.errors import ConfigError
+from ilrm.presets import run_config
+
+RESAMPLES = 10_000
+Z = 1.959964  # of a two-sided 95% interval
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Mean difference over seeds and scenes, with its 95% interval and what it rests on."""
+
+    mean: float
+    low: float
+    high: float
+    differences: NDArray[np.float64]  # [seeds, scenes]
+    runs: tuple[str, ...]
+
+    @property
+    def seeds(self) -> int:
+        return self.differences.shape[0]
+
+    @property
+    def scenes(self) -> int:
+        return self.differences.shape[1]
+
+    def seeds_to_resolve(self, threshold: float = 0.0) -> float:
+        """Seeds with which an effect of the measured size would be told from the threshold.
+
+        From the two-way variance components of the differences; inf where the scenes' share alone is too
+        large, or where one seed tells nothing of the noise between seeds.
+        """
+        if self.seeds < 2:
+            return math.inf
+        seed, scene, rest = variance_components(self.differences)
+        room = ((self.mean - threshold) / Z) ** 2 - scene / self.scenes
+        needed = (seed + rest / self.scenes) / room if room > 0 else math.inf
+        return max(2.0, math.ceil(needed)) if math.isfinite(needed) else math.inf
+
+
+def variance_components(x: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Variances (between rows, between columns, residual) of a crossed design [S, N] (two-way ANOVA)."""
+    s, n = x.shape
+    rows, columns, mean = x.mean(1), x.mean(0), x.mean()
+    residual = x - rows[:, None] - columns[None] + mean
+    rest = (residual**2).sum() / ((s - 1) * (n - 1))
+    between_rows = max(0.0, rows.var(ddof=1) - rest / n)
+    between_columns = max(0.0, columns.var(ddof=1) - rest / s)
+    return float(between_rows), float(between_columns), float(rest)
+
+
+def crossed_interval(x: NDArray[np.float64]) -> tuple[float, float]:
+    """95% interval of the mean of x [seeds, scenes]: both are resampled, each on its own.
+
+    The pigeonhole bootstrap of Owen (2007) for crossed random effects, percentile, seed 0. With one seed
+    it is the interval over scenes.
+    """
+    s, n = x.shape
+    rng = np.random.default_rng(0)
+    rows = rng.multinomial(s, np.full(s, 1 / s), RESAMPLES) / s  # [R, S]
+    columns = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n  # [R, N]
+    means = ((rows @ x) * columns).sum(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The recorded runs of a scale."""
+
+    scale: str
+    runs: pd.DataFrame  # index: run name
+    scenes: pd.DataFrame  # run, scene, metrics
+
+    def run_names(self, study: Study, variant: Variant) -> dict[int, str]:
+        """{seed: run name} of a variant's recorded runs."""
+        found = {}
+        for seed in range(max(SEEDS, 10)):
+            try:
+                name = run_config(**study.parameters(variant, self.scale, seed)).name
+            except ConfigError:
+                return {}  # this scale cannot run that variant
+            if name in self.runs.index:
+                found[seed] = name
+        return found
+
+    def values(self, runs: dict[int, str], metric: str) -> pd.DataFrame:
+        """Metric by seed (rows) and scene (columns)."""
+        if metric not in self.scenes:
+            return pd.DataFrame()
+        chosen = self.scenes[self.scenes.run.isin(runs.values())]
+        table = chosen.pivot(index="run", columns="scene", values=metric)
+        return table.reindex(list(runs.values())).set_axis(list(runs), axis=0).dropna(how="all")
+
+    def mean(self, study: Study, variant: Variant, metric: str) -> Effect | None:
+        """Mean metric of a variant over seeds and scenes, or None where nothing is recorded."""
+        runs = self.run_names(study, variant)
+        values = self.values(runs, metric)
+        return None if values.empty else _effect(values.to_numpy(), list(runs.values()))
+
+    def effect(
+        self, study: Study, variant: Variant, reference: Variant, metric: str
+    ) -> Effect | None:
+        """Variant minus reference on the seeds and scenes that both have, or None if there are none."""
+        pair = [self.run_names(study, v) for v in (variant, reference)]
+        a, b = (self.values(runs, metric) for runs in pair)
+        seeds, scenes = a.index.intersection(b.index), a.columns.intersection(b.columns)
+        if not len(seeds) or not len(scenes):
+            return None
+        differences = a.loc[seeds, scenes].to_numpy() - b.loc[seeds, scenes].to_numpy()
+        return _effect(differences, [runs[seed] for runs in pair for seed in seeds])
+
+
+def _effect(x: NDArray[np.float64], runs: list[str]) -> Effect:
+    low, high = crossed_interval(x)
+    return Effect(float(x.mean()), low, high, x, tuple(dict.fromkeys(runs)))

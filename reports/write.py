@@ -1,0 +1,109 @@
+"""Writes the generated reports, or tells which of the committed ones are stale."""
+
+import io
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ilrm.files import atomic_path
+from ilrm.paths import PROJECT
+
+OUTPUT = PROJECT / "reports" / "output"
+PIXEL_TOLERANCE = 0.03  # mean over a figure: fonts are anti-aliased a little differently elsewhere
+
+
+class Writer:
+    """Collects outputs by name; `check=True` compares them with the files instead of writing them."""
+
+    def __init__(self, folder: Path = OUTPUT, check: bool = False):
+        self.folder, self.check = folder, check
+        self.stale: list[str] = []
+        self.names: set[str] = set()
+
+    def text(self, name: str, text: str) -> None:
+        """A text file; ends with a newline."""
+        text = text.rstrip("\n") + "\n"
+        path = self._path(name)
+        if self.check:
+            if not path.exists() or path.read_text() != text:
+                self.stale.append(name)
+            return
+        with atomic_path(path) as beside:
+            beside.write_text(text)
+
+    def table(
+        self, name: str, table: pd.DataFrame, notes: list[str], long: pd.DataFrame | None = None
+    ) -> None:
+        """A table as Markdown, LaTeX and HTML with numbered notes, and as CSV (`long`, if given)."""
+        numbered = [f"({i}) {note}" for i, note in enumerate(notes, 1)]
+        self.text(
+            f"{name}.md", "\n".join([markdown(table, index=False), *(f"{n}  " for n in numbered)])
+        )
+        self.text(f"{name}.tex", _latex(table, numbered))
+        foot = "".join(f"<p>{_escape(note)}</p>\n" for note in numbered)
+        self.text(f"{name}.html", table.to_html(index=False, border=0) + "\n" + foot)
+        buffer = io.StringIO()
+        (table if long is None else long).to_csv(buffer, index=False, float_format="%.6g")
+        self.text(f"{name}.csv", buffer.getvalue())
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """A PNG without anything that changes from run to run."""
+        path = self._path(f"{name}.png")
+        if self.check:
+            if not path.exists() or not _looks_alike(path, figure):
+                self.stale.append(path.name)
+            return
+        with atomic_path(path) as beside:
+            figure.savefig(beside, metadata={"Software": None})
+
+    def left_over(self) -> list[str]:
+        """Files in the folder that nothing writes any more."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(
+            str(p.relative_to(self.folder))
+            for p in files
+            if str(p.relative_to(self.folder)) not in self.names
+        )
+
+    def _path(self, name: str) -> Path:
+        self.names.add(name)
+        return self.folder / name
+
+
+def markdown(table: pd.DataFrame, index: bool = True) -> str:
+    """A pipe table, with the index as first column if asked for."""
+    names = [str(name) for name in table.columns]
+    rows = [[str(value) for value in row] for row in table.itertuples(index=False)]
+    if index:
+        names = ["", *names]
+        rows = [[str(key), *row] for key, row in zip(table.index, rows, strict=True)]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(table: pd.DataFrame, notes: list[str]) -> str:
+    escaped = table.astype(str).map(_escape_latex).rename(columns=_escape_latex)
+    text = escaped.style.hide(axis="index").to_latex(hrules=True)
+    return text + "".join(f"% {note}\n" for note in notes)
+
+
+def _escape_latex(text: str) -> str:
+    for a, b in (("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#"), ("^", r"\^{}")):
+        text = text.replace(a, b)
+    return text
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _looks_alike(path: Path, figure: Figure) -> bool:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    buffer.seek(0)
+    ours, theirs = matplotlib.image.imread(buffer), matplotlib.image.imread(path)
+    return ours.shape == theirs.shape and float(np.abs(ours - theirs).mean()) < PIXEL_TOLERANCE
