@@ -1,15 +1,20 @@
-"""Command line of the studies: `python -m ablations list | run | status | record`; `--help` for each."""
+"""Command line: `python -m ablations list | run | status | record | sweep`; `--help` for each."""
 
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from ablations.record import RECORDS, record
 from ablations.runner import Plan, run
 from ablations.storage import default_storage
 from ablations.study import SEEDS, find_studies
+from ablations.sweep import find_sweep, importances, results
+from ablations.sweep import run as run_sweep
 from ilrm.errors import IlrmError
+from ilrm.files import atomic_path
+from ilrm.paths import RUNS
 from ilrm.presets import SCALES
 
 
@@ -49,7 +54,7 @@ def _status(options: argparse.Namespace) -> int:
     plan = _plan(options)
     for queue, cells in plan.queues:
         queue.recover()
-        counts = queue.counts(cells)
+        counts = Counter(queue.states(cells).values())
         states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         print(f"{queue.trials.study_name}: {len(cells)} cells: {states}")
         for name, error in queue.failures(cells).items():
@@ -62,6 +67,23 @@ def _record(options: argparse.Namespace) -> int:
     cells = [cell for study in studies for cell in study.cells(options.scale, options.seeds)]
     found, wanted = record(cells, options.scale)
     print(f"{found} of {wanted} runs are complete and recorded in {RECORDS / options.scale}")
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    sweep = find_sweep(options.sweep)
+    study = run_sweep(sweep, options.scale, options.storage, options.trials, options.workers)
+    table = results(study, sweep)
+    folder = RUNS / "sweeps" / study.study_name
+    with atomic_path(folder / "trials.csv") as beside:
+        table.to_csv(beside, index=False)
+    print(table.head(10).to_string(index=False))
+    for k, objective in enumerate(sweep.objectives):
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in importances(study, k).items())
+        print(f"importances for {objective}: {shares or 'too few trials'}")
+    if len(sweep.objectives) > 1:
+        print("Pareto front: trials", ", ".join(str(t.number) for t in study.best_trials))
+    print(f"all trials: {folder / 'trials.csv'}")
     return 0
 
 
@@ -97,6 +119,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--retry-failed", action="store_true", help="run failed cells again")
     command.set_defaults(command=_run)
+
+    command = commands.add_parser("sweep", parents=[shared], help="search fields with Optuna")
+    command.add_argument("sweep", help="name (ablations/sweeps/) or path of a TOML file")
+    command.add_argument(
+        "--trials", type=int, default=20, help="trials in all, earlier ones counted"
+    )
+    command.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="processes on this host"
+    )
+    command.set_defaults(command=_sweep)
 
     command = commands.add_parser("status", parents=[shared], help="where things stand")
     command.add_argument("studies", nargs="*", default=["all"], help=kinds)

@@ -1,21 +1,34 @@
 """A study's cells as a queue of Optuna trials: enqueued once, claimed by one worker each."""
 
 import socket
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, fail_stale_trials
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from ablations.storage import RETRIES, is_alive
+from ablations.storage import WORKER, is_alive, recover
 from ablations.study import Cell, Study
 from ilrm.runs import find_run
 
-RUN, PARAMETERS, WORKER, ERROR, HOST = "run", "parameters", "worker", "error", "host"
-ACTIVE = (TrialState.WAITING, TrialState.RUNNING)
+RUN, PARAMETERS, ERROR, HOST = "run", "parameters", "error", "host"
+
+# States of a cell, the first one counts where a cell is in several queues
+STATES = RUNNING, WAITING, FAILED, NEW, REMOVED, ELSEWHERE, DONE = (
+    "running",
+    "waiting",
+    "failed",
+    "not enqueued",
+    "done, run removed",
+    "done on another host",
+    "done",
+)
+_OF_TRIALS = {
+    TrialState.RUNNING: RUNNING,
+    TrialState.WAITING: WAITING,
+    TrialState.FAIL: FAILED,
+}
 
 
 @dataclass(frozen=True)
@@ -46,92 +59,72 @@ class Queue:
         The run store tells what is done. Failed cells are enqueued again on request only.
         """
         self.recover()
-        known = self.states()
+        states = self.states(cells := list(cells))
         added = 0
         for cell in cells:
-            state = known.get(cell.run_name)
-            if state in ACTIVE or (state is TrialState.FAIL and not retry_failed):
-                continue
-            if find_run(cell.config) is not None or self._done_elsewhere(cell, state):
-                continue
-            self._enqueue(cell.run_name, cell.parameters)
-            known[cell.run_name] = TrialState.WAITING
-            added += 1
+            state = states[cell.run_name]
+            if state in (NEW, REMOVED) or (state == FAILED and retry_failed):
+                attrs = {RUN: cell.run_name, PARAMETERS: cell.parameters}
+                self.trials.enqueue_trial({RUN: cell.run_name}, user_attrs=attrs)
+                states[cell.run_name] = WAITING
+                added += 1
         return added
 
-    def states(self) -> dict[str, TrialState]:
-        """{run name: state of its newest trial}; pruned trials are claims that came too late."""
-        newest = sorted(self._cells(), key=lambda trial: trial.number)
-        return {t.user_attrs[RUN]: t.state for t in newest if t.state is not TrialState.PRUNED}
+    def states(self, cells: Iterable[Cell]) -> dict[str, str]:
+        """{run name: state}: one of STATES, by the newest trial of each cell and by the run store."""
+        newest = self._newest()
+        return {cell.run_name: _state(cell, newest.get(cell.run_name)) for cell in cells}
 
-    def counts(self, cells: Iterable[Cell]) -> Counter[str]:
-        """How many of the cells are done, running, waiting, failed, or not enqueued."""
-        states = self.states()
-        counts: Counter[str] = Counter()
-        for cell in cells:
-            state = states.get(cell.run_name)
-            if find_run(cell.config) is not None:
-                counts["done"] += 1
-            elif state is None:
-                counts["not enqueued"] += 1
-            elif self._done_elsewhere(cell, state):
-                counts["done on another host"] += 1
-            elif state is TrialState.COMPLETE:
-                counts["done, run removed"] += 1
-            else:
-                counts[state.name.lower().replace("fail", "failed")] += 1
-        return counts
-
-    def failures(self, cells: Iterable[Cell]) -> dict[str, str]:
+    def failures(self, cells: Sequence[Cell]) -> dict[str, str]:
         """{run name: error} of the cells whose newest trial failed."""
-        states = self.states()
-        wanted = {c.run_name for c in cells if states.get(c.run_name) is TrialState.FAIL}
-        found = {}
-        for trial in self._cells():
-            if trial.state is TrialState.FAIL and trial.user_attrs[RUN] in wanted:
-                found[trial.user_attrs[RUN]] = trial.user_attrs.get(ERROR, "its worker died")
-        return found
+        newest = self._newest()
+        failed = {
+            cell.run_name: newest[cell.run_name]
+            for cell, state in zip(cells, self.states(cells).values(), strict=True)
+            if state == FAILED
+        }
+        return {
+            name: trial.user_attrs.get(ERROR, "its worker died") for name, trial in failed.items()
+        }
 
     def waiting(self) -> int:
         """Trials that nobody has claimed."""
         return len(self.trials.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def recover(self) -> None:
-        """Cells whose worker died wait again: by heartbeat in a database, by lock on this host."""
-        fail_stale_trials(self.trials)
-        for trial in self._cells((TrialState.RUNNING,)):
-            worker = trial.user_attrs.get(WORKER)
-            if worker is None or is_alive(worker):
-                continue
-            try:
-                self.trials.tell(trial.number, state=TrialState.FAIL)
-            except (RuntimeError, ValueError):
-                continue  # another process was faster
-            deaths = trial.user_attrs.get("deaths", 0) + 1
-            if deaths <= RETRIES:
-                attrs = trial.user_attrs
-                self._enqueue(attrs[RUN], attrs[PARAMETERS], deaths=deaths)
+        """Cells whose worker died wait again."""
+        recover(self.trials)
 
     def taken(self, trial: optuna.Trial) -> bool:
-        """Whether the cell of a claimed trial is done or being done under another trial."""
+        """Whether the cell of a claimed trial is being done, or done on another host, under another trial."""
         for other in self._cells():
-            same = other.user_attrs[RUN] == trial.user_attrs[RUN] and other.number != trial.number
+            if other.user_attrs[RUN] != trial.user_attrs[RUN] or other.number == trial.number:
+                continue
             earlier = other.state is TrialState.RUNNING and other.number < trial.number
-            if same and earlier and is_alive(other.user_attrs.get(WORKER, "")):
+            if (earlier and is_alive(other.user_attrs.get(WORKER, ""))) or _done_elsewhere(other):
                 return True
         return False
 
-    def _enqueue(self, run: str, parameters: dict[str, Any], **attrs: Any) -> None:
-        attrs = {RUN: run, PARAMETERS: parameters, **attrs}
-        self.trials.enqueue_trial({"run": run}, user_attrs=attrs)
-
-    def _cells(self, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
-        trials = self.trials.get_trials(deepcopy=False, states=states)
+    def _cells(self) -> list[FrozenTrial]:
+        trials = self.trials.get_trials(deepcopy=False)
         return [trial for trial in trials if RUN in trial.user_attrs]
 
-    def _done_elsewhere(self, cell: Cell, state: TrialState | None) -> bool:
-        """Complete on another host, whose run store is not this one."""
-        if state is not TrialState.COMPLETE:
-            return False
-        done = [t for t in self._cells((state,)) if t.user_attrs[RUN] == cell.run_name]
-        return done[-1].user_attrs.get(HOST) != socket.gethostname()
+    def _newest(self) -> dict[str, FrozenTrial]:
+        """{run name: its newest trial}; pruned trials are claims that came too late."""
+        ordered = sorted(self._cells(), key=lambda trial: trial.number)
+        return {t.user_attrs[RUN]: t for t in ordered if t.state is not TrialState.PRUNED}
+
+
+def _state(cell: Cell, trial: FrozenTrial | None) -> str:
+    if trial is not None and trial.state in _OF_TRIALS:
+        return _OF_TRIALS[trial.state]
+    if find_run(cell.config) is not None:
+        return DONE
+    if trial is None:
+        return NEW
+    return ELSEWHERE if _done_elsewhere(trial) else REMOVED
+
+
+def _done_elsewhere(trial: FrozenTrial) -> bool:
+    """Complete on another host, whose run store need not be this one."""
+    return trial.state is TrialState.COMPLETE and trial.user_attrs.get(HOST) != socket.gethostname()

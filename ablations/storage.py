@@ -15,8 +15,10 @@ from optuna.storages import (
     JournalStorage,
     RDBStorage,
     RetryHeartbeatStaleTrialCallback,
+    fail_stale_trials,
 )
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from ilrm.errors import IlrmError
 from ilrm.paths import RUNS
@@ -71,6 +73,7 @@ def _without_password(url: str) -> str:
 # On one host a worker holds a file lock for as long as it lives: the kernel frees it at any death. A journal
 # has no heartbeat of its own, and the lock tells at once.
 LOCKS = "workers"
+WORKER, DEATHS = "worker", "deaths"  # attributes of a trial
 
 
 @contextmanager
@@ -106,3 +109,20 @@ def _free(file: IO[str]) -> bool:
         return False
     Path(file.name).unlink(missing_ok=True)  # left over by a worker that was killed
     return True
+
+
+def recover(trials: optuna.Study) -> None:
+    """Trials whose worker died wait again: by heartbeat in a database, by lock on this host."""
+    fail_stale_trials(trials)
+    for trial in trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        worker = trial.user_attrs.get(WORKER)
+        if worker is None or is_alive(worker):
+            continue
+        try:
+            trials.tell(trial.number, state=TrialState.FAIL)
+        except (RuntimeError, ValueError):
+            continue  # another process was faster
+        deaths = trial.user_attrs.get(DEATHS, 0) + 1
+        if deaths <= RETRIES:
+            parameters = trial.system_attrs.get("fixed_params") or trial.params
+            trials.enqueue_trial(parameters, user_attrs={**trial.user_attrs, DEATHS: deaths})

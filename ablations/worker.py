@@ -8,12 +8,12 @@ from typing import Any
 import optuna
 import papermill
 
-from ablations.queue import ERROR, HOST, PARAMETERS, RUN, WORKER, Queue
-from ablations.storage import open_storage, sign_of_life
+from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
+from ablations.storage import WORKER, open_storage, sign_of_life
 from ilrm.errors import IlrmError
 from ilrm.paths import PROJECT, RUNS
 from ilrm.presets import run_config
-from ilrm.runs import find_run
+from ilrm.runs import Run, find_run
 
 NOTEBOOK = PROJECT / "notebooks" / "ablation.ipynb"
 
@@ -64,14 +64,19 @@ def run_cell(run: str, parameters: dict[str, Any]) -> float:
             f"{run} was enqueued by another version of the code: it is {config.name} now"
         )
     output = RUNS / run / NOTEBOOK.name
+    if (found := find_run(config)) is not None and output.exists():
+        return _psnr(found)
     output.parent.mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(
         str(NOTEBOOK), str(output), parameters, progress_bar=False, cwd=str(PROJECT)
     )
-    found = find_run(config)
-    if found is None:
+    if (found := find_run(config)) is None:
         raise CellError(f"{output} ended without a complete run: see its last cells")
-    return found.metrics["summary"]["model"]["psnr"]["mean"]
+    return _psnr(found)
+
+
+def _psnr(run: Run) -> float:
+    return run.metrics["summary"]["model"]["psnr"]["mean"]
 
 
 def main(storage: str, names: list[str], run_by: int) -> None:

@@ -1,0 +1,241 @@
+"""Sweeps: Optuna's search over any fields of model and training, each trial a run of the run store.
+
+A sweep is data as a study is: a TOML file with `[fields]` that are fixed and a `[space]` to search.
+"""
+
+import math
+import os
+import socket
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import pandas as pd
+from optuna.trial import TrialState
+
+from ablations.storage import WORKER, open_storage, recover, sign_of_life
+from ablations.workers import Workers
+from ilrm import cost
+from ilrm.checkpoints import Progress
+from ilrm.config import RunConfig, check_names
+from ilrm.data.scenes import dataset_root
+from ilrm.errors import ConfigError, IlrmError
+from ilrm.paths import RUNS
+from ilrm.presets import parameter_names, run_config
+from ilrm.progress import progress_bar
+from ilrm.runs import perform
+
+SWEEPS = Path(__file__).parent / "sweeps"
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+STARTUP = 5  # trials at random before TPE and the pruner judge
+POLL = 1.0  # seconds
+OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {"psnr": "maximize", "gmacs": "minimize"}
+_KEYS = ("title", "objectives", "fields", "space")
+_RANGE_KEYS = ("low", "high", "log", "step", "choices")
+
+
+class SweepError(IlrmError):
+    """A sweep file that is missing, or that does not describe a sweep."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is fixed, what is searched, and for what."""
+
+    path: Path
+    title: str
+    objectives: tuple[
+        str, ...
+    ]  # "psnr": validation PSNR, pruned by its curve; with "gmacs": the Pareto front
+    fields: dict[str, Any]
+    space: dict[str, dict[str, Any]]  # field: low, high, log, step; or choices
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """A value of every searched field."""
+        values = {}
+        for name, space in self.space.items():
+            if "choices" in space:
+                values[name] = trial.suggest_categorical(name, space["choices"])
+            else:
+                whole = isinstance(space["low"], int) and isinstance(space["high"], int)
+                suggest: Callable[..., Any] = trial.suggest_int if whole else trial.suggest_float
+                values[name] = suggest(name, **space)
+        return values
+
+
+def find_sweep(name: str) -> Sweep:
+    """A sweep by name or by the path of its TOML file. Raises SweepError."""
+    path = Path(name) if name.endswith(".toml") else SWEEPS / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in SWEEPS.glob("*.toml")))
+        raise SweepError(
+            f"sweep {name} is missing: give the path of a TOML file, or one of {known}"
+        )
+    try:
+        raw = tomllib.loads(path.read_text())
+        check_names(raw, list(_KEYS), str(path))
+        space = raw.get("space", {})
+        check_names(space, list(parameter_names()), f"space of {path}")
+        for field, values in space.items():
+            check_names(values, list(_RANGE_KEYS), f"space of {field} in {path}")
+            if "choices" not in values and not {"low", "high"} <= set(values):
+                raise SweepError(f"{path}: {field} needs low and high, or choices")
+        objectives = tuple(raw.get("objectives", ["psnr"]))
+        check_names(dict.fromkeys(objectives), list(OBJECTIVES), f"objectives of {path}")
+    except (tomllib.TOMLDecodeError, TypeError, AttributeError) as error:
+        raise SweepError(f"{path} does not describe a sweep ({error})") from error
+    if not space:
+        raise SweepError(f"{path} has no [space] to search")
+    return Sweep(
+        path.resolve(), raw.get("title", path.stem), objectives, raw.get("fields", {}), space
+    )
+
+
+def open_sweep(sweep: Sweep, scale: str, storage: str) -> optuna.Study:
+    """The sweep's Optuna study, named sweep-NAME@SCALE, made at the first call."""
+    return optuna.create_study(
+        study_name=f"sweep-{sweep.name}@{scale}",
+        storage=open_storage(storage),
+        directions=[OBJECTIVES[name] for name in sweep.objectives],
+        sampler=optuna.samplers.TPESampler(
+            n_startup_trials=STARTUP, constant_liar=True, seed=os.getpid()
+        ),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
+        load_if_exists=True,
+    )
+
+
+def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> optuna.Study:
+    """Search until so many trials have ended, earlier ones counted; survives any death of its workers.
+
+    Raises what opening the storage raises, and WorkersError.
+    """
+    dataset_root(run_config(scale, **sweep.fields).data)  # once, before the workers ask for it
+    study = open_sweep(sweep, scale, storage)
+    pool = Workers(workers, ["ablations.sweep", str(sweep.path), scale, storage, str(trials)])
+    with progress_bar(total=trials, desc=study.study_name, unit="trial") as bar:
+        try:
+            while True:
+                recover(study)
+                ended = len(study.get_trials(deepcopy=False, states=ENDED))
+                bar.update(ended - bar.n)
+                if ended >= trials:
+                    break
+                pool.keep_going(trials - ended)
+                time.sleep(POLL)
+        finally:
+            pool.stop()
+    return study
+
+
+def work(
+    sweep: Sweep,
+    scale: str,
+    study: optuna.Study,
+    trials: int,
+    run_by: int | None = None,
+    store: Path = RUNS,
+) -> None:
+    """Trials one after the other until so many have ended, or `run_by`, the starter, is gone."""
+    with sign_of_life() as worker:
+        while run_by is None or os.getppid() == run_by:
+            recover(study)
+            states = [trial.state for trial in study.get_trials(deepcopy=False)]
+            if sum(state in ENDED for state in states) >= trials:
+                return
+            busy = states.count(TrialState.RUNNING)
+            if sum(state in ENDED for state in states) + busy >= trials:
+                time.sleep(POLL)  # the last ones run elsewhere: stay, should their worker die
+                continue
+            study.optimize(_objective(sweep, scale, worker, store), n_trials=1, catch=(IlrmError,))
+
+
+def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[optuna.Trial], Any]:
+    def objective(trial: optuna.Trial) -> float | tuple[float, ...]:
+        trial.set_user_attr(WORKER, worker)
+        trial.set_user_attr("host", socket.gethostname())
+        try:
+            config = run_config(scale, **{**sweep.fields, **sweep.suggest(trial)})
+        except ConfigError as error:
+            raise optuna.TrialPruned(f"no such model: {error}") from error
+        trial.set_user_attr("run", config.name)
+        run = perform(config, store, show_progress=False, on_point=_report(trial, sweep))
+        psnr = float(run.history.validation_psnr.dropna().iloc[-1])
+        values = {"psnr": psnr, "gmacs": gmacs(config)}
+        return tuple(values[name] for name in sweep.objectives)
+
+    return objective
+
+
+def _report(trial: optuna.Trial, sweep: Sweep) -> Callable[[Progress], None]:
+    """Hands the validation curve to the pruner; nothing is pruned in a search for a Pareto front."""
+
+    reported: set[int] = set()
+
+    def on_point(progress: Progress) -> None:
+        last = progress.history[-1]
+        psnr = last.get("validation_psnr", math.nan)
+        if len(sweep.objectives) > 1 or math.isnan(psnr) or last["step"] in reported:
+            return
+        reported.add(last["step"])
+        trial.report(psnr, last["step"])
+        if trial.should_prune():
+            raise optuna.TrialPruned(f"below the median at step {last['step']}")
+
+    return on_point
+
+
+def gmacs(config: RunConfig) -> float:
+    """GMACs of one scene's forward pass."""
+    d = config.data
+    macs = cost.analytic_macs(config.model, d.context_views, d.image_height, d.image_width)
+    return sum(macs.values()) / 1e9
+
+
+def results(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
+    """One row an ended trial: state, objectives, searched fields, run; the best first."""
+    rows = []
+    for trial in study.get_trials(deepcopy=False, states=ENDED):
+        values = dict(zip(sweep.objectives, trial.values or (), strict=False))
+        row = {"trial": trial.number, "state": trial.state.name.lower(), **values, **trial.params}
+        rows.append({**row, "run": trial.user_attrs.get("run", "-")})
+    table = pd.DataFrame(rows)
+    by = sweep.objectives[0]
+    return table.sort_values(by, ascending=False, na_position="last") if by in table else table
+
+
+def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
+    """Share of the variance of an objective that each searched field explains (fANOVA).
+
+    Empty while too few trials are complete.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < 2:
+        return {}
+    try:
+        return optuna.importance.get_param_importances(
+            study,
+            evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
+            target=lambda trial: trial.values[objective],
+        )
+    except (ValueError, RuntimeError):  # every trial has the same value
+        return {}
+
+
+def main(source: str, scale: str, storage: str, trials: str, run_by: str) -> None:
+    """Entry point of the worker processes."""
+    sweep = find_sweep(source)
+    work(sweep, scale, open_sweep(sweep, scale, storage), int(trials), int(run_by))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,65 @@
+"""Worker processes on this host: started while there is work, replaced when they die."""
+
+import os
+import subprocess
+import sys
+
+import torch
+from tqdm import tqdm
+
+from ilrm.errors import IlrmError
+from ilrm.paths import PROJECT, RUNS
+
+DEATHS = 20  # workers that may die before the runner gives up
+
+
+class WorkersError(IlrmError):
+    """Workers that keep dying."""
+
+
+class Workers:
+    """Up to `count` processes `python -m MODULE ARGUMENTS... PID`, with the cores shared among them.
+
+    PID is this process: a worker whose starter is gone takes no further work.
+    """
+
+    def __init__(self, count: int, module_and_arguments: list[str]):
+        self.count, self.deaths, self.started = count, 0, 0
+        self.command = [sys.executable, "-m", *module_and_arguments, str(os.getpid())]
+        self.alive: list[subprocess.Popen[bytes]] = []
+        self.log = RUNS / "workers.log"
+
+    def keep_going(self, waiting: int) -> None:
+        """Replace workers that ended while work waits. Raises WorkersError if they keep dying."""
+        ended = [process for process in self.alive if process.poll() is not None]
+        self.alive = [process for process in self.alive if process.poll() is None]
+        for process in ended:
+            if process.returncode:
+                self.deaths += 1
+                tqdm.write(
+                    f"a worker died (status {process.returncode}): another takes its work up"
+                )
+        if self.deaths > DEATHS:
+            raise WorkersError(f"{self.deaths} workers died: see {self.log}")
+        for _ in range(min(self.count - len(self.alive), waiting)):
+            self._start()
+
+    def _start(self) -> None:
+        threads = max(1, (os.cpu_count() or 1) // self.count)
+        environment = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        devices = torch.cuda.device_count()
+        if devices > 1:  # one after the other
+            environment.setdefault("CUDA_VISIBLE_DEVICES", str(self.started % devices))
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as log:
+            self.alive.append(
+                subprocess.Popen(self.command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
+            )
+        self.started += 1
+
+    def stop(self) -> None:
+        """End the workers that still run."""
+        for process in self.alive:
+            process.terminate()
+        for process in self.alive:
+            process.wait()

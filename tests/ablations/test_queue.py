@@ -1,0 +1,155 @@
+"""The queue: every cell runs once, whoever runs it and whatever dies."""
+
+import threading
+from collections import Counter
+
+import optuna
+import pytest
+
+from ablations import queue as queues
+from ablations.queue import DONE, ELSEWHERE, FAILED, NEW, RUN, RUNNING, WAITING, Queue
+from ablations.storage import WORKER, StorageError, is_alive, open_storage, recover, sign_of_life
+from ablations.study import read_study
+from ablations.worker import _objective
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """Names of complete runs, in place of a run store, and a journal beside it."""
+    done: set[str] = set()
+    monkeypatch.setattr(queues, "find_run", lambda config: config.name in done or None)
+    monkeypatch.setattr("ablations.storage.RUNS", tmp_path)
+    return done
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text("varies = 'layers'\nvalues = [1, 2, 3, 4]")
+    return read_study(path)
+
+
+@pytest.fixture
+def queue(store, study, tmp_path):
+    return Queue.open(study, "smoke", open_storage(str(tmp_path / "journal")))
+
+
+def work_off(queue, run, name="here/none"):
+    while queue.waiting():
+        queue.trials.optimize(_objective(queue, name), n_trials=1, catch=(Exception,))
+
+
+def test_four_workers_run_every_cell_once(store, study, tmp_path, monkeypatch):
+    executed: Counter[str] = Counter()
+
+    def run_cell(name, parameters):
+        executed[name] += 1
+        store.add(name)
+        return 1.0
+
+    monkeypatch.setattr("ablations.worker.run_cell", run_cell)
+    cells = study.cells("smoke", 3)
+    Queue.open(study, "smoke", open_storage(str(tmp_path / "journal"))).add(cells)
+
+    def worker():
+        queue = Queue.open(study, "smoke", open_storage(str(tmp_path / "journal")))
+        with sign_of_life() as name:
+            work_off(queue, run_cell, name)
+
+    threads = [threading.Thread(target=worker) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(executed) == {cell.run_name for cell in cells} and set(executed.values()) == {1}
+    queue = Queue.open(study, "smoke", open_storage(str(tmp_path / "journal")))
+    assert set(queue.states(cells).values()) == {DONE}
+    assert queue.add(cells) == 0
+
+
+def test_what_is_done_or_enqueued_is_not_enqueued_again(queue, store, study):
+    cells = study.cells("smoke", 1)
+    store.add(cells[0].run_name)
+    assert queue.add(cells) == 3
+    assert queue.add(cells) == 0
+    states = queue.states(study.cells("smoke", 2))
+    assert list(states.values()) == [DONE] + 3 * [WAITING] + 4 * [NEW]
+
+
+def test_failed_cells_say_why_and_run_again_on_request(queue, study, monkeypatch):
+    def fail(name, parameters):
+        raise RuntimeError("long traceback\nthe reason")
+
+    monkeypatch.setattr("ablations.worker.run_cell", fail)
+    cells = study.cells("smoke", 1)
+    queue.add(cells)
+    work_off(queue, fail)
+    assert set(queue.states(cells).values()) == {FAILED}
+    assert queue.failures(cells) == {cell.run_name: "the reason" for cell in cells}
+    assert queue.add(cells) == 0
+    assert queue.add(cells, retry_failed=True) == 4
+    assert not queue.failures(cells)
+
+
+def test_a_dead_workers_cell_waits_again_and_a_living_ones_does_not(queue, study):
+    cells = study.cells("smoke", 1)
+    queue.add(cells)
+    with sign_of_life() as alive:
+        for name in (alive, alive.rpartition("/")[0] + "/dead"):
+            queue.trials.ask().set_user_attr(WORKER, name)
+        assert Counter(queue.states(cells).values()) == {RUNNING: 2, WAITING: 2}
+        recover(queue.trials)
+        recover(queue.trials)
+        assert Counter(queue.states(cells).values()) == {RUNNING: 1, WAITING: 3}
+    assert not is_alive(alive)
+    queue.recover()
+    assert set(queue.states(cells).values()) == {WAITING}
+
+
+def test_a_cell_whose_worker_always_dies_is_given_up(queue, study):
+    cells = study.cells("smoke", 1)[:1]
+    queue.add(cells)
+    tries = 0
+    while queue.waiting():
+        queue.trials.ask().set_user_attr(WORKER, _dead())
+        queue.recover()
+        tries += 1
+    assert tries == 6 and queue.failures(cells) == {cells[0].run_name: "its worker died"}
+
+
+def _dead() -> str:
+    with sign_of_life() as name:
+        return name
+
+
+def test_a_claim_that_comes_too_late_is_dropped(queue, study, monkeypatch):
+    """Two hosts that enqueue the same cell at the same moment, and a queue emptied between look and claim."""
+    monkeypatch.setattr("ablations.worker.run_cell", lambda *_: pytest.fail("ran twice"))
+    cells = study.cells("smoke", 1)[:1]
+    queue.add(cells)
+    with sign_of_life() as name:
+        queue.trials.ask().set_user_attr(WORKER, name)
+        queue.trials.enqueue_trial(
+            {RUN: cells[0].run_name}, user_attrs={RUN: cells[0].run_name, "parameters": {}}
+        )
+        for _ in range(2):
+            queue.trials.optimize(_objective(queue, name), n_trials=1, catch=(Exception,))
+        states = [trial.state for trial in queue.trials.trials]
+        assert states == [optuna.trial.TrialState.RUNNING] + 2 * [optuna.trial.TrialState.PRUNED]
+        assert queue.states(cells) == {cells[0].run_name: RUNNING}
+
+
+def test_another_hosts_result_counts(queue, study):
+    cells = study.cells("smoke", 1)[:1]
+    queue.add(cells)
+    trial = queue.trials.ask()
+    trial.set_user_attr("host", "elsewhere")
+    queue.trials.tell(trial, 20.0)
+    assert queue.states(cells) == {cells[0].run_name: ELSEWHERE}
+    assert queue.add(cells) == 0
+
+
+def test_a_database_that_cannot_be_reached_is_one_line_without_the_password():
+    with pytest.raises(StorageError, match="cannot be opened") as caught:
+        open_storage("postgresql://me:secret@localhost:1/none")
+    assert "secret" not in str(caught.value) and "localhost:1/none" in str(caught.value)

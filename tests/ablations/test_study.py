@@ -1,0 +1,94 @@
+"""Studies as data: the paper's, a user's own in ten lines, and what is wrong with a file in one line."""
+
+import pytest
+
+from ablations.study import SEEDS, StudyError, find_studies, read_study, studies
+from ilrm.errors import ConfigError
+from ilrm.presets import run_config
+from reports.published import rows_of
+
+OWN = """
+title = "Patch size"
+claim = "Smaller patches are better"
+varies = "patch"
+values = [4, 2]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "own.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_every_ablation_of_the_paper_is_a_study():
+    tables = {row.table for s in studies().values() for v in s.variants for row in rows_of(v)}
+    assert tables >= {"1", "6", "7", "8", "9", "14", "17", "18"}
+    assert {"layers", "components", "minibatch", "architecture", "resolution", "views"} <= set(
+        studies()
+    )
+
+
+@pytest.mark.parametrize("scale", ["smoke", "tiny", "small", "paper"])
+@pytest.mark.parametrize("name", studies())
+def test_cells_are_runs_at_every_scale(name, scale):
+    study = studies()[name]
+    cells = study.cells(scale, 2)
+    assert len(cells) == len({cell.run_name for cell in cells}) == 2 * len(study.variants)
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+    for cell in cells:
+        assert run_config(**cell.parameters) == cell.config and cell.config.train.seed == cell.seed
+
+
+def test_every_row_of_a_variant_is_one_row_of_the_paper():
+    for study in studies().values():
+        for variant in study.variants:
+            for row in rows_of(variant):
+                metrics = row.entries().metric
+                assert len(metrics) and metrics.is_unique, (study.name, variant.name, row)
+
+
+def test_a_study_of_ones_own_takes_five_lines(write):
+    study = read_study(write(OWN))
+    assert [v.name for v in study.variants] == ["patch=4", "patch=2"]
+    assert len(study.cells("tiny")) == 2 * SEEDS
+    assert study.cells("tiny")[1].config.model.patch == 2
+    assert find_studies([str(write(OWN))])[0] == study
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("varies = 'layers'\nvalues = [3", "own.toml is no TOML"),
+        ("title = 'nothing'", "needs two variants at least"),
+        ("varies = 'layers'\nvalues = [3]", "needs two variants at least"),
+        ("varies = 'layer'\nvalues = [3, 6]", "unknown parameter 'layer'.*did you mean 'layers'"),
+        ("varies = 'layers'\nvalues = [3, 'six']", "layers='six'"),
+        ("vary = 'layers'", "unknown parameter 'vary'.*did you mean 'varies'"),
+        ("[[variant]]\nname = 'a'\n[[variant]]\nname = 'a'", "two variants have one name"),
+        ("[[variant]]\nfields = {}", "has no name"),
+        ("[[variant]]\nname = 'a'\nrow = []", "unknown parameter 'row'.*did you mean 'rows'"),
+        ("title = 3\nvaries = 'layers'\nvalues = [3, 6]", "are texts"),
+        ("variant = 3", "own.toml: "),
+    ],
+)
+def test_a_bad_file_is_one_line_that_names_it(write, text, words):
+    with pytest.raises(StudyError, match=words) as caught:
+        read_study(write(text))
+    assert "own.toml" in str(caught.value) and "\n" not in str(caught.value).strip()
+
+
+def test_a_missing_study_names_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'layers'"):
+        find_studies(["layer"])
+    with pytest.raises(StudyError, match="cannot be read"):
+        find_studies([str(tmp_path / "none.toml")])
+
+
+def test_all_are_found_once():
+    assert next(s.name for s in find_studies(["layers", "all"])) == "layers"
+    assert len(find_studies(["all", "layers"])) == len(studies())

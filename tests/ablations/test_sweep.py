@@ -1,0 +1,74 @@
+"""Sweeps: the search space as data, trials through the run store, pruning, importances."""
+
+import pytest
+
+from ablations.sweep import SWEEPS, SweepError, find_sweep, importances, open_sweep, results, work
+from ilrm.errors import IlrmError
+from ilrm.presets import run_config
+
+SPACE = """
+title = "small"
+{objectives}
+[fields]
+steps = 4
+[space]
+lr = {{ low = 1e-4, high = 1e-2, log = true }}
+layers = {{ low = 1, high = 2 }}
+heads = {{ choices = [4, 5] }}
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    for module in ("ablations.storage.RUNS",):
+        monkeypatch.setattr(module, tmp_path)
+
+    def write(text):
+        path = tmp_path / "own.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.toml")), ids=lambda path: path.stem)
+def test_committed_sweeps_can_be_run(path):
+    sweep = find_sweep(path.stem)
+    assert run_config("tiny", **sweep.fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[space]\nlr = {low = 1}", "lr needs low and high, or choices"),
+        ("[space]\nlearning_rate = {low = 1, high = 2}", "unknown parameter 'learning_rate'"),
+        ("[space]\nlr = {lo = 1, high = 2}", "unknown parameter 'lo'"),
+        ("[space]\nlr = 3", "does not describe a sweep"),
+        ("title = 'x'", "has no .space."),
+        ("objectives = ['speed']\n[space]\nlr = {low = 1, high = 2}", "unknown parameter 'speed'"),
+        ("[space", "does not describe a sweep"),
+    ],
+)
+def test_a_bad_file_is_one_line(write, text, words):
+    with pytest.raises(IlrmError, match=words):
+        find_sweep(str(write(text)))
+    with pytest.raises(SweepError, match="missing"):
+        find_sweep("none")
+
+
+@pytest.mark.parametrize("objectives", ["", "objectives = ['psnr', 'gmacs']"])
+def test_trials_are_runs(write, tmp_path, objectives):
+    sweep = find_sweep(str(write(SPACE.format(objectives=objectives))))
+    study = open_sweep(sweep, "smoke", str(tmp_path / "journal"))
+    work(sweep, "smoke", study, trials=5, store=tmp_path)
+    work(sweep, "smoke", study, trials=5, store=tmp_path)  # nothing left to do
+    table = results(study, sweep)
+    assert len(table) == 5 and set(table.state) <= {"complete", "pruned"}
+    complete = table[table.state == "complete"]
+    assert (complete.heads == 4).all()  # 64 is no multiple of 5: pruned, nothing crashed
+    assert all((tmp_path / name / "metrics.json").exists() for name in complete.run)
+    assert complete.psnr.is_monotonic_decreasing
+    if objectives:
+        assert (complete.gmacs > 0).all() and study.best_trials
+    shares = importances(study)
+    assert not shares or abs(sum(shares.values()) - 1) < 1e-6
