@@ -1,6 +1,6 @@
 """Records of complete runs: two small CSV files a scale, which the reports are made from.
 
-`reports/studies/SCALE/runs.csv` has a row a run: its parameters, costs and provenance; `scenes.csv` a row
+`reports/studies/SCALE/runs.csv` has a row a run: its fields, costs and provenance; `scenes.csv` a row
 a run and held-out scene: the model's metrics, means over the scene's target views.
 """
 
@@ -54,7 +54,7 @@ def recorded(scale: str, records: Path = RECORDS) -> tuple[pd.DataFrame, pd.Data
 
 def _run_row(run: Run, cell: Cell) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.folder.name}
-    row["parameters"] = json.dumps(cell.parameters, sort_keys=True)
+    row["fields"] = json.dumps(cell.parameters, sort_keys=True)
     row |= {name: run.metrics[name] for name in COSTS}
     row |= {name: run.environment[name] for name in PROVENANCE}
     row["torch"] = run.environment["versions"]["torch"]

@@ -71,6 +71,15 @@ class Study:
     def reference(self) -> Variant:
         return self.variants[0]
 
+    def own_fields(self, variant: Variant) -> dict[str, Any]:
+        """The variant's fields that not every variant of the study shares."""
+        fields = [other.fields for other in self.variants]
+        return {
+            name: value
+            for name, value in variant.fields.items()
+            if any(name not in other or other[name] != value for other in fields)
+        }
+
     def parameters(self, variant: Variant, scale: str, seed: int) -> dict[str, Any]:
         """Parameters of the ablation notebook for one cell."""
         fields = {**SCALE_FIELDS.get(scale, {}), **self.scales.get(scale, {}), **variant.fields}

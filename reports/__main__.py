@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ablations.record import recorded
 from ablations.study import SCALE_FIELDS
 from ilrm.presets import run_config
 from ilrm.runs import recorded_runs
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     writer = Writer(check=options.check)
-    measurements = Measurements("tiny", *recorded("tiny"))
+    measurements = Measurements.recorded("tiny")
     paper(writer, measurements)
     claims(writer, measurements)
     for name, figure in study_figures(measurements).items():

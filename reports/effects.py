@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablations.record import recorded
 from ablations.study import SEEDS, Study, Variant
 from ilrm.errors import ConfigError
 from ilrm.presets import run_config
@@ -80,6 +81,11 @@ class Measurements:
     scale: str
     runs: pd.DataFrame  # index: run name
     scenes: pd.DataFrame  # run, scene, metrics
+
+    @classmethod
+    def recorded(cls, scale: str) -> "Measurements":
+        """What the project has on record for a scale."""
+        return cls(scale, *recorded(scale))
 
     def run_names(self, study: Study, variant: Variant) -> dict[int, str]:
         """{seed: run name} of a variant's recorded runs."""

@@ -200,14 +200,16 @@ def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     }
     for _, group in long.groupby(KEYS, sort=False, dropna=False):
         first = group.iloc[0]
-        row = {"method": first.method, "views": first.views, "setting": first.setting}
+        row = {"method": first.method, "views": first.views, "setting": "-"}
+        if not pd.isna(first.setting):
+            row["setting"] = first.setting
         row["data"] = f"{first.dataset}, {first.protocol}"
         entries = {entry.metric: entry for _, entry in group.iterrows()}
         for metric in metrics:
             columns = _columns(metric, entries.get(metric), notes)
             row |= columns if metric in has_difference else dict(list(columns.items())[:2])
         rows.append(row)
-    table = pd.DataFrame(rows).fillna({"setting": "-"})
+    table = pd.DataFrame(rows)
     if table.data.nunique() == 1:
         table = table.drop(columns="data")
     return table, notes

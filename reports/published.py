@@ -71,7 +71,7 @@ def paper_rows(config: ModelConfig, base: ModelConfig) -> tuple[PaperRow, PaperR
         by_config = {
             applied: variant
             for variant in study.variants
-            if (applied := _applied(base, variant.fields)) is not None
+            if (applied := _applied(base, study.own_fields(variant))) is not None
         }
         if config != base and config in by_config and base in by_config:
             pair = row_pair(by_config[config], by_config[base])

@@ -24,10 +24,10 @@ def quality_against(
     """PSNR of a study's variants at their places on the x axis, and the paper's on an axis of their own.
 
     `places`: {variant: x}. Points are means over seeds and scenes, bands 95% intervals of the difference to
-    the reference, drawn around them. None where nothing is recorded.
+    the reference, drawn around them. None where fewer than two points are recorded.
     """
     points = _points(study, places, measurements)
-    if not points:
+    if len(points) < 2:
         return None
     style.use()
     figure, axes = plt.subplots(figsize=(5.2, 3.4))

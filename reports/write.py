@@ -59,15 +59,6 @@ class Writer:
         with atomic_path(path) as beside:
             figure.savefig(beside, metadata={"Software": None})
 
-    def left_over(self) -> list[str]:
-        """Files in the folder that nothing writes any more."""
-        files = (path for path in self.folder.rglob("*") if path.is_file())
-        return sorted(
-            str(p.relative_to(self.folder))
-            for p in files
-            if str(p.relative_to(self.folder)) not in self.names
-        )
-
     def _path(self, name: str) -> Path:
         self.names.add(name)
         return self.folder / name

@@ -41,6 +41,12 @@ def test_depth_is_compared_with_the_row_of_the_bases_own_depth():
     assert (rows[0].value("psnr"), rows[1].value("psnr")) == (28.68, 28.04)
 
 
+def test_a_shallow_models_minibatch_is_compared_with_the_papers():
+    rows = paper_rows(model_config("tiny", minibatch=4), model_config("tiny"))
+    assert rows is not None
+    assert (rows[0].value("psnr"), rows[1].value("psnr")) == (30.08, 30.39)
+
+
 def test_what_the_paper_does_not_report_has_no_row():
     assert paper_rows(BASE, BASE) is None
     assert paper_rows(model_config("paper", layers=5), BASE) is None

@@ -1,0 +1,53 @@
+"""Records: small, sorted, complete; what was recorded before stays."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from ablations.record import record, recorded
+from ablations.study import Cell, studies
+from ilrm.evaluation import scene_means
+from ilrm.presets import run_config
+
+
+@pytest.fixture
+def cell(smoke_run):
+    return Cell("own", "base", 0, smoke_run.config, {"scale": "smoke", "seed": 0})
+
+
+def test_records_hold_scene_means_and_provenance(smoke_run, cell, tmp_path):
+    store = smoke_run.folder.parent
+    assert record([cell], "smoke", store, tmp_path) == (1, 1)
+    runs, scenes = recorded("smoke", tmp_path)
+    name = smoke_run.config.name
+    assert json.loads(runs.fields[name]) == {"scale": "smoke", "seed": 0}
+    assert runs.parameters[name] == smoke_run.metrics["parameters"]
+    assert runs.macs[name] == smoke_run.metrics["macs"]
+    assert runs.device[name] == smoke_run.environment["device"]
+    expected = scene_means(smoke_run.per_view, "model", "psnr")
+    assert scenes.psnr.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-4)
+    assert scenes.scene.tolist() == expected.index.tolist()
+
+
+def test_recording_again_changes_no_byte_and_keeps_the_others(smoke_run, cell, tmp_path):
+    store = smoke_run.folder.parent
+    record([cell], "smoke", store, tmp_path)
+    path = tmp_path / "smoke" / "runs.csv"
+    rows = pd.read_csv(path)
+    rows["run"] = "a-run-of-another-host"
+    pd.concat([rows, pd.read_csv(path)]).to_csv(path, index=False)
+    before = path.read_bytes()
+    record([cell], "smoke", store, tmp_path)
+    assert path.read_bytes() == before and path.read_text().count("\n") == 3
+
+
+def test_what_is_not_complete_is_not_recorded(smoke_run, tmp_path):
+    copy = tmp_path / "store" / smoke_run.folder.name
+    shutil.copytree(smoke_run.folder, copy)
+    (copy / "metrics.json").unlink()
+    cells = studies()["layers"].cells("smoke", 1)
+    cells.append(Cell("own", "base", 0, run_config("smoke"), {}))
+    assert record(cells, "smoke", tmp_path / "store", tmp_path / "records") == (0, 5)
+    assert recorded("smoke", tmp_path / "records")[0].empty

@@ -1,0 +1,73 @@
+"""The scorecard: no verdict without its interval, claims that name what exists."""
+
+import numpy as np
+import pytest
+
+from ablations.study import studies
+from reports.claims import (
+    CONFIRMED,
+    CONTRADICTED,
+    NOT_MEASURED,
+    NOT_RESOLVED,
+    Claim,
+    claims,
+    judge,
+    scorecard,
+)
+from reports.effects import Effect
+from tests.reports.test_effects import measurements
+
+CLAIM = Claim("a is better than b", "Table 7", "components", "base", "w/o token uplifting")
+MARGIN = Claim("b loses less than 0.5", "", "components", "base", "b", loses_less_than=0.5)
+
+
+def effect(low, high, seeds=3):
+    return Effect((low + high) / 2, low, high, np.zeros((seeds, 8)), ())
+
+
+@pytest.mark.parametrize(
+    ("claim", "found", "verdict"),
+    [
+        (CLAIM, effect(0.1, 0.3), CONFIRMED),
+        (CLAIM, effect(-0.3, -0.1), CONTRADICTED),
+        (CLAIM, effect(-0.1, 0.1), NOT_RESOLVED),
+        (CLAIM, effect(0.1, 0.3, seeds=1), NOT_RESOLVED),
+        (CLAIM, None, NOT_MEASURED),
+        (MARGIN, effect(0.1, 0.3), CONFIRMED),
+        (MARGIN, effect(-0.3, -0.1), CONFIRMED),
+        (MARGIN, effect(0.6, 0.9), CONTRADICTED),
+        (MARGIN, effect(0.4, 0.6), NOT_RESOLVED),
+    ],
+)
+def test_verdicts_follow_from_the_interval(claim, found, verdict):
+    assert claim.verdict(found) == verdict
+
+
+def test_claims_name_studies_and_variants():
+    known = studies()
+    for claim in claims():
+        names = [variant.name for variant in known[claim.study].variants]
+        assert claim.better in names and claim.worse in names and claim.metric in ("psnr", "lpips")
+
+
+def test_effects_are_signed_so_that_positive_means_that_the_claim_holds():
+    shifts = {"w/o token uplifting": -0.3, "w/o resolution decoupling": +0.2}
+    judged = {entry.claim.text: entry for entry in judge(measurements(shifts))}
+    uplifting = judged["Token uplifting is better than none"]
+    assert uplifting.paper == pytest.approx(0.34) and uplifting.verdict == CONFIRMED
+    assert uplifting.effect is not None and uplifting.effect.mean == pytest.approx(0.3, abs=0.02)
+    decoupling = next(e for e in judged.values() if "resolution decoupling" in e.claim.text)
+    assert decoupling.paper == pytest.approx(0.77) and decoupling.verdict == CONTRADICTED
+    lpips = next(e for e in judged.values() if e.claim.metric == "lpips")
+    assert lpips.paper == pytest.approx(0.018)
+    quarter = next(e for e in judged.values() if e.claim.text.startswith("Quarter"))
+    assert quarter.paper == pytest.approx(0.31) and quarter.verdict == NOT_MEASURED
+
+
+def test_the_scorecard_says_what_an_open_claim_would_take():
+    table = scorecard(judge(measurements({"w/o token uplifting": -0.0003})), "tiny")
+    row = table[table.claim == "Token uplifting is better than none"].iloc[0]
+    assert row.verdict == NOT_RESOLVED and "an effect of this size would need" in row.note
+    assert row["paper's effect"] == "+0.34 dB" and row["seeds x scenes"] == "3 x 64"
+    one = scorecard(judge(measurements({}, seeds=1)), "tiny")
+    assert "one seed only" in one[one.claim == "Token uplifting is better than none"].iloc[0].note

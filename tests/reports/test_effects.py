@@ -1,0 +1,109 @@
+"""Effects: paired, with intervals that hold what they promise, and the seeds that would resolve them."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ablations.study import studies
+from ilrm.presets import run_config
+from reports.effects import Effect, Measurements, crossed_interval, variance_components
+
+STUDY = studies()["components"]
+
+
+def crossed(rng, seeds, scenes, mean=0.0, seed_sd=0.1, scene_sd=0.3, rest_sd=0.2):
+    return (
+        mean
+        + seed_sd * rng.standard_normal((seeds, 1))
+        + scene_sd * rng.standard_normal((1, scenes))
+        + rest_sd * rng.standard_normal((seeds, scenes))
+    )
+
+
+def measurements(shifts, seeds=3, scenes=64, spread=2.0):
+    """Recorded runs of the components study: base PSNR with a large spread, variants shifted from it."""
+    rng = np.random.default_rng(0)
+    base = 20 + spread * rng.standard_normal(scenes)
+    rows, runs = [], {}
+    for variant in STUDY.variants:
+        for seed in range(seeds):
+            name = STUDY.cells("tiny", [seed])[STUDY.variants.index(variant)].run_name
+            runs[name] = {"macs": 1.0, "device": "a CPU", "date": "2026-01-01", "commit": "abc"}
+            values = base + shifts.get(variant.name, 0.0) + 0.05 * rng.standard_normal(scenes)
+            rows += [
+                {"run": name, "scene": f"s{i}", "psnr": v, "ssim": 0.5, "lpips": 0.5}
+                for i, v in enumerate(values)
+            ]
+    return Measurements("tiny", pd.DataFrame.from_dict(runs, orient="index"), pd.DataFrame(rows))
+
+
+def test_effects_are_paired_over_scenes():
+    """Scenes differ by 2 dB, the variant by 0.1: unpaired, nothing could be seen."""
+    found = measurements({"w/o token uplifting": -0.1})
+    variant = STUDY.variants[3]
+    effect = found.effect(STUDY, variant, STUDY.reference, "psnr")
+    assert effect is not None and (effect.seeds, effect.scenes) == (3, 64)
+    assert -0.13 < effect.low < effect.mean < effect.high < -0.07
+    mean = found.mean(STUDY, variant, "psnr")
+    assert mean is not None and mean.high - mean.low > 0.5 and len(effect.runs) == 6
+
+
+def test_only_seeds_that_both_have_are_compared():
+    found = measurements({})
+    lost = STUDY.cells("tiny", [1])[0].run_name
+    fewer = Measurements("tiny", found.runs.drop(lost), found.scenes)
+    effect = fewer.effect(STUDY, STUDY.variants[1], STUDY.reference, "psnr")
+    assert effect is not None and effect.seeds == 2 and lost not in effect.runs
+    empty = Measurements("tiny", found.runs.iloc[:0], found.scenes.iloc[:0])
+    assert empty.effect(STUDY, STUDY.variants[1], STUDY.reference, "psnr") is None
+    assert empty.mean(STUDY, STUDY.reference, "psnr") is None
+
+
+def test_the_interval_over_scenes_alone_is_scipys_bootstrap():
+    x = crossed(np.random.default_rng(1), 1, 64)
+    low, high = crossed_interval(x)
+    expected = stats.bootstrap((x[0],), np.mean, method="percentile", rng=np.random.default_rng(2))
+    assert (low, high) == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(3, 0.88), (6, 0.92)])
+def test_the_interval_covers_the_true_mean(seeds, least):
+    """Three seeds give few degrees of freedom: the coverage is what this interval is honest about."""
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(200):
+        low, high = crossed_interval(crossed(rng, seeds, 64, mean=1.0, seed_sd=0.05))
+        covered += low <= 1.0 <= high
+    assert covered / 200 >= least
+
+
+def test_variance_components_are_recovered():
+    rng = np.random.default_rng(3)
+    found = np.mean([variance_components(crossed(rng, 6, 64)) for _ in range(200)], axis=0)
+    assert found == pytest.approx([0.01, 0.09, 0.04], rel=0.15)
+
+
+def test_seeds_to_resolve():
+    x = crossed(np.random.default_rng(4), 3, 64, mean=0.1, seed_sd=0.1, scene_sd=0.1)
+    effect = Effect(0.1, 0.0, 0.2, x, ())
+    needed = effect.seeds_to_resolve()
+    seed, scene, rest = variance_components(x)
+    at = [1.96 * math.sqrt(seed / n + scene / 64 + rest / (64 * n)) for n in (needed - 1, needed)]
+    assert at[1] <= 0.1 < at[0] or needed == 2
+    assert (
+        Effect(0.01, 0, 0, crossed(np.random.default_rng(5), 3, 64), ()).seeds_to_resolve()
+        == math.inf
+    )
+    assert Effect(0.1, 0, 0, x[:1], ()).seeds_to_resolve() == math.inf
+    assert Effect(0.6, 0, 0, x, ()).seeds_to_resolve(threshold=0.5) == needed
+
+
+def test_records_of_the_project_are_read():
+    found = Measurements.recorded("tiny")
+    assert len(found.runs) and set(found.runs.index) == set(found.scenes.run)
+    for name, fields in found.runs.fields.items():
+        assert run_config(**json.loads(fields)).name == name
