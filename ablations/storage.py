@@ -23,8 +23,8 @@ from optuna.trial import TrialState
 from ilrm.errors import IlrmError
 from ilrm.paths import RUNS
 
-HEARTBEAT = 20  # seconds between signs of life of a trial in a database
-GRACE = 90  # seconds without one after which another worker takes the trial over
+HEARTBEAT = 15  # seconds between signs of life of a trial in a database
+GRACE = 60  # seconds without one after which another worker takes the trial over
 RETRIES = 5  # how often a trial whose worker died is taken over
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from ablations.runner import effort
 from ilrm.paths import PROJECT
 from ilrm.presets import run_config
+from tests.ablations.processes import children, wait_for
 
 STUDY = "varies = 'uplift'\nvalues = [1, 2]\n[scales.smoke]\nsteps = 40\n"
 
@@ -33,28 +32,6 @@ def command(tmp_path):
 @pytest.fixture
 def environment(tmp_path):
     return {**os.environ, "ILRM_RUNS": str(tmp_path / "runs")}
-
-
-def children(pid: int, module: str) -> list[int]:
-    """Processes of a module that a process started."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "status").read_text()
-            line = (folder / "cmdline").read_bytes().decode()
-        except OSError:
-            continue
-        if f"\nPPid:\t{pid}\n" in status and module in line:
-            found.append(int(folder.name))
-    return found
-
-
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.timeout(400)
