@@ -19,6 +19,7 @@ from ilrm.runs import Run, find_run
 
 RECORDS = PROJECT / "reports" / "studies"
 COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
+_NO_SCENES = pd.DataFrame(columns=["run", "scene", *METRICS])
 PROVENANCE = ("date", "device", "threads", "commit")
 
 
@@ -29,6 +30,16 @@ def record(
 
     Runs recorded before stay; one that was measured again replaces its record.
     """
+    cells = list(cells)
+    rows, scenes = collect(cells, store)
+    folder = records / scale
+    _merge(folder / "runs.csv", rows, ["run"])
+    _merge(folder / "scenes.csv", scenes, ["run", "scene"])
+    return len(rows), len({cell.run_name for cell in cells})
+
+
+def collect(cells: Iterable[Cell], store: Path = RUNS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the records hold of the complete runs among these cells, from the run store: runs, scenes."""
     wanted = {cell.run_name: cell for cell in cells}
     found = {
         name: run
@@ -36,18 +47,15 @@ def record(
         if (run := find_run(cell.config, store)) is not None
     }
     rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in found.items()])
-    scenes = pd.concat([_scene_rows(run) for run in found.values()] or [pd.DataFrame()])
-    folder = records / scale
-    _merge(folder / "runs.csv", rows, ["run"])
-    _merge(folder / "scenes.csv", scenes, ["run", "scene"])
-    return len(found), len(wanted)
+    scenes = [_scene_rows(run) for run in found.values()] or [_NO_SCENES]
+    return rows, pd.concat(scenes, ignore_index=True)
 
 
 def recorded(scale: str, records: Path = RECORDS) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The records of a scale: runs, indexed by name, and scenes; empty where there are none."""
     folder = records / scale
     if not (folder / "runs.csv").exists():
-        return pd.DataFrame(), pd.DataFrame(columns=["run", "scene", *METRICS])
+        return pd.DataFrame(), _NO_SCENES
     runs = pd.read_csv(folder / "runs.csv", index_col="run")
     return runs, pd.read_csv(folder / "scenes.csv")
 

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablations.record import recorded
-from ablations.study import SEEDS, Study, Variant
+from ablations.record import collect, recorded
+from ablations.study import Study, Variant
 from ilrm.errors import ConfigError
 from ilrm.presets import run_config
 
 RESAMPLES = 10_000
+MOST_SEEDS = 20  # that are looked for
 Z = 1.959964  # of a two-sided 95% interval
 
 
@@ -87,10 +88,16 @@ class Measurements:
         """What the project has on record for a scale."""
         return cls(scale, *recorded(scale))
 
+    @classmethod
+    def stored(cls, study: Study, scale: str, seeds: int) -> "Measurements":
+        """What the run store has of a study."""
+        runs, scenes = collect(study.cells(scale, seeds))
+        return cls(scale, runs.set_index("run") if len(runs) else runs, scenes)
+
     def run_names(self, study: Study, variant: Variant) -> dict[int, str]:
         """{seed: run name} of a variant's recorded runs."""
         found = {}
-        for seed in range(max(SEEDS, 10)):
+        for seed in range(MOST_SEEDS):
             try:
                 name = run_config(**study.parameters(variant, self.scale, seed)).name
             except ConfigError:

@@ -32,7 +32,13 @@ def measurements(shifts, seeds=3, scenes=64, spread=2.0):
     for variant in STUDY.variants:
         for seed in range(seeds):
             name = STUDY.cells("tiny", [seed])[STUDY.variants.index(variant)].run_name
-            runs[name] = {"macs": 1.0, "device": "a CPU", "date": "2026-01-01", "commit": "abc"}
+            runs[name] = {
+                "macs": 1.0,
+                "training_seconds": 9.0,
+                "device": "a CPU",
+                "date": "2026-01-01",
+                "commit": "abc",
+            }
             values = base + shifts.get(variant.name, 0.0) + 0.05 * rng.standard_normal(scenes)
             rows += [
                 {"run": name, "scene": f"s{i}", "psnr": v, "ssim": 0.5, "lpips": 0.5}
