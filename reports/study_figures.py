@@ -1,5 +1,7 @@
 """Figures of the studies: quality against layers, cost, views, noise; paired effects beside the paper's."""
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -91,7 +93,10 @@ def _paper_points(axes: Axes, study: Study, places: dict[str, float]) -> None:
 
 
 def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
-    """Every variant against its study's reference: ours with interval, the paper's beside it."""
+    """Every variant against its study's reference: ours with interval, the paper's beside it.
+
+    An open circle rests on one seed: its interval is over scenes alone.
+    """
     rows = [
         (study, variant, effect)
         for study in studies().values()
@@ -104,7 +109,10 @@ def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
     figure, axes = plt.subplots(figsize=(7.2, 0.28 * len(rows) + 1.2))
     for y, (study, variant, effect) in enumerate(rows):
         bounds = [[effect.mean - effect.low], [effect.high - effect.mean]]
-        axes.errorbar(effect.mean, y, xerr=bounds, color=OURS, marker="o", markersize=4, capsize=2)
+        fill = OURS if effect.seeds > 1 else "white"
+        axes.errorbar(
+            effect.mean, y, xerr=bounds, color=OURS, marker="o", mfc=fill, markersize=4, capsize=2
+        )
         paper = _paper_effect(variant, study.reference, metric)
         if paper is not None:
             axes.plot(paper, y, color=PAPER, marker="s", markersize=5, linestyle="none")
@@ -134,7 +142,7 @@ def _paper_effect(variant: Variant, reference: Variant, metric: str) -> float | 
 
 
 def quality_against_macs(measurements: Measurements) -> Figure | None:
-    """Every trained variant: PSNR against the MACs of its forward pass, labelled."""
+    """Every trained variant: PSNR against the MACs of its forward pass, numbered."""
     points: dict[tuple[float, float], str] = {}
     for study in studies().values():
         for variant in study.variants:
@@ -147,14 +155,24 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
     if not points:
         return None
     style.use()
-    figure, axes = plt.subplots(figsize=(7.2, 4.6))
-    for (macs, psnr), name in points.items():
-        axes.plot(macs, psnr, color=PAPER if name == "base" else OURS, marker="o")
-        axes.annotate(name, (macs, psnr), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    figure, axes = plt.subplots(figsize=(6.0, 5.2))
     axes.set_xscale("log")
+    for number, ((macs, psnr), name) in enumerate(sorted(points.items()), 1):
+        color = PAPER if name == "base" else OURS
+        axes.plot(macs, psnr, color=color, marker="o", ls="none", label=f"{number}  {name}")
+        axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
+    _place_ticks(axes, _round_ticks(*axes.get_xlim()), log=True)
     axes.set(xlabel="GMACs a scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=0)
     plt.close(figure)
     return figure
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 3, 5 and 7 times powers of ten between the limits of a logarithmic axis."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 3, 5, 7)]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def _evaluation_only(variant: Variant) -> bool:
