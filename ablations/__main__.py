@@ -92,6 +92,13 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan.make(studies, options.scale, options.storage, options.seeds)
 
 
+def positive(text: str) -> int:
+    """An integer of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give an integer of at least 1")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ablations", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -103,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--scale", default="tiny", choices=SCALES)
     shared.add_argument(
-        "--seeds", type=int, default=SEEDS, help="seeds a variant (default: %(default)s)"
+        "--seeds", type=positive, default=SEEDS, help="seeds a variant (default: %(default)s)"
     )
     shared.add_argument(
         "--storage",
@@ -115,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("run", parents=[shared], help="run what is not done yet")
     command.add_argument("studies", nargs="+", help=kinds)
     command.add_argument(
-        "--workers", type=int, default=os.cpu_count(), help="processes on this host"
+        "--workers", type=positive, default=os.cpu_count(), help="processes on this host"
     )
     command.add_argument("--retry-failed", action="store_true", help="run failed cells again")
     command.set_defaults(command=_run)
@@ -123,10 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("sweep", parents=[shared], help="search fields with Optuna")
     command.add_argument("sweep", help="name (ablations/sweeps/) or path of a TOML file")
     command.add_argument(
-        "--trials", type=int, default=20, help="trials in all, earlier ones counted"
+        "--trials", type=positive, default=20, help="trials in all, earlier ones counted"
     )
     command.add_argument(
-        "--workers", type=int, default=os.cpu_count(), help="processes on this host"
+        "--workers", type=positive, default=os.cpu_count(), help="processes on this host"
     )
     command.set_defaults(command=_sweep)
 

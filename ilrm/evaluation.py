@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
 from ilrm import metrics
+from ilrm.baselines import BASELINES
 from ilrm.cameras import jitter_positions
 from ilrm.config import EvaluationConfig
 from ilrm.errors import WeightsError
@@ -21,7 +21,7 @@ from ilrm.rendering import Rendering, render
 from ilrm.views import Batch, EvaluationScene
 
 METRICS = ("psnr", "ssim", "lpips")
-METHODS = ("model", "nearest_view", "mean_colour")
+METHODS = ("model", *BASELINES)
 
 
 @torch.no_grad()
@@ -49,21 +49,6 @@ def with_inaccurate_poses(batch: Batch, sd: float, key: str) -> Batch:
     return replace(batch, inputs=replace(batch.inputs, cameras=noisy))
 
 
-def nearest_view(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
-    """Trivial baseline: for each target the input image whose camera stands nearest."""
-    positions = batch.inputs.cameras.c2w[..., :3, 3]  # [B, V, 3]
-    wanted = batch.targets.cameras.c2w[..., :3, 3]  # [B, T, 3]
-    nearest = torch.cdist(wanted, positions).argmin(-1)  # [B, T]
-    scenes = torch.arange(len(nearest), device=nearest.device)[:, None]
-    return batch.inputs.images[scenes, nearest]
-
-
-def mean_colour(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
-    """Trivial baseline: the mean colour of the input images."""
-    mean = batch.inputs.images.mean((1, 3, 4))[:, None, :, None, None]  # [B, 1, 3, 1, 1]
-    return mean.expand_as(batch.targets.images)
-
-
 def lpips_missing() -> str | None:
     """Why LPIPS cannot be computed here, or None if it can."""
     try:
@@ -89,8 +74,9 @@ def evaluate(
     model: ILRM,
     scenes: Iterable[EvaluationScene],
     how: EvaluationConfig = EvaluationConfig(),  # noqa: B008 (frozen)
+    baselines: bool = True,
 ) -> Evaluation:
-    """Metrics of the model and of the trivial baselines on every target view of the scenes.
+    """Metrics of the model, and of the trivial baselines, on every target view of the scenes.
 
     Of `how`, camera_noise and decoded_layer matter here; the scenes hold their number of input views.
     """
@@ -104,22 +90,16 @@ def evaluate(
             with_inaccurate_poses(batch, how.camera_noise, scene.key) if how.camera_noise else batch
         )
         rendering = predict(model, seen, scene.depths is not None, how.decoded_layer)
-        images = {
-            "model": rendering.images,
-            "nearest_view": nearest_view(batch),
-            "mean_colour": mean_colour(batch),
-        }
-        for method in METHODS:
-            values = _image_metrics(images[method][0], batch.targets.images[0], with_lpips)
-            for i, frame in enumerate(scene.frames):
-                row = {"scene": scene.key, "frame": frame, "method": method}
-                row |= {name: value[i] for name, value in values.items()}
-                if method == "model" and scene.depths is not None:
-                    assert rendering.depths is not None
-                    pair = rendering.depths[0, i, 0].cpu().numpy(), scene.depths[i].numpy()
-                    row["depth_spearman"] = depth_spearman(*pair)
-                    depths.append(pair)
-                rows.append(row)
+        measured = _rows(scene, batch, "model", rendering.images, with_lpips)
+        if scene.depths is not None:
+            assert rendering.depths is not None
+            for i, row in enumerate(measured):
+                pair = rendering.depths[0, i, 0].cpu().numpy(), scene.depths[i].numpy()
+                row["depth_spearman"] = depth_spearman(*pair)
+                depths.append(pair)
+        rows += measured
+        if baselines:
+            rows += _baseline_rows(scene, batch, with_lpips)
     pooled = None
     if depths:
         predicted, true = (
@@ -127,6 +107,34 @@ def evaluate(
         )
         pooled = depth_spearman(predicted, true)
     return Evaluation(pd.DataFrame(rows), pooled)
+
+
+def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
+    """The rows of `Evaluation.per_view` that are the trivial baselines'."""
+    with_lpips = lpips_missing() is None
+    return pd.DataFrame(
+        [row for scene in scenes for row in _baseline_rows(scene, scene.batch, with_lpips)]
+    )
+
+
+def _baseline_rows(scene: EvaluationScene, batch: Batch, with_lpips: bool) -> list[dict[str, Any]]:
+    return [
+        row
+        for name, baseline in BASELINES.items()
+        for row in _rows(scene, batch, name, baseline(batch), with_lpips)
+    ]
+
+
+def _rows(
+    scene: EvaluationScene, batch: Batch, method: str, images: Tensor, with_lpips: bool
+) -> list[dict[str, Any]]:
+    """One row a target view; images [1, T, 3, H, W]."""
+    values = _image_metrics(images[0], batch.targets.images[0], with_lpips)
+    return [
+        {"scene": scene.key, "frame": frame, "method": method}
+        | {name: value[i] for name, value in values.items()}
+        for i, frame in enumerate(scene.frames)
+    ]
 
 
 def _image_metrics(pred: Tensor, target: Tensor, with_lpips: bool) -> dict[str, list[float]]:

@@ -19,12 +19,12 @@ from safetensors.torch import load_model, save_model
 
 from ilrm import checkpoints, cost
 from ilrm.checkpoints import Progress
-from ilrm.config import RunConfig
-from ilrm.data.scenes import held_out_scenes, training_data, validation_batches
+from ilrm.config import DataConfig, RunConfig
+from ilrm.data.scenes import dataset_root, held_out_scenes, training_data, validation_batches
 from ilrm.distributed import processes
 from ilrm.environment import describe
 from ilrm.errors import ConfigError, RunError
-from ilrm.evaluation import evaluate, lpips_missing, summarize
+from ilrm.evaluation import evaluate, evaluate_baselines, lpips_missing, summarize
 from ilrm.files import atomic_path, write_json
 from ilrm.model import ILRM
 from ilrm.paths import RECORDED_RUNS, RUNS
@@ -186,20 +186,32 @@ def _perform(
 def _evaluate(config: RunConfig, folder: Path, model: ILRM, costs: dict[str, float]) -> None:
     """The held-out evaluation: per_view.csv, and metrics.json, which completes the run."""
     d = config.evaluation_data
-    evaluation = evaluate(model, held_out_scenes(d), config.evaluation)
-    _write_csv(folder / "per_view.csv", evaluation.per_view)
+    evaluation = evaluate(model, held_out_scenes(d), config.evaluation, baselines=False)
+    per_view = pd.concat([evaluation.per_view, _baselines(d)], ignore_index=True)
+    _write_csv(folder / "per_view.csv", per_view)
     size = (d.context_views, d.image_height, d.image_width)
     metrics = {
-        "summary": summarize(evaluation.per_view),
+        "summary": summarize(per_view),
         "depth_spearman_pooled": evaluation.depth_spearman_pooled,
         "lpips_missing": lpips_missing(),
-        "scenes": int(evaluation.per_view.scene.nunique()),
+        "scenes": int(per_view.scene.nunique()),
         "parameters": cost.parameters(config.model),
         "macs": sum(cost.analytic_macs(config.model, *size).values()),
         "gaussians": cost.gaussians(config.model, *size),
         **costs,
     }
     write_json(folder / "metrics.json", metrics)
+
+
+def _baselines(data: DataConfig) -> pd.DataFrame:
+    """Rows of the trivial baselines; of procedural scenes they are measured once and kept beside them."""
+    if data.root:
+        return evaluate_baselines(held_out_scenes(data))
+    lpips = "" if lpips_missing() is None else "-without-lpips"
+    path = dataset_root(data) / f"baselines_{data.context_views}v{lpips}.csv"
+    if not path.exists():
+        _write_csv(path, evaluate_baselines(held_out_scenes(data)))
+    return pd.read_csv(path, dtype={"scene": str})
 
 
 @contextmanager

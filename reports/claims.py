@@ -2,12 +2,15 @@
 
 import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from ablations.study import Study, Variant, studies
+from ilrm import cost
+from ilrm.config import ModelConfig
 from reports.effects import Effect, Measurements
 from reports.published import row_pair
 
@@ -75,6 +78,38 @@ class Judged:
         return reason
 
 
+@dataclass(frozen=True)
+class CountedClaim:
+    """A claim about cost, counted at the paper's configuration."""
+
+    text: str
+    source: str
+    count: str  # in COUNTS
+    paper: float  # as printed
+    tolerance: float  # of what is printed
+
+    @property
+    def value(self) -> float:
+        return COUNTS[self.count]()
+
+    @property
+    def verdict(self) -> str:
+        return CONFIRMED if abs(self.value - self.paper) <= self.tolerance else CONTRADICTED
+
+
+COUNTS: dict[str, Callable[[], float]] = {
+    "half_share": lambda: cost.table8_gflops()[1] / cost.table8_gflops()[0],
+    "quarter_share": lambda: cost.table8_gflops()[2] / cost.table8_gflops()[0],
+    "design_share": lambda: cost.figure2_ratio()[3],
+    "million_parameters": lambda: cost.parameters(ModelConfig()) / 1e6,
+}
+
+
+def counted_claims() -> list[CountedClaim]:
+    """Every claim about cost of claims.toml."""
+    return [CountedClaim(**entry) for entry in tomllib.loads(TOML.read_text())["counted"]]
+
+
 def claims() -> list[Claim]:
     """Every claim of claims.toml, in its order."""
     return [Claim(**entry) for entry in tomllib.loads(TOML.read_text())["claim"]]
@@ -115,7 +150,10 @@ def _what_it_takes(effect: Effect, threshold: float) -> str:
 
 
 def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
-    """One row a claim: source, the paper's effect, ours with interval and seeds, the verdict, its reason."""
+    """One row a claim: source, the paper's effect, ours with interval and seeds, the verdict, its reason.
+
+    Claims about cost follow: counted, so that there is no interval.
+    """
     rows = []
     for entry in judged:
         claim, effect, digits = entry.claim, entry.effect, DIGITS[entry.claim.metric]
@@ -134,6 +172,18 @@ def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
                 "seeds x scenes": "-" if effect is None else f"{effect.seeds} x {effect.scenes}",
                 "verdict": entry.verdict,
                 "note": entry.reason,
+            }
+        )
+    for counted in counted_claims():
+        rows.append(
+            {
+                "claim": counted.text,
+                "paper says in": counted.source,
+                "paper's effect": f"{counted.paper:g}",
+                f"effect at {scale}": f"{counted.value:.4g}",
+                "seeds x scenes": "counted",
+                "verdict": counted.verdict,
+                "note": "counted at the paper's configuration, not at this scale",
             }
         )
     return pd.DataFrame(rows)

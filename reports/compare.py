@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ablations.__main__ import positive
 from ablations.study import SEEDS, Study, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reports.compare", description=__doc__)
     parser.add_argument("studies", nargs="+", help="names, paths of TOML files, or all")
     parser.add_argument("--scale", default="tiny", choices=SCALES)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--seeds", type=positive, default=SEEDS)
     options = parser.parse_args(arguments)
     try:
         for study in find_studies(options.studies):

@@ -4,9 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from ilrm.baselines import nearest_view
 from ilrm.config import EvaluationConfig
 from ilrm.data.scenes import VALIDATION_SCENES, held_out_scenes
-from ilrm.evaluation import nearest_view, predict, scene_means, with_inaccurate_poses
+from ilrm.evaluation import predict, scene_means, with_inaccurate_poses
 from ilrm.metrics import psnr
 from ilrm.model import ILRM
 from ilrm.runs import Run

@@ -6,12 +6,11 @@ import pytest
 import torch
 from scipy import stats
 
+from ilrm.baselines import mean_colour, nearest_view
 from ilrm.cameras import Cameras
 from ilrm.evaluation import (
     depth_spearman,
     estimate,
-    mean_colour,
-    nearest_view,
     scene_means,
     summarize,
 )

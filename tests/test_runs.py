@@ -34,10 +34,19 @@ def test_a_folder_holds_all_that_the_run_was(smoke_run):
 
 def test_the_stored_weights_give_the_stored_metrics(smoke_run):
     again = evaluate(smoke_run.model(), held_out_scenes(smoke_run.config.data))
-    psnr = again.per_view.psnr.to_numpy()
-    assert psnr == pytest.approx(smoke_run.per_view.psnr.to_numpy(), abs=1e-4)
+    keys = ["scene", "frame", "method"]
+    ours, stored = (t.set_index(keys).sort_index() for t in (again.per_view, smoke_run.per_view))
+    for metric in ("psnr", "ssim", "lpips"):
+        assert ours[metric].to_numpy() == pytest.approx(stored[metric].to_numpy(), abs=1e-4)
     pooled = smoke_run.metrics["depth_spearman_pooled"]
     assert again.depth_spearman_pooled == pytest.approx(pooled, abs=1e-3)
+
+
+def test_baselines_of_procedural_scenes_are_measured_once(smoke_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "evaluate_baselines", lambda *_: pytest.fail("measured again"))
+    again = perform(run_config("smoke", seed=1), store=tmp_path, show_progress=False)
+    for method in ("nearest_view", "mean_colour"):
+        assert again.metrics["summary"][method] == smoke_run.metrics["summary"][method]
 
 
 def test_a_complete_run_is_returned_without_work(smoke_run, monkeypatch):

@@ -1,5 +1,7 @@
 """The scorecard: no verdict without its interval, claims that name what exists."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,12 @@ from ablations.study import studies
 from reports.claims import (
     CONFIRMED,
     CONTRADICTED,
+    COUNTS,
     NOT_MEASURED,
     NOT_RESOLVED,
     Claim,
     claims,
+    counted_claims,
     judge,
     scorecard,
 )
@@ -71,3 +75,12 @@ def test_the_scorecard_says_what_an_open_claim_would_take():
     assert row["paper's effect"] == "+0.34 dB" and row["seeds x scenes"] == "3 x 64"
     one = scorecard(judge(measurements({}, seeds=1)), "tiny")
     assert "one seed only" in one[one.claim == "Token uplifting is better than none"].iloc[0].note
+
+
+def test_costs_are_counted_not_read():
+    counted = {claim.count: claim for claim in counted_claims()}
+    assert set(counted) == set(COUNTS)
+    assert counted["quarter_share"].value == pytest.approx(0.805 / 3.825, rel=1e-3)
+    assert counted["million_parameters"].value == 185.59104
+    assert all(claim.verdict == CONFIRMED for claim in counted.values())
+    assert replace(counted["design_share"], paper=0.1).verdict == CONTRADICTED

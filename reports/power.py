@@ -1,0 +1,54 @@
+"""What studies can resolve: noise of seeds and scenes against effects of the paper's relative size."""
+
+import math
+
+import pandas as pd
+
+from ablations.study import studies
+from reports.claims import Judged
+from reports.effects import Effect, Measurements, Z, variance_components
+from reports.published import row_pair
+
+
+def half_width(effect: Effect, seeds: int) -> float:
+    """Half of the 95% interval that so many seeds would give on the same scenes, in the metric's unit."""
+    seed, scene, rest = variance_components(effect.differences)
+    n = effect.scenes
+    return Z * math.sqrt(seed / seeds + scene / n + rest / (seeds * n))
+
+
+def power(judged: list[Judged], measurements: Measurements) -> pd.DataFrame:
+    """One row a PSNR claim with two seeds or more: its noise, and the paper's effect at our level of PSNR.
+
+    "Resolvable" compares the half width with an effect that is as large relative to the reference's PSNR
+    as the paper's is.
+    """
+    rows = []
+    for entry in judged:
+        claim, effect = entry.claim, entry.effect
+        if effect is None or effect.seeds < 2 or claim.metric != "psnr":
+            continue
+        study = studies()[claim.study]
+        by_name = {variant.name: variant for variant in study.variants}
+        better, worse = by_name[claim.better], by_name[claim.worse]
+        level = measurements.mean(study, better, "psnr")
+        pair = row_pair(better, worse)
+        published = None if pair is None else pair[0].value("psnr")
+        scaled = None
+        if entry.paper is not None and published is not None and level is not None:
+            scaled = abs(entry.paper) / published * level.mean
+        seed, scene, rest = variance_components(effect.differences)
+        width = half_width(effect, effect.seeds)
+        rows.append(
+            {
+                "claim": claim.text,
+                "sd between seeds (dB)": f"{math.sqrt(seed):.2f}",
+                "sd between scenes (dB)": f"{math.sqrt(scene):.2f}",
+                "residual sd (dB)": f"{math.sqrt(rest):.2f}",
+                "half width, 3 seeds (dB)": f"{half_width(effect, 3):.2f}",
+                "half width, 6 seeds (dB)": f"{half_width(effect, 6):.2f}",
+                "paper's effect at our level (dB)": "-" if scaled is None else f"{scaled:.2f}",
+                "resolvable": "-" if scaled is None else "yes" if width < scaled else "no",
+            }
+        )
+    return pd.DataFrame(rows)
