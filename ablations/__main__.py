@@ -6,10 +6,11 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from ablations.arguments import positive
 from ablations.record import RECORDS, record
 from ablations.runner import Plan, run
 from ablations.storage import default_storage
-from ablations.study import SEEDS, find_studies
+from ablations.study import MOST_SEEDS, SEEDS, find_studies
 from ablations.sweep import find_sweep, importances, results
 from ablations.sweep import run as run_sweep
 from ilrm.errors import IlrmError
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except IlrmError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.strerror} ({error.filename})", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)
@@ -64,9 +68,13 @@ def _status(options: argparse.Namespace) -> int:
 
 def _record(options: argparse.Namespace) -> int:
     studies = find_studies(options.studies)
-    cells = [cell for study in studies for cell in study.cells(options.scale, options.seeds)]
-    found, wanted = record(cells, options.scale)
-    print(f"{found} of {wanted} runs are complete and recorded in {RECORDS / options.scale}")
+    cells = [cell for study in studies for cell in study.cells(options.scale, MOST_SEEDS)]
+    found = record(cells, options.scale)
+    print(
+        f"{found} complete runs recorded in {RECORDS / options.scale}"
+        if found
+        else "nothing to record"
+    )
     return 0
 
 
@@ -92,13 +100,6 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan.make(studies, options.scale, options.storage, options.seeds)
 
 
-def positive(text: str) -> int:
-    """An integer of at least 1, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give an integer of at least 1")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ablations", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -107,8 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("studies", nargs="*", default=["all"])
     shown.set_defaults(command=_list)
 
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--scale", default="tiny", choices=SCALES)
+    scaled = argparse.ArgumentParser(add_help=False)
+    scaled.add_argument("--scale", default="tiny", choices=SCALES)
+    shared = argparse.ArgumentParser(add_help=False, parents=[scaled])
     shared.add_argument(
         "--seeds", type=positive, default=SEEDS, help="seeds a variant (default: %(default)s)"
     )
@@ -142,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_status)
 
     command = commands.add_parser(
-        "record", parents=[shared], help="add complete runs to what the reports are made from"
+        "record", parents=[scaled], help="add complete runs to what the reports are made from"
     )
     command.add_argument("studies", nargs="*", default=["all"], help=kinds)
     command.set_defaults(command=_record)

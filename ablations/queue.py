@@ -1,6 +1,5 @@
 """A study's cells as a queue of Optuna trials: enqueued once, claimed by one worker each."""
 
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,11 +7,11 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from ablations.storage import WORKER, is_alive, recover
+from ablations.storage import WORKER, is_alive, of_another_host, open_trials, recover
 from ablations.study import Cell, Study
 from ilrm.runs import find_run
 
-RUN, PARAMETERS, ERROR, HOST = "run", "parameters", "error", "host"
+RUN, PARAMETERS, ERROR, HOST, PLAN = "run", "parameters", "error", "host", "plan"
 
 # States of a cell, the first one counts where a cell is in several queues
 STATES = RUNNING, WAITING, FAILED, NEW, REMOVED, ELSEWHERE, DONE = (
@@ -20,7 +19,7 @@ STATES = RUNNING, WAITING, FAILED, NEW, REMOVED, ELSEWHERE, DONE = (
     "waiting",
     "failed",
     "not enqueued",
-    "done, run removed",
+    "removed",
     "done on another host",
     "done",
 )
@@ -44,14 +43,8 @@ class Queue:
 
     @classmethod
     def named(cls, name: str, storage: BaseStorage) -> "Queue":
-        trials = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            direction="maximize",
-            sampler=optuna.samplers.RandomSampler(seed=0),  # nothing is sampled
-            load_if_exists=True,
-        )
-        return cls(trials)
+        sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is sampled
+        return cls(open_trials(name, storage, direction="maximize", sampler=sampler))
 
     def add(self, cells: Iterable[Cell], retry_failed: bool = False) -> int:
         """Enqueue the cells that are neither done nor waiting nor running; returns how many.
@@ -60,6 +53,7 @@ class Queue:
         """
         self.recover()
         states = self.states(cells := list(cells))
+        self._plan({cell.run_name for cell in cells})
         added = 0
         for cell in cells:
             state = states[cell.run_name]
@@ -70,10 +64,20 @@ class Queue:
                 added += 1
         return added
 
+    def _plan(self, wanted: set[str]) -> None:
+        """Only planned cells are run. Cells that a runner elsewhere has planned stay while it runs."""
+        if self.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            wanted = wanted | set(self.trials.user_attrs.get(PLAN, ()))
+        self.trials.set_user_attr(PLAN, sorted(wanted))
+
+    def planned(self, trial: optuna.Trial) -> bool:
+        """Whether a claimed trial is a cell of the newest plan; a queue may hold those of older ones."""
+        return trial.user_attrs.get(RUN) in self.trials.user_attrs.get(PLAN, ())
+
     def states(self, cells: Iterable[Cell]) -> dict[str, str]:
         """{run name: state}: one of STATES, by the newest trial of each cell and by the run store."""
         newest = self._newest()
-        return {cell.run_name: _state(cell, newest.get(cell.run_name)) for cell in cells}
+        return {c.run_name: self._state(c, newest.get(c.run_name)) for c in cells}
 
     def failures(self, cells: Sequence[Cell]) -> dict[str, str]:
         """{run name: error} of the cells whose newest trial failed."""
@@ -101,7 +105,9 @@ class Queue:
             if other.user_attrs[RUN] != trial.user_attrs[RUN] or other.number == trial.number:
                 continue
             earlier = other.state is TrialState.RUNNING and other.number < trial.number
-            if (earlier and is_alive(other.user_attrs.get(WORKER, ""))) or _done_elsewhere(other):
+            if (
+                earlier and is_alive(self.trials, other.user_attrs.get(WORKER, ""))
+            ) or self._done_elsewhere(other):
                 return True
         return False
 
@@ -114,17 +120,16 @@ class Queue:
         ordered = sorted(self._cells(), key=lambda trial: trial.number)
         return {t.user_attrs[RUN]: t for t in ordered if t.state is not TrialState.PRUNED}
 
+    def _state(self, cell: Cell, trial: FrozenTrial | None) -> str:
+        if trial is not None and trial.state in _OF_TRIALS:
+            return _OF_TRIALS[trial.state]
+        if find_run(cell.config) is not None:
+            return DONE
+        if trial is None:
+            return NEW
+        return ELSEWHERE if self._done_elsewhere(trial) else REMOVED
 
-def _state(cell: Cell, trial: FrozenTrial | None) -> str:
-    if trial is not None and trial.state in _OF_TRIALS:
-        return _OF_TRIALS[trial.state]
-    if find_run(cell.config) is not None:
-        return DONE
-    if trial is None:
-        return NEW
-    return ELSEWHERE if _done_elsewhere(trial) else REMOVED
-
-
-def _done_elsewhere(trial: FrozenTrial) -> bool:
-    """Complete on another host, whose run store need not be this one."""
-    return trial.state is TrialState.COMPLETE and trial.user_attrs.get(HOST) != socket.gethostname()
+    def _done_elsewhere(self, trial: FrozenTrial) -> bool:
+        """Complete on another host, whose run store need not be this one."""
+        host = trial.user_attrs.get(HOST, "")
+        return trial.state is TrialState.COMPLETE and of_another_host(self.trials, host)

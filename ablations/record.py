@@ -23,19 +23,16 @@ _NO_SCENES = pd.DataFrame(columns=["run", "scene", *METRICS])
 PROVENANCE = ("date", "device", "threads", "commit")
 
 
-def record(
-    cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = RECORDS
-) -> tuple[int, int]:
-    """Add the complete runs of these cells to the records; returns how many there are, and of how many.
+def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = RECORDS) -> int:
+    """Add the complete runs of these cells to the records; returns how many there are.
 
     Runs recorded before stay; one that was measured again replaces its record.
     """
-    cells = list(cells)
     rows, scenes = collect(cells, store)
     folder = records / scale
     _merge(folder / "runs.csv", rows, ["run"])
     _merge(folder / "scenes.csv", scenes, ["run", "scene"])
-    return len(rows), len({cell.run_name for cell in cells})
+    return len(rows)
 
 
 def collect(cells: Iterable[Cell], store: Path = RUNS) -> tuple[pd.DataFrame, pd.DataFrame]:

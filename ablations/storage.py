@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import optuna
 from optuna.storages import (
@@ -46,8 +46,7 @@ def open_storage(where: str) -> BaseStorage:
     Raises StorageError where it cannot be opened.
     """
     if "://" not in where:
-        Path(where).parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(where))
+        return _open_journal(Path(where))
     url = where.replace("postgresql://", "postgresql+pg8000://", 1)  # the driver that we install
     try:
         return RDBStorage(
@@ -65,6 +64,36 @@ def open_storage(where: str) -> BaseStorage:
         ) from error
 
 
+def _open_journal(path: Path) -> BaseStorage:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        storage.get_all_studies()
+    except OSError as error:
+        raise StorageError(
+            f"storage {path} cannot be opened ({error.strerror}): give a file's path"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"storage {path} is no journal, or damaged ({error}): move it away; runs that are complete are "
+            "safe in the run store"
+        ) from error
+    return storage
+
+
+def open_trials(name: str, storage: BaseStorage, **options: Any) -> optuna.Study:
+    """The Optuna study of that name, made at the first call; options as optuna.create_study's."""
+    trials = optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **options)
+    if trials.user_attrs.get(SEVERAL_HOSTS) is None:
+        trials.set_user_attr(SEVERAL_HOSTS, isinstance(storage, RDBStorage))
+    return trials
+
+
+def of_another_host(trials: optuna.Study, host: str) -> bool:
+    """Whether a trial was taken by another host than this; a journal is one host's, whatever its name."""
+    return bool(trials.user_attrs.get(SEVERAL_HOSTS)) and host != socket.gethostname()
+
+
 def _without_password(url: str) -> str:
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
@@ -74,6 +103,7 @@ def _without_password(url: str) -> str:
 # has no heartbeat of its own, and the lock tells at once.
 LOCKS = "workers"
 WORKER, DEATHS = "worker", "deaths"  # attributes of a trial
+SEVERAL_HOSTS = "several_hosts"  # attribute of a study
 
 
 @contextmanager
@@ -90,10 +120,10 @@ def sign_of_life() -> Iterator[str]:
             path.unlink(missing_ok=True)
 
 
-def is_alive(worker: str) -> bool:
-    """Whether a worker of this host lives; workers of other hosts are taken to."""
+def is_alive(trials: optuna.Study, worker: str) -> bool:
+    """Whether a worker lives, by its lock; those of other hosts are taken to: their heartbeat decides."""
     host, _, name = worker.rpartition("/")
-    if host != socket.gethostname():
+    if of_another_host(trials, host):
         return True
     try:
         with (RUNS / LOCKS / name).open() as file:
@@ -116,7 +146,7 @@ def recover(trials: optuna.Study) -> None:
     fail_stale_trials(trials)
     for trial in trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         worker = trial.user_attrs.get(WORKER)
-        if worker is None or is_alive(worker):
+        if worker is None or is_alive(trials, worker):
             continue
         try:
             trials.tell(trial.number, state=TrialState.FAIL)

@@ -3,6 +3,7 @@
 A TOML file of about ten lines; `ablations/studies/` holds the paper's, users write their own anywhere.
 """
 
+import difflib
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ilrm.config import RunConfig, check_names
-from ilrm.errors import IlrmError
-from ilrm.presets import run_config
+from ilrm.errors import ConfigError, IlrmError
+from ilrm.presets import SCALES, parameter_names, run_config
 
 STUDIES = Path(__file__).parent / "studies"
 SEEDS = 3
+MOST_SEEDS = 20  # of a study
 
 # What studies change of a preset. tiny: half of the training of `make ablation`: 0.7 dB below it, and all
 # studies with three seeds are done in an evening on two cores.
@@ -86,14 +88,24 @@ class Study:
         return {"scale": scale, **fields, "seed": seed}
 
     def cells(self, scale: str, seeds: int | Iterable[int] = SEEDS) -> list[Cell]:
-        """Every cell, all variants of a seed before the next seed. Raises ConfigError on a bad field."""
-        cells = []
+        """Every cell, all variants of a seed before the next seed.
+
+        Raises StudyError where this scale cannot run a variant, or where two variants are the same run.
+        """
+        cells: dict[str, Cell] = {}
         for seed in range(seeds) if isinstance(seeds, int) else seeds:
             for variant in self.variants:
                 parameters = self.parameters(variant, scale, seed)
-                config = run_config(**parameters)
-                cells.append(Cell(self.name, variant.name, seed, config, parameters))
-        return cells
+                where = f"study {self.name}, variant {variant.name!r}, scale {scale}"
+                try:
+                    config = run_config(**parameters)
+                except ConfigError as error:
+                    raise StudyError(f"{where}: {error}") from error
+                if config.name in cells:
+                    other = cells[config.name].variant
+                    raise StudyError(f"{where} is the same run as {other!r}: leave one out")
+                cells[config.name] = Cell(self.name, variant.name, seed, config, parameters)
+        return list(cells.values())
 
 
 def read_study(path: Path) -> Study:
@@ -122,8 +134,15 @@ def read_study(path: Path) -> Study:
         texts = {key: raw.get(key, "") for key in ("title", "paper", "claim")}
         if not all(isinstance(text, str) for text in texts.values()):
             raise StudyError("title, paper and claim are texts")
-        study = Study(path.stem, **texts, variants=tuple(variants), scales=raw.get("scales", {}))
-        study.cells("tiny", 1)
+        scales = raw.get("scales", {})
+        check_names(scales, list(SCALES), f"scales of {path}")
+        for fields in (*scales.values(), *(variant.fields for variant in variants)):
+            if taken := fields.keys() & {"scale", "seed"}:
+                raise StudyError(
+                    f"{taken.pop()} is no field of a study: it is chosen on the command line"
+                )
+            check_names(fields, list(parameter_names()), str(path))
+        study = Study(path.stem, **texts, variants=tuple(variants), scales=scales)
     except (IlrmError, TypeError, AttributeError) as error:
         raise StudyError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     return study
@@ -154,8 +173,14 @@ def find_studies(names: Iterable[str]) -> list[Study]:
             chosen = list(known.values())
         elif name.endswith(".toml"):
             chosen = [read_study(Path(name))]
-        else:
-            check_names({name: None}, [*known, "all"], "studies")
+        elif name in known:
             chosen = [known[name]]
-        found |= {study.name: study for study in chosen}
+        else:
+            near = difflib.get_close_matches(name, [*known, "all"], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise StudyError(f"no study is named {name!r}: {hint} (a file of yours ends in .toml)")
+        for study in chosen:
+            if found.get(study.name, study) != study or known.get(study.name, study) != study:
+                raise StudyError(f"{name}: another study is named {study.name}: rename the file")
+            found[study.name] = study
     return list(found.values())

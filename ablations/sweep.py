@@ -18,7 +18,8 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState
 
-from ablations.storage import WORKER, open_storage, recover, sign_of_life
+from ablations.queue import ERROR, HOST
+from ablations.storage import WORKER, open_storage, open_trials, recover, sign_of_life
 from ablations.workers import Workers
 from ilrm import cost
 from ilrm.checkpoints import Progress
@@ -32,6 +33,7 @@ from ilrm.runs import perform
 
 SWEEPS = Path(__file__).parent / "sweeps"
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+FAILURES = 5  # trials that may fail one after the other
 STARTUP = 5  # trials at random before TPE and the pruner judge
 POLL = 1.0  # seconds
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {"psnr": "maximize", "gmacs": "minimize"}
@@ -83,44 +85,53 @@ def find_sweep(name: str) -> Sweep:
     try:
         raw = tomllib.loads(path.read_text())
         check_names(raw, list(_KEYS), str(path))
-        space = raw.get("space", {})
-        check_names(space, list(parameter_names()), f"space of {path}")
+        space, fields = raw.get("space", {}), raw.get("fields", {})
+        for part, names in (("space", space), ("fields", fields)):
+            check_names(names, list(parameter_names()), f"{part} of {path}")
         for field, values in space.items():
             check_names(values, list(_RANGE_KEYS), f"space of {field} in {path}")
             if "choices" not in values and not {"low", "high"} <= set(values):
                 raise SweepError(f"{path}: {field} needs low and high, or choices")
         objectives = tuple(raw.get("objectives", ["psnr"]))
         check_names(dict.fromkeys(objectives), list(OBJECTIVES), f"objectives of {path}")
-    except (tomllib.TOMLDecodeError, TypeError, AttributeError) as error:
+        sweep = Sweep(path.resolve(), raw.get("title", path.stem), objectives, fields, space)
+        sweep.suggest(optuna.create_study().ask())  # a trial that nobody keeps
+    except IlrmError:
+        raise
+    except (
+        TypeError,
+        AttributeError,
+        KeyError,
+        ValueError,
+    ) as error:  # TOML's and Optuna's complaints
         raise SweepError(f"{path} does not describe a sweep ({error})") from error
-    if not space:
-        raise SweepError(f"{path} has no [space] to search")
-    return Sweep(
-        path.resolve(), raw.get("title", path.stem), objectives, raw.get("fields", {}), space
-    )
+    if not space or not objectives:
+        raise SweepError(f"{path} has no {'[space] to search' if objectives else 'objectives'}")
+    own = SWEEPS / path.name
+    if own.exists() and own.resolve() != path.resolve():
+        raise SweepError(f"{path}: another sweep is named {path.stem}: rename the file")
+    return sweep
 
 
 def open_sweep(sweep: Sweep, scale: str, storage: str) -> optuna.Study:
     """The sweep's Optuna study, named sweep-NAME@SCALE, made at the first call."""
-    return optuna.create_study(
-        study_name=f"sweep-{sweep.name}@{scale}",
-        storage=open_storage(storage),
+    return open_trials(
+        f"sweep-{sweep.name}@{scale}",
+        open_storage(storage),
         directions=[OBJECTIVES[name] for name in sweep.objectives],
-        sampler=optuna.samplers.TPESampler(
-            n_startup_trials=STARTUP, constant_liar=True, seed=os.getpid()
-        ),
+        sampler=optuna.samplers.TPESampler(n_startup_trials=STARTUP, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
-        load_if_exists=True,
     )
 
 
 def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> optuna.Study:
     """Search until so many trials have ended, earlier ones counted; survives any death of its workers.
 
-    Raises what opening the storage raises, and WorkersError.
+    Raises what opening the storage raises, WorkersError, and SweepError where trial after trial fails.
     """
     dataset_root(run_config(scale, **sweep.fields).data)  # once, before the workers ask for it
     study = open_sweep(sweep, scale, storage)
+    first = len(study.get_trials(deepcopy=False))
     pool = Workers(workers, ["ablations.sweep", str(sweep.path), scale, storage, str(trials)])
     with progress_bar(total=trials, desc=study.study_name, unit="trial") as bar:
         try:
@@ -130,6 +141,7 @@ def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> op
                 bar.update(ended - bar.n)
                 if ended >= trials:
                     break
+                _raise_if_always_fails(study, first)
                 pool.keep_going(trials - ended)
                 time.sleep(POLL)
         finally:
@@ -146,9 +158,14 @@ def work(
     store: Path = RUNS,
 ) -> None:
     """Trials one after the other until so many have ended, or `run_by`, the starter, is gone."""
+    first = len(study.get_trials(deepcopy=False))
     with sign_of_life() as worker:
         while run_by is None or os.getppid() == run_by:
             recover(study)
+            try:
+                _raise_if_always_fails(study, first)
+            except SweepError:
+                return
             states = [trial.state for trial in study.get_trials(deepcopy=False)]
             if sum(state in ENDED for state in states) >= trials:
                 return
@@ -159,16 +176,29 @@ def work(
             study.optimize(_objective(sweep, scale, worker, store), n_trials=1, catch=(IlrmError,))
 
 
+def _raise_if_always_fails(study: optuna.Study, first: int) -> None:
+    """Raise SweepError if the newest trials, from number `first` on, all failed."""
+    finished = [t for t in study.get_trials(deepcopy=False)[first:] if t.state.is_finished()]
+    newest = finished[-FAILURES:]
+    if len(newest) == FAILURES and all(trial.state is TrialState.FAIL for trial in newest):
+        error = newest[-1].user_attrs.get(ERROR, "their workers died")
+        raise SweepError(f"{FAILURES} trials failed one after the other: {error}")
+
+
 def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[optuna.Trial], Any]:
     def objective(trial: optuna.Trial) -> float | tuple[float, ...]:
         trial.set_user_attr(WORKER, worker)
-        trial.set_user_attr("host", socket.gethostname())
+        trial.set_user_attr(HOST, socket.gethostname())
         try:
             config = run_config(scale, **{**sweep.fields, **sweep.suggest(trial)})
         except ConfigError as error:
             raise optuna.TrialPruned(f"no such model: {error}") from error
         trial.set_user_attr("run", config.name)
-        run = perform(config, store, show_progress=False, on_point=_report(trial, sweep))
+        try:
+            run = perform(config, store, show_progress=False, on_point=_report(trial, sweep))
+        except IlrmError as error:
+            trial.set_user_attr(ERROR, str(error))
+            raise
         psnr = float(run.history.validation_psnr.dropna().iloc[-1])
         values = {"psnr": psnr, "gmacs": gmacs(config)}
         return tuple(values[name] for name in sweep.objectives)

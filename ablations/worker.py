@@ -37,8 +37,8 @@ def work(queues: list[Queue], run_by: int | None = None) -> None:
 
 def _objective(queue: Queue, worker: str):
     def objective(trial: optuna.Trial) -> float:
-        if RUN not in trial.user_attrs:
-            raise optuna.TrialPruned("another worker emptied the queue")
+        if not queue.planned(trial):
+            raise optuna.TrialPruned("no longer planned, or another worker emptied the queue")
         trial.set_user_attr(WORKER, worker)
         trial.set_user_attr(HOST, socket.gethostname())
         if queue.taken(trial):

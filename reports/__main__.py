@@ -1,10 +1,15 @@
-"""`python -m reports`: regenerate reports/output/ from the records; `--check` fails where it is stale."""
+"""`python -m reports`: regenerate reports/output/ from the records; `--check` fails where it is stale.
+
+The tiny scale's reports lie in reports/output/ itself, those of other recorded scales in a folder of theirs.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
+from ablations.record import RECORDS
 from ablations.study import SCALE_FIELDS
+from ilrm.paths import PROJECT
 from ilrm.presets import run_config
 from ilrm.runs import recorded_runs
 from reports import figures, tables
@@ -13,12 +18,14 @@ from reports.effects import Measurements
 from reports.paper_tables import long_table, table_names, wide_table
 from reports.power import power
 from reports.study_figures import study_figures
-from reports.write import Writer, markdown
+from reports.write import OUTPUT, Writer, markdown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 1 if `--check` found stale files."""
-    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m reports", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument(
         "--check", action="store_true", help="write nothing, fail if files are stale"
     )
@@ -28,19 +35,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="leave out the base model's figures (they need its data)",
     )
     options = parser.parse_args(arguments)
-    writer = Writer(check=options.check)
-    measurements = Measurements.recorded("tiny")
-    paper(writer, measurements)
-    claims(writer, measurements)
-    for name, figure in study_figures(measurements).items():
-        writer.figure(f"figures/{name}", figure)
-    if not options.no_base:
-        base(writer)
-    for name in writer.stale:
+    stale: list[str] = []
+    for folder in sorted(path for path in RECORDS.iterdir() if path.is_dir()):
+        writer = Writer(OUTPUT if folder.name == "tiny" else OUTPUT / folder.name, options.check)
+        measurements = Measurements.recorded(folder.name)
+        paper(writer, measurements)
+        claims(writer, measurements)
+        for name, figure in study_figures(measurements).items():
+            writer.figure(f"figures/{name}", figure)
+        writer.clean("tables")
+        writer.clean("figures")
+        if folder.name == "tiny" and not options.no_base:
+            base(writer)
+        stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]
+    for name in stale:
         print(f"stale: {name}", file=sys.stderr)
-    if writer.stale:
+    if stale:
         print("make report regenerates them", file=sys.stderr)
-    return 1 if writer.stale else 0
+    return 1 if stale else 0
 
 
 def paper(writer: Writer, measurements: Measurements) -> None:
@@ -62,7 +74,8 @@ def claims(writer: Writer, measurements: Measurements) -> None:
         f"{resolved} of {len(verdicts)} claims resolved: {verdicts.count(CONFIRMED)} confirmed, "
         f"{verdicts.count(CONTRADICTED)} contradicted",
         f"effects at the {measurements.scale} scale ({fields}), paired over the same seeds and held-out "
-        "scenes; 95% pigeonhole bootstrap over both; positive means that the claim holds",
+        "scenes; 95% bootstrap intervals over both, widened for few seeds (reports/effects.py); positive: "
+        "the first-named variant is better. Of 30 intervals at 95% one or two may miss by chance",
     ]
     writer.table("claims", table, notes)
     notes = [

@@ -17,7 +17,7 @@ from reports.published import row_pair
 TOML = Path(__file__).parent / "claims.toml"
 DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3}
 MANY_SEEDS = 100  # more are not worth a number
-SEEDS_NEEDED = 2  # a verdict needs the noise between seeds
+SEEDS_NEEDED = 3  # for a verdict
 
 CONFIRMED, CONTRADICTED, NOT_RESOLVED, NOT_MEASURED = (
     "confirmed",
@@ -43,7 +43,7 @@ class Claim:
 
     @property
     def threshold(self) -> float:
-        """The difference better minus worse is compared with this."""
+        """The effect is compared with this."""
         return self.loses_less_than or 0.0
 
     def verdict(self, effect: Effect | None) -> str:
@@ -58,7 +58,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with the paper's effect and ours, both signed so that positive means better."""
+    """A claim with the paper's effect and ours: the better variant minus the worse (LPIPS: the reverse)."""
 
     claim: Claim
     paper: float | None
@@ -140,7 +140,7 @@ def _paper_effect(claim: Claim, better: Variant, worse: Variant) -> float | None
 
 def _what_it_takes(effect: Effect, threshold: float) -> str:
     if effect.seeds < SEEDS_NEEDED:
-        return "one seed only: the noise between seeds is unknown"
+        return f"{effect.seeds} of {SEEDS_NEEDED} seeds measured"
     seeds = effect.seeds_to_resolve(threshold)
     if math.isinf(seeds):
         return f"an effect of this size would need more than {effect.scenes} scenes"
@@ -169,6 +169,7 @@ def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
                 if effect is None
                 else f"{effect.mean:+.{digits}f} [{effect.low:+.{digits}f}, "
                 f"{effect.high:+.{digits}f}] {unit}",
+                "holds if": f"effect {'<' if claim.loses_less_than else '>'} {claim.threshold:g}",
                 "seeds x scenes": "-" if effect is None else f"{effect.seeds} x {effect.scenes}",
                 "verdict": entry.verdict,
                 "note": entry.reason,
@@ -181,6 +182,7 @@ def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
                 "paper says in": counted.source,
                 "paper's effect": f"{counted.paper:g}",
                 f"effect at {scale}": f"{counted.value:.4g}",
+                "holds if": f"within {counted.tolerance:g}",
                 "seeds x scenes": "counted",
                 "verdict": counted.verdict,
                 "note": "counted at the paper's configuration, not at this scale",

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ablations.__main__ import positive
-from ablations.study import SEEDS, Study, find_studies
+from ablations.study import Study, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
 from reports.effects import Effect, Measurements
@@ -24,7 +23,9 @@ def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
             mean = measurements.mean(study, variant, metric)
             effect = measurements.effect(study, variant, study.reference, metric)
             row[UNITS[metric]] = "-" if mean is None else f"{mean.mean:.{digits}f}"
-            row[f"{UNITS[metric]}, effect"] = _text(effect, digits, variant is study.reference)
+            missing = "not run yet" if mean is None else "its reference is not run yet"
+            text = missing if effect is None else _text(effect, digits)
+            row[f"{UNITS[metric]}, effect"] = "reference" if variant is study.reference else text
         mean = measurements.mean(study, variant, "psnr")
         if mean is not None:
             runs = measurements.runs.loc[list(mean.runs)]
@@ -35,11 +36,7 @@ def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("-")
 
 
-def _text(effect: Effect | None, digits: int, is_reference: bool) -> str:
-    if is_reference:
-        return "reference"
-    if effect is None:
-        return "not run yet"
+def _text(effect: Effect, digits: int) -> str:
     return f"{effect.mean:+.{digits}f} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
 
 
@@ -48,13 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reports.compare", description=__doc__)
     parser.add_argument("studies", nargs="+", help="names, paths of TOML files, or all")
     parser.add_argument("--scale", default="tiny", choices=SCALES)
-    parser.add_argument("--seeds", type=positive, default=SEEDS)
     options = parser.parse_args(arguments)
     try:
         for study in find_studies(options.studies):
-            measurements = Measurements.stored(study, options.scale, options.seeds)
+            measurements = Measurements.stored(study, options.scale)
             print(f"{study.title or study.name}, {options.scale} scale. {study.claim}\n")
             print(markdown(comparison(study, measurements), index=False))
+        print(
+            "Effects: minus the first variant, 95% intervals over seeds and scenes (one seed: over scenes)"
+        )
     except IlrmError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

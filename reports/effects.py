@@ -6,15 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from ablations.record import collect, recorded
-from ablations.study import Study, Variant
+from ablations.study import MOST_SEEDS, Study, Variant
 from ilrm.errors import ConfigError
 from ilrm.presets import run_config
 
 RESAMPLES = 10_000
-MOST_SEEDS = 20  # that are looked for
 Z = 1.959964  # of a two-sided 95% interval
+Z_POWER = 0.841621  # of 80% power
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Effect:
         return self.differences.shape[1]
 
     def seeds_to_resolve(self, threshold: float = 0.0) -> float:
-        """Seeds with which an effect of the measured size would be told from the threshold.
+        """Seeds with which an effect of the measured size is told from the threshold, with 80% power.
 
         From the two-way variance components of the differences; inf where the scenes' share alone is too
         large, or where one seed tells nothing of the noise between seeds.
@@ -44,35 +45,55 @@ class Effect:
         if self.seeds < 2:
             return math.inf
         seed, scene, rest = variance_components(self.differences)
-        room = ((self.mean - threshold) / Z) ** 2 - scene / self.scenes
+        room = ((self.mean - threshold) / (Z + Z_POWER)) ** 2 - scene / self.scenes
         needed = (seed + rest / self.scenes) / room if room > 0 else math.inf
         return max(2.0, math.ceil(needed)) if math.isfinite(needed) else math.inf
+
+
+def mean_squares(x: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean squares (rows, columns, residual) of a crossed design [S, N], S and N at least 2."""
+    s, n = x.shape
+    rows, columns = x.mean(1), x.mean(0)
+    residual = x - rows[:, None] - columns[None] + x.mean()
+    rest = (residual**2).sum() / ((s - 1) * (n - 1))
+    return float(n * rows.var(ddof=1)), float(s * columns.var(ddof=1)), float(rest)
 
 
 def variance_components(x: NDArray[np.float64]) -> tuple[float, float, float]:
     """Variances (between rows, between columns, residual) of a crossed design [S, N] (two-way ANOVA)."""
     s, n = x.shape
-    rows, columns, mean = x.mean(1), x.mean(0), x.mean()
-    residual = x - rows[:, None] - columns[None] + mean
-    rest = (residual**2).sum() / ((s - 1) * (n - 1))
-    between_rows = max(0.0, rows.var(ddof=1) - rest / n)
-    between_columns = max(0.0, columns.var(ddof=1) - rest / s)
-    return float(between_rows), float(between_columns), float(rest)
+    rows, columns, rest = mean_squares(x)
+    return max(0.0, (rows - rest) / n), max(0.0, (columns - rest) / s), rest
+
+
+def half_width(x: NDArray[np.float64]) -> float:
+    """Half of the 95% t interval of the mean of x [seeds, scenes], both random (Satterthwaite's df)."""
+    s, n = x.shape
+    rows, columns, rest = (square / (s * n) for square in mean_squares(x))
+    variance = max(rows, rest) + max(columns, rest) - rest
+    if variance == 0:
+        return 0.0
+    shares = rows**2 / (s - 1) + columns**2 / (n - 1) + rest**2 / ((s - 1) * (n - 1))
+    return float(math.sqrt(variance) * stats.t.ppf(0.975, max(s - 1, variance**2 / shares)))
 
 
 def crossed_interval(x: NDArray[np.float64]) -> tuple[float, float]:
     """95% interval of the mean of x [seeds, scenes]: both are resampled, each on its own.
 
-    The pigeonhole bootstrap of Owen (2007) for crossed random effects, percentile, seed 0. With one seed
-    it is the interval over scenes.
+    The pigeonhole bootstrap of Owen (2007) for crossed random effects, percentile, seed 0. Resampling a
+    handful of seeds makes it too narrow: where `half_width` asks for more it is widened to that. With one
+    seed it is the interval over scenes.
     """
     s, n = x.shape
     rng = np.random.default_rng(0)
     rows = rng.multinomial(s, np.full(s, 1 / s), RESAMPLES) / s  # [R, S]
     columns = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n  # [R, N]
     means = ((rows @ x) * columns).sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    low, high = (float(value) for value in np.quantile(means, [0.025, 0.975]))
+    if min(s, n) > 1 and high > low:
+        mean, wider = float(x.mean()), max(1.0, 2 * half_width(x) / (high - low))
+        low, high = mean + wider * (low - mean), mean + wider * (high - mean)
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -89,9 +110,9 @@ class Measurements:
         return cls(scale, *recorded(scale))
 
     @classmethod
-    def stored(cls, study: Study, scale: str, seeds: int) -> "Measurements":
-        """What the run store has of a study."""
-        runs, scenes = collect(study.cells(scale, seeds))
+    def stored(cls, study: Study, scale: str) -> "Measurements":
+        """What the run store has of a study, whatever the seeds."""
+        runs, scenes = collect(study.cells(scale, MOST_SEEDS))
         return cls(scale, runs.set_index("run") if len(runs) else runs, scenes)
 
     def run_names(self, study: Study, variant: Variant) -> dict[int, str]:
@@ -110,14 +131,14 @@ class Measurements:
         """Metric by seed (rows) and scene (columns)."""
         if metric not in self.scenes:
             return pd.DataFrame()
-        chosen = self.scenes[self.scenes.run.isin(runs.values())]
+        chosen = self.scenes[self.scenes.run.isin(runs.values())].dropna(subset=metric)
         table = chosen.pivot(index="run", columns="scene", values=metric)
-        return table.reindex(list(runs.values())).set_axis(list(runs), axis=0).dropna(how="all")
+        return table.reindex(list(runs.values())).set_axis(list(runs), axis=0)
 
     def mean(self, study: Study, variant: Variant, metric: str) -> Effect | None:
         """Mean metric of a variant over seeds and scenes, or None where nothing is recorded."""
         runs = self.run_names(study, variant)
-        values = self.values(runs, metric)
+        values = self.values(runs, metric).dropna(axis=1)
         return None if values.empty else _effect(values.to_numpy(), list(runs.values()))
 
     def effect(
@@ -130,6 +151,9 @@ class Measurements:
         if not len(seeds) or not len(scenes):
             return None
         differences = a.loc[seeds, scenes].to_numpy() - b.loc[seeds, scenes].to_numpy()
+        differences = differences[:, np.isfinite(differences).all(0)]
+        if not differences.size:
+            return None
         return _effect(differences, [runs[seed] for runs in pair for seed in seeds])
 
 

@@ -105,6 +105,8 @@ def _measured(
         "commit": " ".join(sorted(set(runs.commit))),
     }
     reference = place.study.reference
+    if place.variant is reference:
+        return found | {"effect_against": "itself"}
     pair = row_pair(place.variant, reference)
     if pair is None or place.row != pair[0]:
         return found
@@ -225,29 +227,32 @@ def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str
     texts = [f"{entry.published:,.{digits}f}", "-", "-"]
     value = entry.get("measured")
     if value is None or pd.isna(value):
-        texts[1] = _mark(notes, entry.note)
+        texts[1] = f"n/a{_mark(notes, entry.note)}"
     elif entry.scale == "paper":
         texts[1:] = (
             f"{value:,.{digits}f}{_mark(notes, entry.note)}",
-            f"{entry.difference:+,.{digits}f}",
+            f"{round(entry.difference, digits) + 0.0:+,.{digits}f}",
         )
     else:
         texts[1] = f"{value:.{digits}f} [{entry.low:.{digits}f}, {entry.high:.{digits}f}]"
         texts[1] += _mark(notes, _provenance(entry))
         effect = entry.get("effect_measured")
-        if effect is None or pd.isna(effect):
-            texts[2] = "reference" if metric in QUALITY else "-"
-        else:
-            texts[2] = f"{effect - entry.effect_published:+.{digits}f}"
-            texts[2] += f" ({effect:+.{digits}f} here, {entry.effect_published:+.{digits}f} there)"
+        if entry.effect_against == "itself":
+            texts[2] = "reference"
+        elif effect is not None and not pd.isna(effect):
+            texts[2] = (
+                f"{effect - entry.effect_published:+.{digits}f} "
+                f"({effect:+.{digits}f} [{entry.effect_low:+.{digits}f}, {entry.effect_high:+.{digits}f}] "
+                f"here, {entry.effect_published:+.{digits}f} there)"
+            )
     return dict(zip(columns, texts, strict=True))
 
 
 def _setting(place: Place, scale: str) -> str:
-    """What was run, e.g. "(4,H,F) at 32x32, 1,200 steps"."""
+    """What was run, e.g. "3 layers, (4,H,F) at 32x32, 1,200 steps"."""
     config = run_config(**place.study.parameters(place.variant, scale, 0))
     d, m = config.data, config.model
-    setting = f"({d.context_views},{m.viewpoint_scale},{m.image_scale})"
+    setting = f"{m.layers} layers, ({d.context_views},{m.viewpoint_scale},{m.image_scale})"
     return f"{setting} at {d.image_height}x{d.image_width}, {config.train.steps:,} steps"
 
 

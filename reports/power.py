@@ -10,8 +10,8 @@ from reports.effects import Effect, Measurements, Z, variance_components
 from reports.published import row_pair
 
 
-def half_width(effect: Effect, seeds: int) -> float:
-    """Half of the 95% interval that so many seeds would give on the same scenes, in the metric's unit."""
+def expected_half_width(effect: Effect, seeds: int) -> float:
+    """Half of the 95% interval to expect from so many seeds on the same scenes (normal)."""
     seed, scene, rest = variance_components(effect.differences)
     n = effect.scenes
     return Z * math.sqrt(seed / seeds + scene / n + rest / (seeds * n))
@@ -20,8 +20,8 @@ def half_width(effect: Effect, seeds: int) -> float:
 def power(judged: list[Judged], measurements: Measurements) -> pd.DataFrame:
     """One row a PSNR claim with two seeds or more: its noise, and the paper's effect at our level of PSNR.
 
-    "Resolvable" compares the half width with an effect that is as large relative to the reference's PSNR
-    as the paper's is.
+    "Resolvable" compares the half width of the scorecard's interval with an effect that is as large,
+    relative to the reference's PSNR, as the paper's is.
     """
     rows = []
     for entry in judged:
@@ -38,15 +38,15 @@ def power(judged: list[Judged], measurements: Measurements) -> pd.DataFrame:
         if entry.paper is not None and published is not None and level is not None:
             scaled = abs(entry.paper) / published * level.mean
         seed, scene, rest = variance_components(effect.differences)
-        width = half_width(effect, effect.seeds)
+        width = (effect.high - effect.low) / 2
         rows.append(
             {
                 "claim": claim.text,
                 "sd between seeds (dB)": f"{math.sqrt(seed):.2f}",
                 "sd between scenes (dB)": f"{math.sqrt(scene):.2f}",
                 "residual sd (dB)": f"{math.sqrt(rest):.2f}",
-                "half width, 3 seeds (dB)": f"{half_width(effect, 3):.2f}",
-                "half width, 6 seeds (dB)": f"{half_width(effect, 6):.2f}",
+                "half width (dB)": f"{width:.2f}",
+                "to expect of 6 seeds (dB)": f"{expected_half_width(effect, 6):.2f}",
                 "paper's effect at our level (dB)": "-" if scaled is None else f"{scaled:.2f}",
                 "resolvable": "-" if scaled is None else "yes" if width < scaled else "no",
             }

@@ -67,6 +67,7 @@ def row_pair(variant: Variant, reference: Variant) -> tuple[PaperRow, PaperRow] 
 
 def paper_rows(config: ModelConfig, base: ModelConfig) -> tuple[PaperRow, PaperRow] | None:
     """The paper's rows for a variant of `base` and for `base` itself, or None if it has no such pair."""
+    pairs = []
     for study in studies().values():
         by_config = {
             applied: variant
@@ -74,10 +75,10 @@ def paper_rows(config: ModelConfig, base: ModelConfig) -> tuple[PaperRow, PaperR
             if (applied := _applied(base, study.own_fields(variant))) is not None
         }
         if config != base and config in by_config and base in by_config:
-            pair = row_pair(by_config[config], by_config[base])
-            if pair is not None:
-                return pair
-    return None
+            pairs.append(row_pair(by_config[config], by_config[base]))
+    found = [pair for pair in pairs if pair is not None]
+    # ablation tables first: the rows of Table 1 were trained for longer, with larger batches
+    return min(found, key=lambda pair: pair[0].table == "1", default=None)
 
 
 def _applied(base: ModelConfig, fields: dict[str, Any]) -> ModelConfig | None:

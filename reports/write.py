@@ -12,7 +12,10 @@ from ilrm.files import atomic_path
 from ilrm.paths import PROJECT
 
 OUTPUT = PROJECT / "reports" / "output"
-PIXEL_TOLERANCE = 0.03  # mean over a figure: fonts are anti-aliased a little differently elsewhere
+BLOCK = 8  # pixels; figures are compared by blocks, so that one moved point counts
+BLOCK_TOLERANCE = (
+    0.25  # mean difference of a block: fonts are anti-aliased a little differently elsewhere
+)
 
 
 class Writer:
@@ -54,10 +57,21 @@ class Writer:
         path = self._path(f"{name}.png")
         if self.check:
             if not path.exists() or not _looks_alike(path, figure):
-                self.stale.append(path.name)
+                self.stale.append(f"{name}.png")
             return
         with atomic_path(path) as beside:
             figure.savefig(beside, metadata={"Software": None})
+
+    def clean(self, folder: str) -> None:
+        """Remove files of a subfolder that are written no more; with `check` they are stale."""
+        for path in sorted((self.folder / folder).glob("*")):
+            name = str(path.relative_to(self.folder))
+            if name in self.names or not path.is_file():
+                continue
+            if self.check:
+                self.stale.append(f"{name} (written no more)")
+            else:
+                path.unlink()
 
     def _path(self, name: str) -> Path:
         self.names.add(name)
@@ -79,7 +93,7 @@ def markdown(table: pd.DataFrame, index: bool = True) -> str:
 def _latex(table: pd.DataFrame, notes: list[str]) -> str:
     escaped = table.astype(str).map(_escape_latex).rename(columns=_escape_latex)
     text = escaped.style.hide(axis="index").to_latex(hrules=True)
-    return text + "".join(f"% {note}\n" for note in notes)
+    return text + "".join(f"\\par\\footnotesize {_escape_latex(note)}\n" for note in notes)
 
 
 def _escape_latex(text: str) -> str:
@@ -97,4 +111,9 @@ def _looks_alike(path: Path, figure: Figure) -> bool:
     figure.savefig(buffer, format="png")
     buffer.seek(0)
     ours, theirs = matplotlib.image.imread(buffer), matplotlib.image.imread(path)
-    return ours.shape == theirs.shape and float(np.abs(ours - theirs).mean()) < PIXEL_TOLERANCE
+    if ours.shape != theirs.shape:
+        return False
+    difference = np.abs(ours - theirs).max(-1)  # [H, W]
+    height, width = (side // BLOCK * BLOCK for side in difference.shape)
+    blocks = difference[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    return float(blocks.mean((1, 3)).max()) < BLOCK_TOLERANCE

@@ -7,8 +7,26 @@ import optuna
 import pytest
 
 from ablations import queue as queues
-from ablations.queue import DONE, ELSEWHERE, FAILED, NEW, RUN, RUNNING, WAITING, Queue
-from ablations.storage import WORKER, StorageError, is_alive, open_storage, recover, sign_of_life
+from ablations.queue import (
+    DONE,
+    ELSEWHERE,
+    FAILED,
+    NEW,
+    REMOVED,
+    RUN,
+    RUNNING,
+    WAITING,
+    Queue,
+)
+from ablations.storage import (
+    SEVERAL_HOSTS,
+    WORKER,
+    StorageError,
+    is_alive,
+    open_storage,
+    recover,
+    sign_of_life,
+)
 from ablations.study import read_study
 from ablations.worker import _objective
 
@@ -101,7 +119,7 @@ def test_a_dead_workers_cell_waits_again_and_a_living_ones_does_not(queue, study
         recover(queue.trials)
         recover(queue.trials)
         assert Counter(queue.states(cells).values()) == {RUNNING: 1, WAITING: 3}
-    assert not is_alive(alive)
+    assert not is_alive(queue.trials, alive)
     queue.recover()
     assert set(queue.states(cells).values()) == {WAITING}
 
@@ -139,7 +157,29 @@ def test_a_claim_that_comes_too_late_is_dropped(queue, study, monkeypatch):
         assert queue.states(cells) == {cells[0].run_name: RUNNING}
 
 
+def test_only_planned_cells_are_run(queue, study, monkeypatch):
+    """Of a study that was changed, or asked for with fewer seeds, the old cells do not run."""
+    executed = []
+    monkeypatch.setattr("ablations.worker.run_cell", lambda name, _: executed.append(name) or 1.0)
+    old, new = study.cells("smoke", [0]), study.cells("smoke", [1])
+    queue.add(old)
+    queue.add(new)
+    work_off(queue, None)
+    assert executed == [cell.run_name for cell in new]
+    assert set(queue.states(old).values()) == {NEW}
+
+
+def test_another_runners_plan_stays_while_it_runs(queue, study):
+    old, new = study.cells("smoke", [0]), study.cells("smoke", [1])
+    queue.add(old)
+    with sign_of_life() as name:
+        queue.trials.ask().set_user_attr(WORKER, name)
+        queue.add(new)
+    assert all(queue.planned(trial) for trial in queue.trials.trials)
+
+
 def test_another_hosts_result_counts(queue, study):
+    queue.trials.set_user_attr(SEVERAL_HOSTS, True)  # as in a database
     cells = study.cells("smoke", 1)[:1]
     queue.add(cells)
     trial = queue.trials.ask()
@@ -147,6 +187,22 @@ def test_another_hosts_result_counts(queue, study):
     queue.trials.tell(trial, 20.0)
     assert queue.states(cells) == {cells[0].run_name: ELSEWHERE}
     assert queue.add(cells) == 0
+    queue.trials.set_user_attr(SEVERAL_HOSTS, False)  # a journal is one host's, whatever its name
+    assert queue.states(cells) == {cells[0].run_name: REMOVED}
+    assert queue.add(cells) == 1
+
+
+def test_a_journal_that_cannot_be_used_is_one_line(tmp_path):
+    (tmp_path / "damaged").write_text("no journal\n{")
+    (tmp_path / "file").touch()
+    for path, words in (
+        (tmp_path, "cannot be opened"),
+        (tmp_path / "file" / "below", "cannot be opened"),
+        (tmp_path / "damaged", "no journal, or damaged"),
+    ):
+        with pytest.raises(StorageError, match=words) as caught:
+            open_storage(str(path))
+        assert str(path) in str(caught.value)
 
 
 def test_a_database_that_cannot_be_reached_is_one_line_without_the_password():

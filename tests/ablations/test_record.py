@@ -19,7 +19,7 @@ def cell(smoke_run):
 
 def test_records_hold_scene_means_and_provenance(smoke_run, cell, tmp_path):
     store = smoke_run.folder.parent
-    assert record([cell], "smoke", store, tmp_path) == (1, 1)
+    assert record([cell], "smoke", store, tmp_path) == 1
     runs, scenes = recorded("smoke", tmp_path)
     name = smoke_run.config.name
     assert json.loads(runs.fields[name]) == {"scale": "smoke", "seed": 0}
@@ -49,5 +49,5 @@ def test_what_is_not_complete_is_not_recorded(smoke_run, tmp_path):
     (copy / "metrics.json").unlink()
     cells = studies()["layers"].cells("smoke", 1)
     cells.append(Cell("own", "base", 0, run_config("smoke"), {}))
-    assert record(cells, "smoke", tmp_path / "store", tmp_path / "records") == (0, 5)
+    assert record(cells, "smoke", tmp_path / "store", tmp_path / "records") == 0
     assert recorded("smoke", tmp_path / "records")[0].empty

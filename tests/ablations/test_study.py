@@ -3,7 +3,6 @@
 import pytest
 
 from ablations.study import SEEDS, StudyError, find_studies, read_study, studies
-from ilrm.errors import ConfigError
 from ilrm.presets import run_config
 from reports.published import rows_of
 
@@ -67,7 +66,10 @@ def test_a_study_of_ones_own_takes_five_lines(write):
         ("title = 'nothing'", "needs two variants at least"),
         ("varies = 'layers'\nvalues = [3]", "needs two variants at least"),
         ("varies = 'layer'\nvalues = [3, 6]", "unknown parameter 'layer'.*did you mean 'layers'"),
-        ("varies = 'layers'\nvalues = [3, 'six']", "layers='six'"),
+        ("varies = 'seed'\nvalues = [0, 7]", "seed is no field of a study"),
+        ("fields = {scale = 'small'}\nvaries = 'layers'\nvalues = [3, 6]", "scale is no field"),
+        ("varies = 'layers'\nvalues = [3, 6]\n[scales.tinny]\nsteps = 3", "did you mean 'tiny'"),
+        ("varies = 'layers'\nvalues = [3, 6]\n[scales]\ntiny = 3", "own.toml: "),
         ("vary = 'layers'", "unknown parameter 'vary'.*did you mean 'varies'"),
         ("[[variant]]\nname = 'a'\n[[variant]]\nname = 'a'", "two variants have one name"),
         ("[[variant]]\nfields = {}", "has no name"),
@@ -83,10 +85,35 @@ def test_a_bad_file_is_one_line_that_names_it(write, text, words):
 
 
 def test_a_missing_study_names_the_nearest(tmp_path):
-    with pytest.raises(ConfigError, match="did you mean 'layers'"):
+    with pytest.raises(StudyError, match="no study is named 'layer': did you mean 'layers'"):
         find_studies(["layer"])
     with pytest.raises(StudyError, match="cannot be read"):
         find_studies([str(tmp_path / "none.toml")])
+
+
+def test_a_study_is_refused_at_the_scale_that_cannot_run_it(write):
+    steps = read_study(write("varies = 'steps'\nvalues = [4, 8]"))
+    assert len(steps.cells("smoke", 1)) == 2  # fewer than the steps of tiny's warm-up
+    with pytest.raises(StudyError, match="study own, variant 'steps=4', scale tiny: warmup=50"):
+        steps.cells("tiny")
+    typed = read_study(write("varies = 'layers'\nvalues = [3, 'six']"))
+    with pytest.raises(StudyError, match="variant 'layers=six', scale tiny: layers='six'"):
+        typed.cells("tiny")
+    same = read_study(write("[[variant]]\nname = 'a'\n[[variant]]\nname = 'b'"))
+    with pytest.raises(StudyError, match="variant 'b', scale tiny is the same run as 'a'"):
+        same.cells("tiny")
+
+
+def test_two_studies_of_one_name_are_refused(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.toml").write_text(OWN + f"paper = '{folder}'\n")
+    paths = [str(tmp_path / folder / "own.toml") for folder in ("a", "b")]
+    with pytest.raises(StudyError, match="another study is named own"):
+        find_studies(paths)
+    (tmp_path / "layers.toml").write_text(OWN)
+    with pytest.raises(StudyError, match="another study is named layers"):
+        find_studies([str(tmp_path / "layers.toml")])
 
 
 def test_all_are_found_once():

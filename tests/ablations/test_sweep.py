@@ -2,8 +2,18 @@
 
 import pytest
 
-from ablations.sweep import SWEEPS, SweepError, find_sweep, importances, open_sweep, results, work
-from ilrm.errors import IlrmError
+from ablations.sweep import (
+    FAILURES,
+    SWEEPS,
+    SweepError,
+    _raise_if_always_fails,
+    find_sweep,
+    importances,
+    open_sweep,
+    results,
+    work,
+)
+from ilrm.errors import IlrmError, WeightsError
 from ilrm.presets import run_config
 
 SPACE = """
@@ -47,6 +57,12 @@ def test_committed_sweeps_can_be_run(path):
         ("title = 'x'", "has no .space."),
         ("objectives = ['speed']\n[space]\nlr = {low = 1, high = 2}", "unknown parameter 'speed'"),
         ("[space", "does not describe a sweep"),
+        ("[space]\nlr = {low = 2, high = 1}", "does not describe a sweep"),
+        ("[space]\nlr = {choices = 3}", "does not describe a sweep"),
+        ("[space]\nlr = {low = 'a', high = 2}", "does not describe a sweep"),
+        ("fields = 3\n[space]\nlr = {low = 1, high = 2}", "does not describe a sweep"),
+        ("objectives = []\n[space]\nlr = {low = 1, high = 2}", "has no objectives"),
+        ("[fields]\nstep = 3\n[space]\nlr = {low = 1, high = 2}", "did you mean 'steps'"),
     ],
 )
 def test_a_bad_file_is_one_line(write, text, words):
@@ -54,6 +70,28 @@ def test_a_bad_file_is_one_line(write, text, words):
         find_sweep(str(write(text)))
     with pytest.raises(SweepError, match="missing"):
         find_sweep("none")
+
+
+def test_a_sweep_whose_trials_all_fail_stops_and_says_why(write, tmp_path, monkeypatch):
+    sweep = find_sweep(str(write(SPACE.format(objectives="").replace("[4, 5]", "[4]"))))
+
+    def fail(*_, **__):
+        raise WeightsError("ImageNet weights not found")
+
+    monkeypatch.setattr("ablations.sweep.perform", fail)
+    study = open_sweep(sweep, "smoke", str(tmp_path / "journal"))
+    work(sweep, "smoke", study, trials=20, store=tmp_path)
+    assert len(study.trials) == FAILURES
+    with pytest.raises(SweepError, match="trials failed one after the other: ImageNet weights"):
+        _raise_if_always_fails(study, 0)
+    _raise_if_always_fails(study, len(study.trials))  # started again, it tries anew
+
+
+def test_another_sweep_of_the_same_name_is_refused(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(SPACE.format(objectives=""))
+    with pytest.raises(SweepError, match="another sweep is named recipe"):
+        find_sweep(str(path))
 
 
 @pytest.mark.parametrize("objectives", ["", "objectives = ['psnr', 'gmacs']"])

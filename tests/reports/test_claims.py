@@ -35,7 +35,7 @@ def effect(low, high, seeds=3):
         (CLAIM, effect(0.1, 0.3), CONFIRMED),
         (CLAIM, effect(-0.3, -0.1), CONTRADICTED),
         (CLAIM, effect(-0.1, 0.1), NOT_RESOLVED),
-        (CLAIM, effect(0.1, 0.3, seeds=1), NOT_RESOLVED),
+        (CLAIM, effect(0.1, 0.3, seeds=2), NOT_RESOLVED),
         (CLAIM, None, NOT_MEASURED),
         (MARGIN, effect(0.1, 0.3), CONFIRMED),
         (MARGIN, effect(-0.3, -0.1), CONFIRMED),
@@ -74,7 +74,10 @@ def test_the_scorecard_says_what_an_open_claim_would_take():
     assert row.verdict == NOT_RESOLVED and "an effect of this size would need" in row.note
     assert row["paper's effect"] == "+0.34 dB" and row["seeds x scenes"] == "3 x 64"
     one = scorecard(judge(measurements({}, seeds=1)), "tiny")
-    assert "one seed only" in one[one.claim == "Token uplifting is better than none"].iloc[0].note
+    assert (
+        "1 of 3 seeds measured"
+        in one[one.claim == "Token uplifting is better than none"].iloc[0].note
+    )
 
 
 def test_costs_are_counted_not_read():

@@ -76,15 +76,31 @@ def test_the_interval_over_scenes_alone_is_scipys_bootstrap():
     assert (low, high) == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
 
 
-@pytest.mark.parametrize(("seeds", "least"), [(3, 0.88), (6, 0.92)])
-def test_the_interval_covers_the_true_mean(seeds, least):
-    """Three seeds give few degrees of freedom: the coverage is what this interval is honest about."""
+@pytest.mark.parametrize("seeds", [3, 6])
+@pytest.mark.parametrize(
+    "sds",
+    [(0.2, 0.15, 0.47), (0.2, 0.1, 0.15), (0.0, 0.3, 0.4)],
+    ids=["as measured", "seeds", "scenes"],
+)
+def test_the_interval_covers_the_true_mean(seeds, sds):
+    """With few seeds too, and where they are what varies most."""
     rng = np.random.default_rng(2)
     covered = 0
     for _ in range(200):
-        low, high = crossed_interval(crossed(rng, seeds, 64, mean=1.0, seed_sd=0.05))
+        low, high = crossed_interval(crossed(rng, seeds, 64, 1.0, *sds))
         covered += low <= 1.0 <= high
-    assert covered / 200 >= least
+    assert covered / 200 >= 0.91
+
+
+def test_a_scene_without_a_value_is_left_out():
+    found = measurements({"w/o token uplifting": -0.1})
+    broken = found.scenes.copy()
+    broken.loc[broken.scene == "s3", "psnr"] = np.nan
+    hole = Measurements("tiny", found.runs, broken)
+    effect = hole.effect(STUDY, STUDY.variants[3], STUDY.reference, "psnr")
+    assert effect is not None and effect.scenes == 63 and np.isfinite(effect.low)
+    nothing = Measurements("tiny", found.runs, broken.assign(psnr=np.nan))
+    assert nothing.effect(STUDY, STUDY.variants[3], STUDY.reference, "psnr") is None
 
 
 def test_variance_components_are_recovered():
@@ -98,7 +114,10 @@ def test_seeds_to_resolve():
     effect = Effect(0.1, 0.0, 0.2, x, ())
     needed = effect.seeds_to_resolve()
     seed, scene, rest = variance_components(x)
-    at = [1.96 * math.sqrt(seed / n + scene / 64 + rest / (64 * n)) for n in (needed - 1, needed)]
+    at = [
+        (1.96 + 0.8416) * math.sqrt(seed / n + scene / 64 + rest / (64 * n))
+        for n in (needed - 1, needed)
+    ]
     assert at[1] <= 0.1 < at[0] or needed == 2
     assert (
         Effect(0.01, 0, 0, crossed(np.random.default_rng(5), 3, 64), ()).seeds_to_resolve()

@@ -50,5 +50,5 @@ def test_another_scale_is_never_shown_as_the_papers():
     wide, notes = wide_table(long)
     cell = wide.set_index("method").loc["w/o token uplifting", "PSNR (dB), difference"]
     assert cell.endswith("here, -0.34 there)")
-    assert any("not the paper's setting: (4,H,F) at 32x32, 1,200 steps" in note for note in notes)
+    assert any("setting: 3 layers, (4,H,F) at 32x32, 1,200 steps" in note for note in notes)
     assert wide.iloc[0]["PSNR (dB), difference"] == "reference"

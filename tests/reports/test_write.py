@@ -7,7 +7,7 @@ import pytest
 from reports import __main__ as reports
 from reports.effects import Measurements
 from reports.study_figures import study_figures
-from reports.write import OUTPUT, Writer
+from reports.write import Writer
 from tests.reports.test_effects import measurements
 
 TABLE = pd.DataFrame({"a_b": ["50% & more"], "c": ["<1>"]})
@@ -53,20 +53,33 @@ def test_the_committed_reports_are_made_from_the_committed_records(capsys):
     assert reports.main(["--check", "--no-base"]) == 0, capsys.readouterr().err
 
 
-def test_nothing_that_is_not_written_any_more_lies_around():
-    writer = Writer(check=True)
-    found = Measurements.recorded("tiny")
-    reports.paper(writer, found)
-    reports.claims(writer, found)
-    figures = {f"figures/{name}.png" for name in study_figures(found)}
-    base = {"base_learning_curve.png", "base_renders.png", "base_metrics.md"}
-    files = {str(path.relative_to(OUTPUT)) for path in OUTPUT.rglob("*") if path.is_file()}
-    assert files - writer.names == figures | base
+def test_what_is_written_no_more_is_stale_and_goes(tmp_path):
+    Writer(tmp_path).text("tables/old.md", "old")
+    check, write = Writer(tmp_path, check=True), Writer(tmp_path)
+    for writer in (check, write):
+        writer.text("tables/new.md", "new")
+        writer.clean("tables")
+    assert check.stale == ["tables/new.md", "tables/old.md (written no more)"]
+    assert [path.name for path in (tmp_path / "tables").iterdir()] == ["new.md"]
+
+
+def test_one_moved_point_makes_a_figure_stale(tmp_path):
+    def points(y):
+        shown, axes = plt.subplots(figsize=(7, 5))
+        axes.plot([0, 1, 2], [0, y, 4], "o")
+        plt.close(shown)
+        return shown
+
+    Writer(tmp_path).figure("f", points(1.0))
+    for y, stale in ((1.0, []), (1.3, ["f.png"])):
+        writer = Writer(tmp_path, check=True)
+        writer.figure("f", points(y))
+        assert writer.stale == stale
 
 
 @pytest.mark.parametrize("shifts", [{}, {"w/o token uplifting": -0.3}])
 def test_figures_show_what_is_recorded_and_nothing_else(shifts):
     made = study_figures(measurements(shifts))
-    assert set(made) == {"effects", "quality_against_macs", "quality_against_layers"}
+    assert set(made) == {"effects", "quality_against_macs"}
     nothing = Measurements("tiny", pd.DataFrame(), pd.DataFrame(columns=["run", "scene", "psnr"]))
     assert study_figures(nothing) == {}

@@ -1,0 +1,10 @@
+"""Types of command-line arguments."""
+
+import argparse
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give an integer of at least 1")
+    return int(text)
