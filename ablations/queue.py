@@ -1,13 +1,13 @@
 """A study's cells as a queue of Optuna trials: enqueued once, claimed by one worker each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from ablations.storage import WORKER, is_alive, of_another_host, open_trials, recover
+from ablations.storage import is_held, of_another_host, open_trials, recover
 from ablations.study import Cell, Study
 from ilrm.runs import find_run
 
@@ -46,10 +46,13 @@ class Queue:
         sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is sampled
         return cls(open_trials(name, storage, direction="maximize", sampler=sampler))
 
-    def add(self, cells: Iterable[Cell], retry_failed: bool = False) -> int:
+    def add(
+        self, cells: Iterable[Cell], retry_failed: bool = False, held: Container[str] = ()
+    ) -> int:
         """Enqueue the cells that are neither done nor waiting nor running; returns how many.
 
-        The run store tells what is done. Failed cells are enqueued again on request only.
+        The run store tells what is done. Failed cells are enqueued again on request only, runs that another
+        queue of the same runner holds not at all.
         """
         self.recover()
         states = self.states(cells := list(cells))
@@ -57,7 +60,8 @@ class Queue:
         added = 0
         for cell in cells:
             state = states[cell.run_name]
-            if state in (NEW, REMOVED) or (state == FAILED and retry_failed):
+            wanted = state in (NEW, REMOVED) or (state == FAILED and retry_failed)
+            if wanted and cell.run_name not in held:
                 attrs = {RUN: cell.run_name, PARAMETERS: cell.parameters}
                 self.trials.enqueue_trial({RUN: cell.run_name}, user_attrs=attrs)
                 states[cell.run_name] = WAITING
@@ -105,9 +109,7 @@ class Queue:
             if other.user_attrs[RUN] != trial.user_attrs[RUN] or other.number == trial.number:
                 continue
             earlier = other.state is TrialState.RUNNING and other.number < trial.number
-            if (
-                earlier and is_alive(self.trials, other.user_attrs.get(WORKER, ""))
-            ) or self._done_elsewhere(other):
+            if (earlier and is_held(self.trials, other)) or self._done_elsewhere(other):
                 return True
         return False
 

@@ -19,7 +19,7 @@ from ilrm.runs import share_done
 
 POLL = 2.0  # seconds between looks at the queues
 VGG_MACS = 300_000  # a pixel, of LPIPS
-IMAGES_A_SCENE = 4 * 6  # target views of the model, two baselines and the truth
+IMAGES_A_SCENE = 2 * 6  # target views, rendered and true
 TRAINING_PASSES = 3  # forward, and backward of twice the cost
 
 
@@ -66,8 +66,10 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
     Returns when no cell waits or runs, on this host or another. Started again after any kind of death
     it goes on where the run store and the queue stand. Raises WorkersError.
     """
+    held: set[str] = set()
     for queue, own in plan.queues:
-        queue.add(own, retry_failed)
+        queue.add(own, retry_failed, held)
+        held |= {cell.run_name for cell in own}
     for data in {cell.config.data for cell in plan.cells.values()}:
         dataset_root(data)  # once, before the workers ask for it
     names = [queue.trials.study_name for queue, _ in plan.queues]

@@ -6,6 +6,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,17 +15,17 @@ from optuna.storages import (
     BaseStorage,
     JournalStorage,
     RDBStorage,
-    RetryHeartbeatStaleTrialCallback,
     fail_stale_trials,
 )
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ilrm.errors import IlrmError
 from ilrm.paths import RUNS
 
 HEARTBEAT = 15  # seconds between signs of life of a trial in a database
 GRACE = 60  # seconds without one after which another worker takes the trial over
+CLAIMING = timedelta(seconds=60)  # in which a worker that claims a trial has put its name on it
 RETRIES = 5  # how often a trial whose worker died is taken over
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -54,7 +55,7 @@ def open_storage(where: str) -> BaseStorage:
             engine_kwargs={"pool_pre_ping": True},
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=RETRIES),
+            heartbeat_stale_trial_callback=_enqueue_again,
         )
     except Exception as error:  # whatever the driver raises: wrong host, password, database
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -145,14 +146,26 @@ def recover(trials: optuna.Study) -> None:
     """Trials whose worker died wait again: by heartbeat in a database, by lock on this host."""
     fail_stale_trials(trials)
     for trial in trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        worker = trial.user_attrs.get(WORKER)
-        if worker is None or is_alive(trials, worker):
+        if is_held(trials, trial):
             continue
         try:
             trials.tell(trial.number, state=TrialState.FAIL)
         except (RuntimeError, ValueError):
             continue  # another process was faster
-        deaths = trial.user_attrs.get(DEATHS, 0) + 1
-        if deaths <= RETRIES:
-            parameters = trial.system_attrs.get("fixed_params") or trial.params
-            trials.enqueue_trial(parameters, user_attrs={**trial.user_attrs, DEATHS: deaths})
+        _enqueue_again(trials, trial)
+
+
+def is_held(trials: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a running trial's worker lives, or has only just claimed it."""
+    worker = trial.user_attrs.get(WORKER)
+    if worker is not None:
+        return is_alive(trials, worker)
+    return trial.datetime_start is None or datetime.now() - trial.datetime_start < CLAIMING
+
+
+def _enqueue_again(trials: optuna.Study, trial: FrozenTrial) -> None:
+    attrs = {name: value for name, value in trial.user_attrs.items() if name != WORKER}
+    attrs[DEATHS] = attrs.get(DEATHS, 0) + 1
+    if attrs[DEATHS] <= RETRIES:
+        parameters = trial.system_attrs.get("fixed_params") or trial.params
+        trials.enqueue_trial(parameters, user_attrs=attrs)

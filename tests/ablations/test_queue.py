@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from datetime import timedelta
 
 import optuna
 import pytest
@@ -155,6 +156,23 @@ def test_a_claim_that_comes_too_late_is_dropped(queue, study, monkeypatch):
         states = [trial.state for trial in queue.trials.trials]
         assert states == [optuna.trial.TrialState.RUNNING] + 2 * [optuna.trial.TrialState.PRUNED]
         assert queue.states(cells) == {cells[0].run_name: RUNNING}
+
+
+def test_a_worker_that_dies_while_it_claims_is_noticed_after_a_minute(queue, study, monkeypatch):
+    cells = study.cells("smoke", 1)[:1]
+    queue.add(cells)
+    queue.trials.ask()
+    queue.recover()
+    assert queue.states(cells) == {cells[0].run_name: RUNNING}
+    monkeypatch.setattr("ablations.storage.CLAIMING", timedelta(0))
+    queue.recover()
+    assert queue.states(cells) == {cells[0].run_name: WAITING}
+
+
+def test_what_another_queue_of_the_runner_holds_is_left_to_it(queue, study):
+    cells = study.cells("smoke", 1)
+    assert queue.add(cells, held={cells[0].run_name}) == 3
+    assert queue.states(cells[:1]) == {cells[0].run_name: NEW}
 
 
 def test_only_planned_cells_are_run(queue, study, monkeypatch):
