@@ -20,10 +20,10 @@ def quality_against(
     places: dict[str, float],
     label: str,
     measurements: Measurements,
-    log: bool = False,
+    scale: str = "linear",
     paper: bool = True,
 ) -> Figure | None:
-    """PSNR of a study's variants at their places on the x axis, and the paper's on an axis of their own.
+    """PSNR of a study's variants at their places on the x axis, the paper's beside it on a shifted axis.
 
     `places`: {variant: x}. Points are means over seeds and scenes, bands 95% intervals of the difference to
     the reference, drawn around them. None where fewer than two points are recorded.
@@ -45,11 +45,10 @@ def quality_against(
         x, means, spread.T, color=OURS, marker="o", capsize=3, label=f"{measurements.scale} scale"
     )
     axes.set(xlabel=label, ylabel=f"PSNR (dB), {measurements.scale} scale", title=study.title)
-    if log:
-        axes.set_xscale("log")
-    _place_ticks(axes, x, log)
+    axes.set_xscale(scale, **({"linthresh": min(filter(None, x))} if scale == "symlog" else {}))
+    _place_ticks(axes, x)
     if paper:
-        _paper_points(axes, study, places)
+        _paper_points(axes, study, places, measurements)
     plt.close(figure)
     return figure
 
@@ -68,28 +67,45 @@ def _points(
     return sorted(found, key=lambda point: point[0])
 
 
-def _place_ticks(axes: Axes, x: list[float], log: bool) -> None:
+def _place_ticks(axes: Axes, x: list[float]) -> None:
     axes.set_xticks(x, [f"{place:g}" for place in x])
-    if log:
-        axes.set_xticks([], minor=True)
+    axes.set_xticks([], minor=True)
 
 
-def _paper_points(axes: Axes, study: Study, places: dict[str, float]) -> None:
+def _paper_points(
+    axes: Axes, study: Study, places: dict[str, float], measurements: Measurements
+) -> None:
+    """The paper's values on an axis of the same dB, shifted so that the two references meet."""
     values = {
         places[v.name]: rows_of(v)[0].value("psnr")
         for v in study.variants
         if v.name in places and v.rows
     }
     shown = sorted((x, value) for x, value in values.items() if value is not None)
-    if len(shown) < 2:
+    level = measurements.mean(study, study.reference, "psnr")
+    reference = values.get(places[study.reference.name])
+    if len(shown) < 2 or level is None or reference is None:
         return
+    shift = reference - level.mean
+    low, high = axes.get_ylim()
+    margin = 0.05 * (high - low)
+    low = min([low, *(value - shift - margin for _, value in shown)])
+    high = max([high, *(value - shift + margin for _, value in shown)])
+    axes.set_ylim(low, high)
     other = axes.twinx()
+    other.set_ylim(low + shift, high + shift)
     other.plot(*zip(*shown, strict=True), color=PAPER, marker="s", linestyle="--", label="paper")
     other.set_ylabel("PSNR (dB), paper")
     other.grid(False)
     other.spines["right"].set_visible(True)
     lines = [*axes.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    axes.legend(lines, [f"{line.get_label()}" for line in lines], loc="lower right")
+    axes.legend(
+        lines,
+        [f"{line.get_label()}" for line in lines],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.17),
+        ncols=2,
+    )
 
 
 def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
@@ -161,7 +177,7 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
         color = PAPER if name == "base" else OURS
         axes.plot(macs, psnr, color=color, marker="o", ls="none", label=f"{number}  {name}")
         axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
-    _place_ticks(axes, _round_ticks(*axes.get_xlim()), log=True)
+    _place_ticks(axes, _round_ticks(*axes.get_xlim()))
     axes.set(xlabel="GMACs a scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=0)
     plt.close(figure)
@@ -196,20 +212,21 @@ def study_figures(measurements: Measurements) -> dict[str, Figure]:
             {"(2,H,F)": 2, "(4,H,F)": 4, "(8,H,F)": 8},
             "input views, trained and evaluated",
             measurements,
-            log=True,
+            scale="log",
         ),
         "quality_against_unseen_views": quality_against(
             known["unseen_views"],
             {"2 views": 2, "4 views, as trained": 4, "8 views": 8},
             "input views at evaluation, trained with 4",
             measurements,
-            log=True,
+            scale="log",
         ),
         "quality_against_noise": quality_against(
             known["camera_noise"],
             {f"sd {sd:g}": sd for sd in (0, 0.001, 0.005, 0.02, 0.1)},
             "sd of the noise on positions (normalised units)",
             measurements,
+            scale="symlog",
             paper=False,
         ),
         "quality_against_decoded_layer": quality_against(
