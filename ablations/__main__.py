@@ -7,15 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ablations.arguments import positive
-from ablations.record import RECORDS, record
+from ablations.record import RECORDS, SWEEP_RECORDS, record, record_sweeps
 from ablations.runner import Plan, run
 from ablations.storage import default_storage
 from ablations.study import MOST_SEEDS, SEEDS, find_studies
-from ablations.sweep import find_sweep, importances, results
+from ablations.sweep import find_sweep, importances, results, trials_file
 from ablations.sweep import run as run_sweep
 from ilrm.errors import IlrmError
 from ilrm.files import atomic_path
-from ilrm.paths import RUNS
 from ilrm.presets import SCALES
 
 
@@ -75,6 +74,8 @@ def _record(options: argparse.Namespace) -> int:
         if found
         else "nothing to record"
     )
+    for name in record_sweeps(options.scale):
+        print(f"sweep {name} recorded in {SWEEP_RECORDS / options.scale}")
     return 0
 
 
@@ -82,8 +83,8 @@ def _sweep(options: argparse.Namespace) -> int:
     sweep = find_sweep(options.sweep)
     study = run_sweep(sweep, options.scale, options.storage, options.trials, options.workers)
     table = results(study, sweep)
-    folder = RUNS / "sweeps" / study.study_name
-    with atomic_path(folder / "trials.csv") as beside:
+    path = trials_file(sweep, options.scale)
+    with atomic_path(path) as beside:
         table.to_csv(beside, index=False)
     print(table.head(10).to_string(index=False))
     for k, objective in enumerate(sweep.objectives):
@@ -91,7 +92,7 @@ def _sweep(options: argparse.Namespace) -> int:
         print(f"importances for {objective}: {shares or 'too few trials'}")
     if len(sweep.objectives) > 1:
         print("Pareto front: trials", ", ".join(str(t.number) for t in study.best_trials))
-    print(f"all trials: {folder / 'trials.csv'}")
+    print(f"all trials: {path}")
     return 0
 
 
@@ -144,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_status)
 
     command = commands.add_parser(
-        "record", parents=[scaled], help="add complete runs to what the reports are made from"
+        "record", parents=[scaled], help="add runs and sweeps to what the reports are made from"
     )
     command.add_argument("studies", nargs="*", default=["all"], help=kinds)
     command.set_defaults(command=_record)

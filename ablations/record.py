@@ -1,7 +1,8 @@
 """Records of complete runs: two small CSV files a scale, which the reports are made from.
 
 `reports/studies/SCALE/runs.csv` has a row a run: its fields, costs and provenance; `scenes.csv` a row
-a run and held-out scene: the model's metrics, means over the scene's target views.
+a run and held-out scene: the model's metrics, means over the scene's target views. Sweeps of the project
+are recorded as tables of their trials, `reports/sweeps/SCALE/NAME.csv`.
 """
 
 import json
@@ -12,12 +13,14 @@ from typing import Any
 import pandas as pd
 
 from ablations.study import Cell
+from ablations.sweep import SWEEPS, find_sweep, trials_file
 from ilrm.evaluation import METRICS
 from ilrm.files import atomic_path
 from ilrm.paths import PROJECT, RUNS
 from ilrm.runs import Run, find_run
 
 RECORDS = PROJECT / "reports" / "studies"
+SWEEP_RECORDS = PROJECT / "reports" / "sweeps"
 COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
 _NO_SCENES = pd.DataFrame(columns=["run", "scene", *METRICS])
 PROVENANCE = ("date", "device", "threads", "commit")
@@ -33,6 +36,19 @@ def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path 
     _merge(folder / "runs.csv", rows, ["run"])
     _merge(folder / "scenes.csv", scenes, ["run", "scene"])
     return len(rows)
+
+
+def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEP_RECORDS) -> list[str]:
+    """Keep the trials of the project's sweeps that were run at a scale; returns the sweeps' names."""
+    found = []
+    for sweep in (find_sweep(path.stem) for path in sorted(SWEEPS.glob("*.toml"))):
+        trials = trials_file(sweep, scale, store)
+        if trials.exists():
+            table = pd.read_csv(trials).sort_values("trial")
+            with atomic_path(records / scale / f"{sweep.name}.csv") as beside:
+                table.to_csv(beside, index=False, float_format="%.5g")
+            found.append(sweep.name)
+    return found
 
 
 def collect(cells: Iterable[Cell], store: Path = RUNS) -> tuple[pd.DataFrame, pd.DataFrame]:

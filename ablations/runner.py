@@ -21,6 +21,9 @@ POLL = 2.0  # seconds between looks at the queues
 VGG_MACS = 300_000  # a pixel, of LPIPS
 IMAGES_A_SCENE = 2 * 6  # target views, rendered and true
 TRAINING_PASSES = 3  # forward, and backward of twice the cost
+MACS_A_PARAMETER = (
+    5_000  # of a step whatever its batch: the optimizer, fitted to recorded tiny runs
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def effort(config: RunConfig) -> float:
     if config != config.training:
         return evaluation
     macs = cost.analytic_macs(config.model, d.context_views, d.image_height, d.image_width)
-    return evaluation + TRAINING_PASSES * t.steps * t.batch * sum(macs.values())
+    step = TRAINING_PASSES * t.batch * sum(macs.values())
+    return evaluation + t.steps * (step + MACS_A_PARAMETER * cost.parameters(config.model))
 
 
 def _bar(plan: Plan) -> tqdm:

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import optuna
 import pandas as pd
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState, create_trial
 
 from ablations.queue import ERROR, HOST
 from ablations.storage import WORKER, open_storage, open_trials, recover, sign_of_life
@@ -73,6 +74,12 @@ class Sweep:
                 values[name] = suggest(name, **space)
         return values
 
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What every searched field is drawn from."""
+        trial = optuna.create_study().ask()  # a trial that nobody keeps
+        self.suggest(trial)
+        return trial.distributions
+
 
 def find_sweep(name: str) -> Sweep:
     """A sweep by name or by the path of its TOML file. Raises SweepError."""
@@ -95,7 +102,7 @@ def find_sweep(name: str) -> Sweep:
         objectives = tuple(raw.get("objectives", ["psnr"]))
         check_names(dict.fromkeys(objectives), list(OBJECTIVES), f"objectives of {path}")
         sweep = Sweep(path.resolve(), raw.get("title", path.stem), objectives, fields, space)
-        sweep.suggest(optuna.create_study().ask())  # a trial that nobody keeps
+        sweep.distributions()  # whatever does not fit
     except IlrmError:
         raise
     except (
@@ -111,6 +118,11 @@ def find_sweep(name: str) -> Sweep:
     if own.exists() and own.resolve() != path.resolve():
         raise SweepError(f"{path}: another sweep is named {path.stem}: rename the file")
     return sweep
+
+
+def trials_file(sweep: Sweep, scale: str, store: Path = RUNS) -> Path:
+    """Where the command line leaves the table of a sweep's trials."""
+    return store / "sweeps" / f"{sweep.name}@{scale}" / "trials.csv"
 
 
 def open_sweep(sweep: Sweep, scale: str, storage: str) -> optuna.Study:
@@ -241,6 +253,22 @@ def results(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     by = sweep.objectives[0]
     return table.sort_values(by, ascending=False, na_position="last") if by in table else table
+
+
+def study_of(sweep: Sweep, table: pd.DataFrame) -> optuna.Study:
+    """The complete trials of a table that `results` made, as an Optuna study in memory."""
+    study = optuna.create_study(directions=[OBJECTIVES[name] for name in sweep.objectives])
+    complete = table[table.state == TrialState.COMPLETE.name.lower()].sort_values("trial")
+    for row in complete.to_dict("records"):
+        study.add_trial(
+            create_trial(
+                params={name: row[name] for name in sweep.space},
+                distributions=sweep.distributions(),
+                values=[row[name] for name in sweep.objectives],
+                user_attrs={"run": row["run"]},
+            )
+        )
+    return study
 
 
 def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:

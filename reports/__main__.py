@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ablations.record import RECORDS
+from ablations.record import RECORDS, SWEEP_RECORDS
 from ablations.study import SCALE_FIELDS
 from ilrm.paths import PROJECT
 from ilrm.presets import run_config
@@ -18,6 +18,7 @@ from reports.effects import Measurements
 from reports.paper_tables import long_table, table_names, wide_table
 from reports.power import power
 from reports.study_figures import study_figures
+from reports.sweep_figures import sweep_figures
 from reports.write import OUTPUT, Writer, markdown
 
 
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measurements = Measurements.recorded(folder.name)
         paper(writer, measurements)
         claims(writer, measurements)
-        for name, figure in study_figures(measurements).items():
+        sweeps = sweep_figures(SWEEP_RECORDS / folder.name)
+        for name, figure in (study_figures(measurements) | sweeps).items():
             writer.figure(f"figures/{name}", figure)
         writer.clean("tables")
         writer.clean("figures")

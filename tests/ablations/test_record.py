@@ -6,8 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from ablations.record import record, recorded
+from ablations.record import record, record_sweeps, recorded
 from ablations.study import Cell, studies
+from ablations.sweep import find_sweep, trials_file
 from ilrm.evaluation import scene_means
 from ilrm.presets import run_config
 
@@ -51,3 +52,14 @@ def test_what_is_not_complete_is_not_recorded(smoke_run, tmp_path):
     cells.append(Cell("own", "base", 0, run_config("smoke"), {}))
     assert record(cells, "smoke", tmp_path / "store", tmp_path / "records") == 0
     assert recorded("smoke", tmp_path / "records")[0].empty
+
+
+def test_trials_of_the_projects_sweeps_are_recorded_in_order(tmp_path):
+    path = trials_file(find_sweep("recipe"), "smoke", tmp_path)
+    path.parent.mkdir(parents=True)
+    pd.DataFrame({"trial": [3, 1], "state": "complete", "psnr": [20.0, 19.0]}).to_csv(
+        path, index=False
+    )
+    assert record_sweeps("tiny", tmp_path, tmp_path / "records") == []
+    assert record_sweeps("smoke", tmp_path, tmp_path / "records") == ["recipe"]
+    assert list(pd.read_csv(tmp_path / "records" / "smoke" / "recipe.csv").trial) == [1, 3]

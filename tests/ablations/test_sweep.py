@@ -1,5 +1,7 @@
 """Sweeps: the search space as data, trials through the run store, pruning, importances."""
 
+import optuna
+import pandas as pd
 import pytest
 
 from ablations.sweep import (
@@ -11,6 +13,7 @@ from ablations.sweep import (
     importances,
     open_sweep,
     results,
+    study_of,
     work,
 )
 from ilrm.errors import IlrmError, WeightsError
@@ -110,3 +113,16 @@ def test_trials_are_runs(write, tmp_path, objectives):
         assert (complete.gmacs > 0).all() and study.best_trials
     shares = importances(study)
     assert not shares or abs(sum(shares.values()) - 1) < 1e-6
+
+
+def test_recorded_trials_give_the_same_importances_and_front(write, tmp_path):
+    sweep = find_sweep(str(write(SPACE.format(objectives="objectives = ['psnr', 'gmacs']"))))
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for seed, trial in enumerate(study.ask(sweep.distributions()) for _ in range(12)):
+        study.tell(trial, (trial.params["lr"] * 1e3 + seed % 3, 1.0 + seed % 4))
+    path = tmp_path / "trials.csv"
+    results(study, sweep).to_csv(path, index=False)
+    again = study_of(sweep, pd.read_csv(path))
+    assert [t.number for t in again.best_trials] == [t.number for t in study.best_trials]
+    for k in range(2):
+        assert importances(again, k) == pytest.approx(importances(study, k))
