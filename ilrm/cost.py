@@ -1,19 +1,14 @@
-"""What a configuration costs: parameters, multiply-accumulates (MACs) and Gaussians.
+"""What a configuration costs, by closed form: parameters, multiply-accumulates (MACs) and Gaussians.
 
-One MAC is two FLOPs. The closed forms count the matrix products of the tokenisers, the blocks and the
-head; norms, activations and the ray geometry, well below a percent, are left out, as in the paper.
+One MAC is two FLOPs. Counted are the matrix products of the tokenisers, the blocks and the head; norms,
+activations and the ray geometry, well below a percent, are left out, as in the paper. `ilrm/counting.py`
+counts the same from the model itself.
 """
 
-from typing import Any
-
 import torch
-from fvcore.nn import FlopCountAnalysis
-from torch import Tensor, nn
 
-from ilrm.cameras import Cameras
 from ilrm.config import ModelConfig
 from ilrm.model import ILRM, IMAGE_CHANNELS, RAY_CHANNELS
-from ilrm.views import Views
 
 PARTS = ("image_tokenizer", "viewpoint_tokenizer", "blocks", "head")
 
@@ -29,6 +24,12 @@ def gaussians(config: ModelConfig, views: int, height: int, width: int) -> int:
     return views * height * width // config.viewpoint_factor**2
 
 
+def tokens(config: ModelConfig, height: int, width: int) -> tuple[int, int]:
+    """(N, M): viewpoint tokens and image tokens of one view."""
+    n = height * width // config.size_multiple**2
+    return n, height * width // (config.patch * config.image_factor) ** 2
+
+
 def table8_gflops() -> tuple[float, float, float]:
     """GFLOPs of one per-view cross-attention at the paper's size: (full, half, quarter), Table 8.
 
@@ -36,7 +37,7 @@ def table8_gflops() -> tuple[float, float, float]:
     products, 4 D^2 (Lv + Li) + 4 Lv Li D with Lv = N / r and Li = M / r; uplifting and MLP are left out.
     """
     c = ModelConfig()
-    n, m = 256**2 // c.size_multiple**2, 256**2 // c.patch**2
+    n, m = tokens(c, 256, 256)
     full, half, quarter = (
         (4 * c.width**2 * (n + m) // r + 4 * (n // r) * (m // r) * c.width) / 1e9 for r in (1, 2, 4)
     )
@@ -56,61 +57,54 @@ def figure2_ratio() -> tuple[float, float, float, float]:
     return 1.0, 1.0, decoupled_half / everything, two_stages / everything
 
 
-def analytic_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
-    """MACs of one scene's forward pass by closed form: {part: MACs}, parts as in `PARTS`."""
+def cross_block_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
+    """MACs of one cross block, all views: {"projections", "attention", "mlp"} (Eq. 3).
+
+    Attention is QK^T and the weighted sum of V; mini-batch cross-attention counts its subset.
+    """
     c, d, k = config, config.width, config.queries_per_token
-    n = height * width // c.size_multiple**2  # N
-    m = height * width // (c.patch * c.image_factor) ** 2  # M
-    channels = RAY_CHANNELS if c.initial_tokens == "rays" else IMAGE_CHANNELS
-    cross_n, cross_m = n // c.minibatch, m // c.minibatch
+    n, m = (count // c.minibatch for count in tokens(c, height, width))
     seen = views if c.cross_attention == "group" else 1  # views that a query attends to
-    cross = (
-        cross_n * (2 * k + 8) * d * d + cross_m * 2 * d * d + 2 * cross_n * k * cross_m * seen * d
-    )
-    own = n * 12 * d * d + 2 * n * n * views * d
-    blocks = sum(cross if kind == "cross" else own for kind in c.block_kinds)
     return {
-        "image_tokenizer": 0
-        if c.cross_attention == "none"
-        else views * m * IMAGE_CHANNELS * c.patch**2 * d,
-        "viewpoint_tokenizer": 0
-        if c.initial_tokens == "random"
-        else views * n * channels * c.patch**2 * d,
-        "blocks": views * blocks,
-        "head": views * n * d * c.patch**2 * c.head_channels,
+        "projections": views * (n * 2 * k + m * 2) * d * d,
+        "attention": views * 2 * n * k * m * seen * d,
+        "mlp": views * n * 8 * d * d,
     }
 
 
-def counted_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
-    """MACs of one scene's forward pass as fvcore counts them, attention included: {part: MACs}."""
-    with torch.device("meta"):
-        model = _Traceable(ILRM(config).eval())
-        inputs = (
-            torch.empty(1, views, 3, height, width),
-            torch.empty(1, views, 4),
-            torch.empty(1, views, 4, 4),
-        )
-        count = FlopCountAnalysis(model, inputs)
-        count.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        count.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
-        count.set_op_handle("aten::layer_norm", lambda inputs, outputs: 0)
-        by_module = count.by_module()
-    return {part: int(by_module.get(f"model.{part}", 0)) for part in PARTS}
+def self_block_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
+    """MACs of one self block, all views: {"projections", "attention", "mlp"} (Eq. 4)."""
+    d, n = config.width, views * tokens(config, height, width)[0]
+    return {"projections": n * 4 * d * d, "attention": 2 * n * n * d, "mlp": n * 8 * d * d}
 
 
-class _Traceable(nn.Module):
-    """The model as a function of tensors, which tracing needs."""
+def analytic_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
+    """MACs of one scene's forward pass by closed form: {part: MACs}, parts as in `PARTS`."""
+    c, size = config, (views, height, width)
+    n, m = (views * count for count in tokens(c, height, width))
+    channels = RAY_CHANNELS if c.initial_tokens == "rays" else IMAGE_CHANNELS
+    pixels = c.patch**2 * c.width
+    block = {
+        "cross": sum(cross_block_macs(c, *size).values()),
+        "self": sum(self_block_macs(c, *size).values()),
+    }
+    return {
+        "image_tokenizer": 0 if c.cross_attention == "none" else m * IMAGE_CHANNELS * pixels,
+        "viewpoint_tokenizer": 0 if c.initial_tokens == "random" else n * channels * pixels,
+        "blocks": sum(block[kind] for kind in c.block_kinds),
+        "head": n * pixels * c.head_channels,
+    }
 
-    def __init__(self, model: ILRM):
-        super().__init__()
-        self.model = model
 
-    def forward(self, images: Tensor, fxfycxcy: Tensor, c2w: Tensor) -> Tensor:
-        cameras = Cameras(fxfycxcy, c2w, *images.shape[-2:])
-        return self.model.head(self.model.encode(Views(images, cameras)))
+def self_attention_takes_over(config: ModelConfig, height: int, width: int) -> int:
+    """The number of views from which the products of self-attention are most of all MACs.
 
-
-def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """QK^T and the weighted sum of V; fvcore itself counts neither."""
-    q, k = (value.type().sizes() for value in inputs[:2])  # [b, H, n, d], [b, H, m, d]
-    return 2 * q[0] * q[1] * q[2] * k[2] * q[3]
+    They grow with the square of the views, everything else linearly: they are the larger part from
+    V = (all else of one view) / (self-attention of one view) on.
+    """
+    blocks = config.block_kinds.count("self")
+    one = blocks * self_block_macs(config, 1, height, width)["attention"]
+    if not one:
+        raise ValueError("a model without self-attention has no such number of views")
+    rest = sum(analytic_macs(config, 1, height, width).values()) - one
+    return -(-rest // one)

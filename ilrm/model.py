@@ -51,13 +51,20 @@ class MLP(nn.Module):
 
 
 class QKNorm(nn.RMSNorm):
-    """RMSNorm over the head size, with the gain in the precision of the input: one fused kernel."""
+    """RMSNorm over the head size, in the precision of its input: one fused kernel on CUDA.
+
+    Autocast would widen inputs and outputs to fp32; the kernel accumulates in fp32 as it is.
+    """
 
     def __init__(self, size: int):
         super().__init__(size, eps=1e-5)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+        weight = self.weight.to(x.dtype)
+        if x.dtype == torch.float32:
+            return F.rms_norm(x, self.normalized_shape, weight, self.eps)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.rms_norm(x, self.normalized_shape, weight, self.eps)
 
 
 class CrossBlock(nn.Module):
@@ -200,7 +207,11 @@ class ILRM(nn.Module):
         """Image tokens S, made once (Eq. 2); None for the full-attention design."""
         if self.config.cross_attention == "none":
             return None
-        return self.image_tokenizer(_rgb_and_rays(views, self.config.image_factor))
+        tokens = self.image_tokenizer(_rgb_and_rays(views, self.config.image_factor))
+        device = tokens.device.type
+        if device != "meta" and torch.is_autocast_enabled(device):
+            tokens = tokens.to(torch.get_autocast_dtype(device))  # once, not in every layer
+        return tokens
 
     def initial_viewpoint_tokens(self, views: Views) -> Float[Tensor, "B V N D"]:
         """V^(0): from viewpoint rays, from low-resolution images, or learned (Table 9)."""
@@ -222,7 +233,7 @@ class ILRM(nn.Module):
         image_tokens: Float[Tensor, "B V M D"],
         views: Views,
         layer: int,
-        generator: torch.Generator,
+        generator: torch.Generator | None,
     ) -> Float[Tensor, "B V N D"]:
         c, shape = self.config, tokens.shape
         folded = "b v n d -> b (v n) d" if c.cross_attention == "group" else "b v n d -> (b v) n d"
@@ -231,7 +242,7 @@ class ILRM(nn.Module):
             return self._run(block, x, s).view(shape)
         rows, columns = (side // c.size_multiple for side in views.images.shape[-2:])
         factor = c.viewpoint_factor // c.image_factor
-        if c.minibatch_pattern == "random":
+        if generator is not None:
             chosen, covered = random_subset(rows, columns, c.minibatch, factor, generator)
             chosen, covered = chosen.to(x.device), covered.to(x.device)
         else:
@@ -246,8 +257,10 @@ class ILRM(nn.Module):
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)
 
-    def _subset_generator(self) -> torch.Generator:
-        """Random subsets: new ones each training step, the same ones at each inference."""
+    def _subset_generator(self) -> torch.Generator | None:
+        """Of random subsets: new ones each training step, the same ones at each inference."""
+        if self.config.minibatch == 1 or self.config.minibatch_pattern != "random":
+            return None
         seed = int(torch.randint(2**31, ())) if self.training else 0
         return torch.Generator().manual_seed(seed)
 

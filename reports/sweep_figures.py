@@ -53,7 +53,7 @@ def _trials(axes: Axes, objective: str, complete: pd.DataFrame, table: pd.DataFr
     bottom = ordered[objective].min()
     axes.plot(pruned, [bottom] * len(pruned), "x", color=OTHER, label="pruned (no value)")
     axes.set(xlabel="trial", ylabel=LABELS[objective])
-    axes.legend(loc="lower right")
+    _legend_below(axes)
 
 
 def _front(axes: Axes, sweep: Sweep, complete: pd.DataFrame, table: pd.DataFrame) -> None:
@@ -67,7 +67,7 @@ def _front(axes: Axes, sweep: Sweep, complete: pd.DataFrame, table: pd.DataFrame
     )
     axes.set_xscale("log")
     axes.set(xlabel=LABELS[x], ylabel=LABELS[y])
-    axes.legend(loc="lower right")
+    _legend_below(axes)
 
 
 def _importances(axes: Axes, sweep: Sweep, table: pd.DataFrame) -> None:
@@ -86,4 +86,8 @@ def _importances(axes: Axes, sweep: Sweep, table: pd.DataFrame) -> None:
     axes.set_xlabel("share of the variance explained (fANOVA)")
     axes.grid(False, axis="y")
     if len(sweep.objectives) > 1:
-        axes.legend(loc="lower right", fontsize=8)
+        _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, fontsize=8)

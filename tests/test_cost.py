@@ -1,17 +1,38 @@
-"""Closed forms against fvcore's count, and the sizes that the paper reports."""
+"""Closed forms against fvcore's and torch's counts, and the sizes that the paper reports."""
 
 import pytest
 
-from ilrm import cost
+from ilrm import cost, counting
 from ilrm.config import ModelConfig
 from tests.test_model import VARIANTS
 
 
 @pytest.mark.parametrize("fields", VARIANTS, ids=str)
-def test_closed_form_equals_the_count(fields):
+def test_closed_form_equals_both_counts(fields):
     config = ModelConfig(**{"layers": 2, "width": 48, "heads": 3, "patch": 4, **fields})
     size = (4, 32, 64)
-    assert cost.analytic_macs(config, *size) == cost.counted_macs(config, *size)
+    closed = cost.analytic_macs(config, *size)
+    assert closed == counting.counted_macs(config, *size)
+    assert closed == counting.torch_macs(config, *size)
+
+
+def test_an_operator_that_nobody_counts_is_an_error(monkeypatch):
+    monkeypatch.setattr(counting, "UNCOUNTED", counting.UNCOUNTED - {"aten::gelu"})
+    with pytest.raises(ValueError, match="nobody counts: aten::gelu"):
+        counting.counted_macs(ModelConfig(layers=1, width=64, heads=1), 2, 32, 32)
+
+
+def test_self_attention_takes_over_where_its_products_are_most_of_all():
+    config = ModelConfig()
+    views = cost.self_attention_takes_over(config, 256, 256)
+
+    def share(v):
+        products = 12 * cost.self_block_macs(config, v, 256, 256)["attention"]
+        return products / sum(cost.analytic_macs(config, v, 256, 256).values())
+
+    assert share(views - 1) < 0.5 <= share(views)
+    with pytest.raises(ValueError, match="without self-attention"):
+        cost.self_attention_takes_over(ModelConfig(self_attention=False), 256, 256)
 
 
 def test_gaussian_counts_of_table_1():
