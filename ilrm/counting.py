@@ -60,11 +60,11 @@ def counted_macs(config: ModelConfig, views: int, height: int, width: int) -> di
 def torch_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
     """MACs of one scene's forward pass as torch's FlopCounterMode counts them: {part: MACs}."""
     with torch.device("meta"):
-        model = _Traceable(ILRM(config).eval())
+        model = _Traceable(ILRM(config).eval().requires_grad_(False))
         inputs = _inputs(views, height, width)
         counter = FlopCounterMode(display=False, depth=4)
         # as two products, which torch counts on any device
-        with torch.no_grad(), counter, sdpa_kernel(SDPBackend.MATH):
+        with counter, sdpa_kernel(SDPBackend.MATH):
             model(*inputs)
     found: Counter[str] = Counter()
     for name, operators in counter.get_flop_counts().items():

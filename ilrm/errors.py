@@ -27,3 +27,7 @@ class RunError(IlrmError):
 
 class TrainingError(IlrmError):
     """A training run that cannot go on."""
+
+
+class BenchmarkError(IlrmError):
+    """A benchmark without anything to measure."""

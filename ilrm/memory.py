@@ -142,11 +142,7 @@ def training_memory(work: Workload) -> TrainingMemory:
         config = replace(work.config, minibatch_pattern="strided")  # all patterns are of one size
         model = ILRM(config, checkpointing=work.checkpointing).train()
         optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-        shape = (work.batch, work.views)
-        cameras = Cameras(
-            torch.empty(*shape, 4), torch.empty(*shape, 4, 4), work.height, work.width
-        )
-        views = Views(torch.empty(*shape, 3, work.height, work.width), cameras)
+        views = _views(work)
         for p in model.parameters():
             p.grad = torch.empty_like(p)
         optimizer.step()
@@ -161,6 +157,25 @@ def training_memory(work: Workload) -> TrainingMemory:
             optimizer.step()
         (peak,) = tracker.get_tracker_snapshot("peak").values()
     return TrainingMemory(saved.total(), peak["Total"])
+
+
+def inference_bytes(work: Workload) -> int:
+    """Peak bytes of the encoder's forward pass without gradients, weights included."""
+    with FakeTensorMode(), _norms_in_fp32(), torch.no_grad():
+        model = ILRM(work.config).eval()
+        views = _views(work)
+        tracker = MemTracker()
+        tracker.track_external(model, views.images)
+        with tracker, torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16"):
+            model(views)
+        (peak,) = tracker.get_tracker_snapshot("peak").values()
+    return peak["Total"]
+
+
+def _views(work: Workload) -> Views:
+    shape = (work.batch, work.views)
+    cameras = Cameras(torch.empty(*shape, 4), torch.empty(*shape, 4, 4), work.height, work.width)
+    return Views(torch.empty(*shape, 3, work.height, work.width), cameras)
 
 
 class _Saved(saved_tensors_hooks):

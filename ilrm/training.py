@@ -54,7 +54,7 @@ def train(
     loss_fn = Loss(t).to(group.device)
     optimizers = make_optimizers(model, t)
     progress = checkpoints.load(folder, model, optimizers) or Progress(0, [], 0.0)
-    step_fn = _TrainingStep(config, model, loss_fn, optimizers, group)
+    step_fn = TrainingStep(config, model, loss_fn, optimizers, group)
 
     log_every = max(1, t.steps // LOG_POINTS)
     validation = [Batch(b.inputs.to(group.device), b.targets.to(group.device)) for b in validation]
@@ -96,8 +96,8 @@ def train(
     return model, progress
 
 
-class _TrainingStep:
-    """Forward, backward, clip or skip, update."""
+class TrainingStep:
+    """Forward, backward, clip or skip, update: `step_fn(step, batch)` gives the step's values."""
 
     def __init__(
         self,

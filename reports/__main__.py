@@ -9,11 +9,26 @@ from collections.abc import Sequence
 
 from ablations.record import RECORDS, SWEEP_RECORDS
 from ablations.study import SCALE_FIELDS
+from ilrm.config import ModelConfig
 from ilrm.paths import PROJECT
 from ilrm.presets import run_config
 from ilrm.runs import recorded_runs
 from reports import figures, tables
 from reports.claims import CONFIRMED, CONTRADICTED, judge, scorecard
+from reports.cost_figures import (
+    cost_against_resolution,
+    cost_against_views,
+    measured_against_views,
+    quality_against_time,
+)
+from reports.cost_tables import (
+    counts,
+    counts_text,
+    floors,
+    parts,
+    recorded_benchmarks,
+    training_memory_table,
+)
 from reports.effects import Measurements
 from reports.paper_tables import long_table, table_names, wide_table
 from reports.power import power
@@ -42,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measurements = Measurements.recorded(folder.name)
         paper(writer, measurements)
         claims(writer, measurements)
+        costs(writer, measurements)
         sweeps = sweep_figures(SWEEP_RECORDS / folder.name)
         for name, figure in (study_figures(measurements) | sweeps).items():
             writer.figure(f"figures/{name}", figure)
@@ -86,6 +102,45 @@ def claims(writer: Writer, measurements: Measurements) -> None:
         "the paper's effect at our level: as large relative to the better variant's PSNR as in the paper",
     ]
     writer.table("power", power(judged, measurements), notes)
+
+
+def costs(writer: Writer, measurements: Measurements) -> None:
+    """What is counted for the paper's configurations, and what was measured at this scale."""
+    if measurements.scale == "tiny":
+        counted(writer)
+    for number, benchmark in enumerate(recorded_benchmarks(measurements.scale)):
+        name = f"benchmark_{number + 1}" if number else "benchmark"
+        counts = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
+        notes = [
+            benchmark.provenance,
+            "median [10%, 90%] of repeated calls, synchronised and warm; each configuration and full "
+            "attention of its size one after the other; untrained weights, random images",
+            f"memory is {counts}: peak of all tensors, weights included; training: MSE, no checkpointing",
+            "floor: FLOPs over the rate of products, or weights and tokens over the memory bandwidth, "
+            "both as measured in this run",
+        ]
+        writer.table(name, benchmark.text(), notes, benchmark.rows)
+        writer.figure(f"figures/{name}_against_views", measured_against_views(benchmark))
+        quality = quality_against_time(benchmark, measurements)
+        if quality is not None:
+            writer.figure(f"figures/{name}_quality_against_time", quality)
+
+
+def counted(writer: Writer) -> None:
+    """Tables and figures of costs at the paper's own configurations."""
+    note = (
+        "one MAC is two FLOPs; norms, activations and ray geometry, below a percent, are left out"
+    )
+    three = "closed forms of ilrm/cost.py; counts of the model itself on the meta device by fvcore and torch"
+    writer.table("costs", counts_text(), [note, three], counts())
+    writer.table("costs_parts", parts(ModelConfig(), 8, 256, 256), ["(8,H,F) at 256x256", note])
+    sheet = "floor: FLOPs over the GPU's dense bf16 rate, or weights and tokens over its memory bandwidth"
+    writer.table("costs_floors", floors(), [sheet])
+    kept = "encoder alone, kept for the backward pass in bf16 autocast on CUDA, by closed form; the paper's "
+    kept += "number holds weights, optimiser, renderer and loss, too (8 views, batch 16)"
+    writer.table("costs_memory", training_memory_table(), [kept])
+    writer.figure("figures/costs_against_views", cost_against_views())
+    writer.figure("figures/costs_against_resolution", cost_against_resolution())
 
 
 def base(writer: Writer) -> None:

@@ -13,11 +13,18 @@ from ablations.study import Study, Variant, studies
 from ilrm import cost
 from ilrm.config import ModelConfig
 from ilrm.presets import model_config, run_config
+from reports.cost_tables import paper_case, recorded_benchmarks
 from reports.effects import Effect, Measurements
 from reports.published import PaperRow, published, row_pair, rows_of
 
 KEYS = ["dataset", "protocol", "method", "views", "setting"]
 QUALITY = {"psnr": 2, "ssim": 3, "lpips": 3}  # digits
+TIMED = {  # column of a benchmark's rows, and its unit
+    "time_s": ("encoder_s", 1.0),
+    "memory_gb": ("memory", 1e-9),
+    "iteration_s": ("training_s", 1.0),
+    "train_memory_gb": ("training_memory", 1e-9),
+}
 COUNTED = ("params_m", "gaussians", "gflops", "relative_cost")
 SIZES = {
     "3": (256, 448),
@@ -79,12 +86,37 @@ def _beside(entry: pd.Series, measurements: Measurements) -> dict[str, Any]:
             "scale": "paper",
             "note": "counted at the paper's configuration (ilrm/cost.py)",
         }
+    if entry.metric in TIMED:
+        timed = _timed(entry)
+        if timed is not None:
+            return row | timed
     place = _places().get(_line(entry))
     if entry.metric in QUALITY and place is not None:
         mean = measurements.mean(place.study, place.variant, entry.metric)
         if mean is not None:
             return row | _measured(entry, place, mean, measurements)
     return row | {"note": f"not measured: {_reason(entry, place)}"}
+
+
+def _timed(entry: pd.Series) -> dict[str, Any] | None:
+    """What a benchmark at the paper's own configuration measured for this entry, or None."""
+    case = paper_case(entry)
+    column, unit = TIMED[entry.metric]
+    for benchmark in recorded_benchmarks("paper"):
+        rows = benchmark.rows if case is None else benchmark.rows[benchmark.rows.case == case.name]
+        if case is None or rows.empty or column not in rows or pd.isna(rows.iloc[0][column]):
+            continue
+        value = unit * float(rows.iloc[0][column])
+        return {
+            "measured": value,
+            "difference": value - entry.value,
+            "scale": "paper",
+            "device": benchmark.about["device"],
+            "date": benchmark.about["date"],
+            "commit": benchmark.about["commit"],
+            "note": f"measured on another machine than the paper's: {benchmark.provenance}",
+        }
+    return None
 
 
 def _measured(
@@ -180,7 +212,9 @@ def _reason(entry: pd.Series, place: Place | None) -> str:
     if place is None and not str(entry.method).startswith("iLRM"):
         return "another method"
     if entry.metric.endswith(("_s", "_gb")):
-        return "needs a GPU; none has been at hand"
+        return (
+            "needs a GPU; none has been at hand (benchmark.md has a scaled-down model's on a CPU)"
+        )
     if place is not None:
         return f"not run yet (python -m ablations run {place.study.name})"
     if entry.dataset != "re10k":

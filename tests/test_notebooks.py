@@ -5,6 +5,7 @@ import types
 import nbclient
 import nbformat
 import pytest
+from papermill.parameterize import parameterize_notebook
 
 from ilrm.errors import ConfigError
 from ilrm.notebooks import read_config
@@ -13,6 +14,7 @@ from ilrm.presets import parameter_names, run_config
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 RUN_BY_THE_LAUNCHER_TESTS = {"ablation.ipynb"}
+SMALLEST = {"benchmark.ipynb": {"scale": "smoke", "tables": "17", "seconds": 0.01}}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
@@ -34,10 +36,13 @@ def test_parameters_of_the_ablation_notebook_are_fields():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
-def test_runs(path):
+def test_runs(path, tmp_path, monkeypatch):
     if path.name in RUN_BY_THE_LAUNCHER_TESTS:
         pytest.skip("tests/test_launcher.py runs this one at the smoke scale")
+    monkeypatch.setenv("ILRM_RUNS", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
+    if path.name in SMALLEST:
+        notebook = parameterize_notebook(notebook, SMALLEST[path.name])
     nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": PROJECT}}
     ).execute()

@@ -1,0 +1,273 @@
+"""Times and memory of the paper's configurations on this machine: `python -m ilrm.benchmark --help`.
+
+Encoder (images to Gaussians), renderer (one view) and a training step apart, each synchronised, warm, the
+median of repeated calls; beside every configuration full attention of the same size, in the same run.
+What would not fit or take too long is left out with its reason.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ilrm import cost
+from ilrm.cameras import Cameras
+from ilrm.cases import TIMED, Case, cases
+from ilrm.distributed import Processes
+from ilrm.environment import describe, device_name
+from ilrm.errors import BenchmarkError, IlrmError
+from ilrm.fast import FastILRM
+from ilrm.files import atomic_path, write_json
+from ilrm.losses import Loss
+from ilrm.memory import Workload, inference_bytes, saved_bytes, training_memory
+from ilrm.optimizers import make_optimizers
+from ilrm.paths import PROJECT, RUNS
+from ilrm.presets import SCALES, run_config
+from ilrm.progress import progress_bar
+from ilrm.rendering import render
+from ilrm.roofline import Device, floor_seconds, measured_device, median_seconds
+from ilrm.training import TrainingStep, build_model
+from ilrm.views import Batch, Views
+
+RECORDS = PROJECT / "reports" / "benchmarks"
+LONGEST = 10.0  # seconds that one call may be expected to take
+EFFICIENCY = 0.3  # of the floor's rate, for that expectation
+MEMORY_SHARE = 0.8  # of the device's that may be expected to be used
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A device, what is known of it, and how long to measure on it."""
+
+    device: torch.device
+    rates: Device
+    memory: int  # bytes
+    budget: float  # seconds a measurement
+
+    @classmethod
+    def here(cls, budget: float) -> "Bench":
+        """The first GPU, else the CPU."""
+        cuda = torch.cuda.is_available()
+        device = torch.device("cuda", 0) if cuda else torch.device("cpu")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if cuda:
+            memory = torch.cuda.get_device_properties(device).total_memory
+        dtype = torch.bfloat16 if cuda else torch.float32
+        return cls(device, measured_device(device, dtype, device_name(device)), memory, budget)
+
+    @property
+    def precision(self) -> str:
+        return "bf16" if self.device.type == "cuda" else "fp32"
+
+    def measure(self, case: Case) -> dict[str, Any]:
+        """One row: what the case is, what it costs, its times in seconds and its memory in bytes."""
+        row: dict[str, Any] = {
+            "case": case.name,
+            "design": _design(case),
+            "tables": " ".join(case.tables),
+            "views": case.views,
+            "height": case.height,
+            "width": case.width,
+            "fields": json.dumps(case.fields, sort_keys=True),
+            "batch": case.batch,
+            "parameters": cost.parameters(case.config),
+            "gaussians": cost.gaussians(case.config, *case.size),
+            "macs": sum(cost.analytic_macs(case.config, *case.size).values()),
+        }
+        value_bytes = 2 if self.precision == "bf16" else 4
+        floor = floor_seconds(case.config, *case.size, self.rates, value_bytes)
+        row["floor_s"] = floor
+        work = Workload(case.config, *case.size, precision="fp32" if value_bytes == 4 else "bf16")
+        row["left_out"] = self._too_much(floor, inference_bytes(work))
+        if not row["left_out"]:
+            row |= self._inference(case, work)
+        training = replace(work, batch=case.batch)
+        held = saved_bytes(training) + 16 * row["parameters"]
+        row["training_left_out"] = self._too_much(3 * floor * case.batch, held)
+        if not row["training_left_out"]:
+            row |= self._training(case, training)
+        return row
+
+    def _too_much(self, floor: float, needed: int) -> str:
+        """Why a measurement is left out; empty if it is not."""
+        expected = floor / EFFICIENCY
+        if expected > LONGEST:
+            return f"would take about {expected:.0f} s"
+        if needed > MEMORY_SHARE * self.memory:
+            return f"would need {needed / 1e9:.0f} GB"
+        return ""
+
+    def _inference(self, case: Case, work: Workload) -> dict[str, Any]:
+        run = run_config(case.scale, **case.fields)
+        model = FastILRM(build_model(run), self.device)
+        views = _views(case, 1).to(self.device)
+        gaussians = model(views)  # compiles, and captures
+        attention = _attention_kernels(model, views)
+        self._reset_peak()
+        encoder = median_seconds(lambda: model(views), self.device, self.budget)
+        memory = self._peak(lambda: inference_bytes(work))
+        with torch.inference_mode():
+            camera = views.cameras[:, :1]
+            renderer = median_seconds(lambda: render(gaussians, camera), self.device, self.budget)
+        return {
+            **_timing("encoder", encoder),
+            **_timing("renderer", renderer),
+            "memory": memory,
+            "attention": attention,
+        }
+
+    def _training(self, case: Case, work: Workload) -> dict[str, Any]:
+        """A step with MSE alone, without checkpointing, on the case's batch."""
+        run = run_config(case.scale, **case.fields)
+        recipe = replace(
+            run.train,
+            perceptual="none",
+            checkpointing=False,
+            compile=self.device.type == "cuda",
+            skip_norm=float("inf"),
+            precision=self.precision,
+            batch=case.batch,
+        )
+        run = replace(run, train=recipe)
+        model = build_model(run).to(self.device)
+        optimizers = make_optimizers(model, recipe)
+        step = TrainingStep(
+            run, model, Loss(recipe).to(self.device), optimizers, Processes(0, 1, self.device)
+        )
+        inputs = _views(case, case.batch)
+        targets = Views(inputs.images[:, :2], inputs.cameras[:, :2])
+        batch = Batch(inputs.to(self.device), targets.to(self.device))
+        step(0, batch)
+        self._reset_peak()
+        timing = median_seconds(lambda: step(1, batch), self.device, self.budget)
+        memory = self._peak(lambda: training_memory(work).peak)
+        return {**_timing("training", timing), "training_memory": memory}
+
+    def _reset_peak(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _peak(self, counted) -> int:
+        """Measured on CUDA; on a CPU, whose allocator keeps no count, counted from tensors without data."""
+        return (
+            torch.cuda.max_memory_allocated(self.device)
+            if self.device.type == "cuda"
+            else counted()
+        )
+
+
+def _design(case: Case) -> str:
+    return "full attention" if case.config.cross_attention == "none" else "iLRM"
+
+
+def _timing(name: str, seconds: tuple[float, float, float]) -> dict[str, float]:
+    return dict(zip((f"{name}_s", f"{name}_low_s", f"{name}_high_s"), seconds, strict=True))
+
+
+def _views(case: Case, batch: int) -> Views:
+    """Random images of cameras side by side that look forward."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch, case.views, 3, case.height, case.width, generator=generator)
+    c2w = torch.eye(4).repeat(batch, case.views, 1, 1)
+    c2w[..., 0, 3] = torch.linspace(-1, 1, case.views)
+    focal = 0.9 * case.width
+    intrinsics = torch.tensor([focal, focal, case.width / 2, case.height / 2])
+    cameras = Cameras.from_fxfycxcy(
+        intrinsics.expand(batch, case.views, 4), c2w, case.height, case.width
+    )
+    return Views(images, cameras)
+
+
+def _attention_kernels(model: FastILRM, views: Views) -> str:
+    """Which of torch's attention kernels a forward pass ran, e.g. "flash_attention"."""
+    activity = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activity) as profile:
+        model.uncaptured(views)
+    prefix = "aten::_scaled_dot_product_"
+    names = {event.key for event in profile.key_averages() if event.key.startswith(prefix)}
+    shown = sorted(name.removeprefix(prefix) for name in names)
+    return " ".join(name for name in shown if not name.endswith("backward")) or "math"
+
+
+def measure_all(bench: Bench, chosen: list[Case], show_progress: bool = True) -> Iterator[dict]:
+    """Rows of all cases and, right after each, of full attention of the same size; once each."""
+    pairs = [pair for case in chosen for pair in (case, case.baseline())]
+    wanted = list({(case.size, case.config, case.batch): case for case in pairs}.values())
+    bar = progress_bar(wanted, desc="benchmark", unit="case", disable=not show_progress)
+    for case in bar:
+        bar.set_postfix_str(case.name)
+        yield bench.measure(case)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 2 on a mistake of the user's."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(run(options.scale, tuple(options.tables), options.seconds, options.record))
+    except IlrmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: what was measured is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def default_scale() -> str:
+    """The paper's own scale on a GPU, the tiny one on a CPU."""
+    return "paper" if torch.cuda.is_available() else "tiny"
+
+
+def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Path:
+    """Measure, with every row written as soon as it is there; returns the folder of the results."""
+    chosen = cases(tables, scale)
+    if not chosen:
+        raise BenchmarkError(f"no configuration in tables {', '.join(tables)}: see ilrm/cases.py")
+    bench = Bench.here(seconds)
+    slug = "-".join(bench.rates.name.lower().replace("(r)", "").split())
+    folder = (RECORDS if record else RUNS / "benchmarks") / f"{scale}-{slug}"
+    about = describe(bench.device) | {
+        "precision": bench.precision,
+        "matmul_flops": bench.rates.flops,
+        "bandwidth": bench.rates.bandwidth,
+        "compiled": bench.device.type == "cuda",
+        "memory_is": "measured" if bench.device.type == "cuda" else "counted",
+    }
+    write_json(folder / "environment.json", about)
+    rows = []
+    for row in measure_all(bench, chosen):
+        rows.append(row)
+        with atomic_path(folder / "measurements.csv") as beside:
+            pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.5g")
+    return folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ilrm.benchmark", description=(__doc__ or "").split(":")[0]
+    )
+    parser.add_argument(
+        "--scale", default=default_scale(), choices=SCALES, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--tables", nargs="+", default=list(TIMED), help="of the paper (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="to repeat a measurement for (default: 2)"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="into reports/benchmarks/, for make report"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

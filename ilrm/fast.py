@@ -1,0 +1,96 @@
+"""Fast inference: bf16 weights, compiled blocks, CUDA graphs for small inputs."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ilrm.cameras import Cameras
+from ilrm.gaussians import Gaussians
+from ilrm.model import ILRM
+from ilrm.views import Views
+
+GRAPH_TOKENS = 16_384  # up to so many image tokens the launch of kernels costs as much as they do
+
+
+class FastILRM:
+    """A trained model for inference on one device: `FastILRM(model, device)(views) -> Gaussians`.
+
+    On CUDA: weights of products in bf16 under autocast (the numerics of bf16 training without its casts),
+    blocks compiled, and, where inputs are small, the encoder captured as a CUDA graph for each input size.
+    On a CPU: the model in fp32 as it is.
+    """
+
+    def __init__(self, model: ILRM, device: torch.device, compile: bool = True):
+        self.device, self.bf16 = device, device.type == "cuda"
+        self.model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
+        if self.bf16:
+            for module in self.model.modules():
+                if isinstance(module, nn.Linear):
+                    module.to(torch.bfloat16)
+        if compile and self.bf16:
+            for block in self.model.blocks:
+                block.compile()
+        self.graphs: dict[tuple[int, ...], _Graph] = {}
+
+    @torch.inference_mode()
+    def __call__(self, views: Views) -> Gaussians:
+        """Gaussians in fp32. Raises ViewsError as the model does."""
+        with self._autocast():
+            return self.model.decode(self.tokens(views), views)
+
+    @torch.inference_mode()
+    def tokens(self, views: Views) -> Tensor:
+        """Viewpoint tokens after the last layer, [B, V, N, D]."""
+        if not self.bf16 or self._image_tokens(views) > GRAPH_TOKENS:
+            return self._encode(views)
+        shape = tuple(views.images.shape)
+        if shape not in self.graphs:
+            self.graphs[shape] = _Graph(self._encode, views)
+        return self.graphs[shape](views)
+
+    def uncaptured(self, views: Views) -> Tensor:
+        """`tokens` without a CUDA graph: a profiler sees the operators."""
+        with torch.inference_mode():
+            return self._encode(views)
+
+    def _encode(self, views: Views) -> Tensor:
+        with self._autocast():
+            return self.model.encode(views)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def _image_tokens(self, views: Views) -> int:
+        c = self.model.config
+        return views.images[:, :, 0].numel() // (c.patch * c.image_factor) ** 2
+
+
+class _Graph:
+    """A CUDA graph of a function of views of one size, replayed on copies of its inputs."""
+
+    def __init__(self, encode: Callable[[Views], Tensor], views: Views):
+        own = views.cameras
+        self.inputs = Views(
+            views.images.clone(),
+            Cameras(own.fxfycxcy.clone(), own.c2w.clone(), own.height, own.width),
+        )
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(
+            side
+        ):  # compiles, and allocates what libraries allocate at first use
+            for _ in range(3):
+                encode(self.inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.output = encode(self.inputs)
+
+    def __call__(self, views: Views) -> Tensor:
+        self.inputs.images.copy_(views.images)
+        self.inputs.cameras.fxfycxcy.copy_(views.cameras.fxfycxcy)
+        self.inputs.cameras.c2w.copy_(views.cameras.c2w)
+        self.graph.replay()
+        return self.output.clone()

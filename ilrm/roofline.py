@@ -1,0 +1,88 @@
+"""The least time that a device needs: its rate of products, its memory bandwidth."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ilrm import cost
+from ilrm.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Device:
+    """What bounds a device: FLOP/s of dense products, bytes/s of its memory."""
+
+    name: str
+    flops: float
+    bandwidth: float
+
+
+# Vendors' data sheets: dense bf16 products with fp32 accumulation, without sparsity.
+DEVICES = {
+    "RTX 4090": Device("RTX 4090", 165.2e12, 1.008e12),
+    "H100": Device("H100", 989e12, 3.35e12),
+    "H200": Device("H200", 989e12, 4.8e12),
+}
+
+
+def floor_seconds(
+    config: ModelConfig, views: int, height: int, width: int, device: Device, value_bytes: int = 2
+) -> float:
+    """Seconds that one scene's forward pass takes at least: its FLOPs, or every weight and token read once.
+
+    `value_bytes`: of a weight or activation; 2 for bf16, 4 for fp32.
+    """
+    flops = 2 * sum(cost.analytic_macs(config, views, height, width).values())
+    n, m = (views * count for count in cost.tokens(config, height, width))
+    values = cost.parameters(config) + (n + m) * config.width
+    return max(flops / device.flops, value_bytes * values / device.bandwidth)
+
+
+def measured_device(device: torch.device, dtype: torch.dtype, name: str) -> Device:
+    """A device's own rates: the best of several sizes of a square product, and a copy of large tensors."""
+    cuda = device.type == "cuda"
+    rates = []
+    for size in (4096, 8192) if cuda else (512, 1024, 2048):
+        a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+        rates.append(2 * size**3 / median_seconds(lambda a=a, b=b: a @ b, device, 0.5)[0])
+    source = torch.empty((1 << 30 if cuda else 1 << 26) // 4, device=device)  # far above any cache
+    target = torch.empty_like(source)
+    copied = 2 * source.nbytes
+    bandwidth = copied / median_seconds(lambda: target.copy_(source), device, 0.5)[0]
+    return Device(name, max(rates), bandwidth)
+
+
+def median_seconds(
+    work: Callable[[], object],
+    device: torch.device,
+    budget: float,
+    fewest: int = 3,
+    most: int = 50,
+) -> tuple[float, float, float]:
+    """(median, 10%, 90%) seconds of `work`, warmed up by one call, synchronised around every call.
+
+    Repeated for about `budget` seconds, `fewest` to `most` times; what takes longer than the budget twice.
+    """
+    first = _seconds(work, device)
+    first = min(first, _seconds(work, device)) if first < budget else first
+    repeats = 2 if first > budget else max(fewest, min(most, int(budget / max(first, 1e-6))))
+    times = sorted(_seconds(work, device) for _ in range(repeats))
+    low, high = times[len(times) // 10], times[-1 - len(times) // 10]
+    return statistics.median(times), low, high
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    synchronize(device)
+    start = time.perf_counter()
+    work()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,59 @@
+"""The benchmark: every part measured, pairs in one run, reasons where something is left out."""
+
+import dataclasses
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from ilrm import benchmark
+from ilrm.benchmark import Bench, main, measure_all
+from ilrm.cases import Case
+from ilrm.memory import Workload, inference_bytes
+from ilrm.roofline import Device
+
+SMALL = Case(("1",), 2, 256, 256).at("smoke")
+
+
+@pytest.fixture
+def bench():
+    return Bench(torch.device("cpu"), Device("test", 1e11, 1e10), 8 << 30, budget=0.02)
+
+
+def test_a_case_and_its_baseline_are_measured_one_after_the_other(bench):
+    rows = pd.DataFrame(measure_all(bench, [SMALL], show_progress=False))
+    assert list(rows.design) == ["iLRM", "full attention"]
+    for part in ("encoder", "renderer", "training"):
+        assert (rows[f"{part}_low_s"] <= rows[f"{part}_s"]).all()
+        assert (rows[f"{part}_s"] <= rows[f"{part}_high_s"]).all() and (rows[f"{part}_s"] > 0).all()
+    assert (rows.attention == "flash_attention_for_cpu").all()
+    assert rows.memory[0] == inference_bytes(Workload(SMALL.config, *SMALL.size))
+    assert (rows.training_memory > rows.memory).all()
+    assert (rows.left_out == "").all() and (rows.training_left_out == "").all()
+
+
+def test_what_takes_too_long_or_does_not_fit_is_left_out_with_its_reason(bench):
+    slow = dataclasses.replace(bench, rates=Device("slow", 1e3, 1e10))
+    row = slow.measure(SMALL)
+    assert row["left_out"].startswith("would take about") and "encoder_s" not in row
+    assert row["training_left_out"].startswith("would take about")
+    small = dataclasses.replace(bench, memory=1_000)
+    row = small.measure(SMALL)
+    assert row["left_out"].startswith("would need") and "training_s" not in row
+
+
+def test_command_line_writes_rows_and_provenance(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "RUNS", tmp_path)
+    assert main(["--scale", "smoke", "--tables", "17", "--seconds", "0.01"]) == 0
+    (folder,) = (tmp_path / "benchmarks").iterdir()
+    assert str(folder) in capsys.readouterr().out
+    rows = pd.read_csv(folder / "measurements.csv")
+    assert len(rows) == 2 and rows.encoder_s.notna().all()
+    about = json.loads((folder / "environment.json").read_text())
+    assert about["matmul_flops"] > 0 and about["memory_is"] == "counted"
+
+
+def test_tables_without_times_are_refused(capsys):
+    assert main(["--tables", "99"]) == 2
+    assert "error: no configuration in tables 99" in capsys.readouterr().err
