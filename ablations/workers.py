@@ -46,7 +46,9 @@ class Workers:
 
     def _start(self) -> None:
         threads = max(1, (os.cpu_count() or 1) // self.count)
-        environment = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        # no spinning: it would take cores from the other workers
+        waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **waiting}
         devices = torch.cuda.device_count()
         if devices > 1:  # one after the other
             environment.setdefault("CUDA_VISIBLE_DEVICES", str(self.started % devices))

@@ -5,9 +5,10 @@
 
 import os
 
-# OpenMP's threads would spin between torch's operators and slow the rasteriser down eightfold; the
-# variable is read when torch is imported.
+# OpenMP's threads would spin between torch's operators and slow the rasteriser down eightfold; without
+# any spinning, waking them costs a third of a step (reports/training_step.md). Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # some microseconds
 
 from ilrm.cameras import Cameras, normalize_cameras
 from ilrm.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, TrainConfig

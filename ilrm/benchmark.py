@@ -9,13 +9,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ilrm import cost
 from ilrm.cameras import Cameras
@@ -63,7 +64,7 @@ class Bench:
         return cls(device, measured_device(device, dtype, device_name(device)), memory, budget)
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["fp32", "bf16"]:
         return "bf16" if self.device.type == "cuda" else "fp32"
 
     def measure(self, case: Case) -> dict[str, Any]:
@@ -155,7 +156,7 @@ class Bench:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
 
-    def _peak(self, counted) -> int:
+    def _peak(self, counted: Callable[[], int]) -> int:
         """Measured on CUDA; on a CPU, whose allocator keeps no count, counted from tensors without data."""
         return (
             torch.cuda.max_memory_allocated(self.device)
@@ -187,14 +188,24 @@ def _views(case: Case, batch: int) -> Views:
 
 
 def _attention_kernels(model: FastILRM, views: Views) -> str:
-    """Which of torch's attention kernels a forward pass ran, e.g. "flash_attention"."""
-    activity = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activity) as profile:
+    """Which of torch's attention kernels a forward pass runs, e.g. "flash_attention", or "math"."""
+    with torch.compiler.set_stance("force_eager"), _AttentionSeen() as seen:
         model.uncaptured(views)
-    prefix = "aten::_scaled_dot_product_"
-    names = {event.key for event in profile.key_averages() if event.key.startswith(prefix)}
-    shown = sorted(name.removeprefix(prefix) for name in names)
-    return " ".join(name for name in shown if not name.endswith("backward")) or "math"
+    return " ".join(sorted(seen.kernels)) or "math"
+
+
+class _AttentionSeen(TorchDispatchMode):
+    """Notes the fused attention operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name.startswith("_scaled_dot_product_"):
+            self.kernels.add(name.removeprefix("_scaled_dot_product_"))
+        return func(*args, **(kwargs or {}))
 
 
 def measure_all(bench: Bench, chosen: list[Case], show_progress: bool = True) -> Iterator[dict]:

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -46,8 +47,8 @@ def measured_device(device: torch.device, dtype: torch.dtype, name: str) -> Devi
     cuda = device.type == "cuda"
     rates = []
     for size in (4096, 8192) if cuda else (512, 1024, 2048):
-        a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-        rates.append(2 * size**3 / median_seconds(lambda a=a, b=b: a @ b, device, 0.5)[0])
+        a = torch.randn(size, size, device=device, dtype=dtype)
+        rates.append(2 * size**3 / median_seconds(partial(torch.matmul, a, a), device, 0.5)[0])
     source = torch.empty((1 << 30 if cuda else 1 << 26) // 4, device=device)  # far above any cache
     target = torch.empty_like(source)
     copied = 2 * source.nbytes

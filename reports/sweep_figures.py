@@ -49,9 +49,8 @@ def _trials(axes: Axes, objective: str, complete: pd.DataFrame, table: pd.DataFr
     axes.plot(ordered.trial, ordered[objective], "o", color=OTHER, label="trial")
     best = ordered[objective].cummax()
     axes.step(ordered.trial, best, where="post", color=BEST, label="best so far")
-    pruned = table[table.state == "pruned"].trial
-    bottom = ordered[objective].min()
-    axes.plot(pruned, [bottom] * len(pruned), "x", color=OTHER, label="pruned (no value)")
+    pruned = table[table.state == "pruned"]
+    axes.plot(pruned.trial, pruned[objective], "x", color=OTHER, label="pruned, last value")
     axes.set(xlabel="trial", ylabel=LABELS[objective])
     _legend_below(axes)
 
