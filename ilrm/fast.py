@@ -43,7 +43,7 @@ class FastILRM:
     @torch.inference_mode()
     def tokens(self, views: Views) -> Tensor:
         """Viewpoint tokens after the last layer, [B, V, N, D]."""
-        if not self.bf16 or self._image_tokens(views) > GRAPH_TOKENS:
+        if not self._captures(views):
             return self._encode(views)
         shape = tuple(views.images.shape)
         if shape not in self.graphs:
@@ -62,9 +62,12 @@ class FastILRM:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def _image_tokens(self, views: Views) -> int:
+    def _captures(self, views: Views) -> bool:
+        """Small inputs on CUDA; not where random subsets are drawn, which a replay would repeat."""
         c = self.model.config
-        return views.images[:, :, 0].numel() // (c.patch * c.image_factor) ** 2
+        drawn = c.minibatch > 1 and c.minibatch_pattern == "random"
+        image_tokens = views.images[:, :, 0].numel() // (c.patch * c.image_factor) ** 2
+        return self.device.type == "cuda" and not drawn and image_tokens <= GRAPH_TOKENS
 
 
 class _Graph:

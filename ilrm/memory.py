@@ -5,8 +5,6 @@ autocast as on CUDA: products, and what lies between them, in bfloat16; the resi
 of LayerNorms in float32.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -36,9 +34,7 @@ class Workload:
     batch: int = 1  # scenes
     precision: Literal["fp32", "bf16"] = "fp32"
     checkpointing: bool = False
-    fused_norm: bool = (
-        False  # QK-norm keeps its input alone (CUDA), or also what it normalised (CPU)
-    )
+    fused_norm: bool = False  # QK-norm keeps its input alone (CUDA); else its quotient, too (CPU)
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ def training_memory(work: Workload) -> TrainingMemory:
 
     The step is AdamW's second: moments exist. As on a CPU: give `work.fused_norm` False to compare.
     """
-    with FakeTensorMode(), _norms_in_fp32():
+    with FakeTensorMode(), _WideLayerNorms():
         config = replace(work.config, minibatch_pattern="strided")  # all patterns are of one size
         model = ILRM(config, checkpointing=work.checkpointing).train()
         optimizer = torch.optim.AdamW(model.parameters(), fused=True)
@@ -149,7 +145,7 @@ def training_memory(work: Workload) -> TrainingMemory:
         optimizer.zero_grad()
         tracker = MemTracker()
         tracker.track_external(model, optimizer, views.images)
-        saved = _Saved(model)
+        saved = Saved(model)
         with tracker:
             with saved, torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16"):
                 out = model.head(model.encode(views))
@@ -161,7 +157,7 @@ def training_memory(work: Workload) -> TrainingMemory:
 
 def inference_bytes(work: Workload) -> int:
     """Peak bytes of the encoder's forward pass without gradients, weights included."""
-    with FakeTensorMode(), _norms_in_fp32(), torch.no_grad():
+    with FakeTensorMode(), _WideLayerNorms(), torch.no_grad():
         model = ILRM(work.config).eval()
         views = _views(work)
         tracker = MemTracker()
@@ -178,7 +174,7 @@ def _views(work: Workload) -> Views:
     return Views(torch.empty(*shape, 3, work.height, work.width), cameras)
 
 
-class _Saved(saved_tensors_hooks):
+class Saved(saved_tensors_hooks):
     """Sums the storages that autograd keeps, each once, the weights left out."""
 
     def __init__(self, model: ILRM):
@@ -196,14 +192,9 @@ class _Saved(saved_tensors_hooks):
         return sum(tensor.untyped_storage().nbytes() for tensor in self.kept.values())
 
 
-@contextmanager
-def _norms_in_fp32() -> Iterator[None]:
+class _WideLayerNorms(TorchFunctionMode):
     """LayerNorms under CPU autocast as CUDA's autocast has them: in and out in fp32."""
-    with _WideLayerNorm():
-        yield
 
-
-class _WideLayerNorm(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.layer_norm and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):

@@ -10,10 +10,11 @@ import pandas as pd
 
 from ilrm import cost
 from ilrm.benchmark import RECORDS
-from ilrm.cases import CASES, Case
+from ilrm.cases import CASES, FULL_ATTENTION, Case
 from ilrm.config import ModelConfig
 from ilrm.counting import counted_macs, torch_macs
-from ilrm.memory import Workload, saved_bytes
+from ilrm.memory import Workload, saved_bytes, training_memory
+from ilrm.presets import run_config
 from ilrm.roofline import DEVICES, floor_seconds
 from reports.published import published
 
@@ -157,6 +158,32 @@ def training_memory_table() -> pd.DataFrame:
                 "encoder, checkpointed (GB)": f"{kept / 1e9:.1f}",
             }
         )
+    return pd.DataFrame(rows)
+
+
+def training_memory_measured(scale: str = "tiny") -> pd.DataFrame:
+    """A scale's own training step: what the closed form predicts and what torch holds, in MB.
+
+    Kept between forward and backward, and the peak of a step with AdamW, weights and moments included.
+    """
+    rows = []
+    for fields in ({}, {"minibatch": 2}, {"minibatch": 4}, FULL_ATTENTION):
+        run = run_config(scale, **fields)
+        d = run.data
+        size = (d.context_views, d.image_height, d.image_width, run.train.batch)
+        for checkpointing in (False, True):
+            work = Workload(run.model, *size, checkpointing=checkpointing)
+            predicted, held = saved_bytes(work), training_memory(work)
+            rows.append(
+                {
+                    "model": ", ".join(f"{k}={v}" for k, v in fields.items()) or "base",
+                    "activations": "checkpointed" if checkpointing else "stored",
+                    "predicted (MB)": f"{predicted / 1e6:.2f}",
+                    "kept (MB)": f"{held.saved / 1e6:.2f}",
+                    "ratio": f"{held.saved / predicted:.3f}",
+                    "peak of a step (MB)": f"{held.peak / 1e6:.2f}",
+                }
+            )
     return pd.DataFrame(rows)
 
 

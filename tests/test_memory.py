@@ -4,7 +4,9 @@ import pytest
 
 from ilrm import cost
 from ilrm.config import ModelConfig
-from ilrm.memory import Workload, saved_bytes, training_memory
+from ilrm.memory import Saved, Workload, saved_bytes, training_memory
+from ilrm.model import ILRM
+from tests.helpers import some_views
 from tests.test_model import VARIANTS
 
 
@@ -15,6 +17,15 @@ def test_closed_form_is_what_autograd_keeps(fields, precision, checkpointing):
     config = ModelConfig(**{"layers": 2, "width": 48, "heads": 3, "patch": 4, **fields})
     work = Workload(config, 4, 32, 64, 2, precision, checkpointing)
     assert saved_bytes(work) == training_memory(work).saved
+
+
+def test_tensors_with_data_are_kept_alike():
+    config = ModelConfig(layers=2, width=48, heads=3, patch=4)
+    model = ILRM(config).train()
+    saved = Saved(model)
+    with saved:
+        model.head(model.encode(some_views(batch=2, views=4, height=32, width=64)))
+    assert saved.total() == saved_bytes(Workload(config, 4, 32, 64, 2))
 
 
 def test_peak_holds_weights_gradients_moments_and_what_is_kept():
