@@ -140,8 +140,10 @@ def counted(writer: Writer) -> None:
     kept = "encoder alone, kept for the backward pass in bf16 autocast on CUDA, by closed form; the paper's "
     kept += "number holds weights, optimiser, renderer and loss, too (8 views, batch 16)"
     writer.table("costs_memory", training_memory_table(), [kept])
-    held = "fp32; kept: storages that autograd holds between forward and backward, weights left out; peak: of "
-    held += "all tensors in a step of AdamW; encoder alone, without renderer and loss"
+    held = (
+        "fp32; kept: storages that autograd holds between forward and backward, weights left out; "
+    )
+    held += "peak: of all tensors in a step of AdamW; encoder alone, without renderer and loss"
     writer.table("costs_memory_measured", training_memory_measured(), [held])
     writer.figure("figures/costs_against_views", cost_against_views())
     writer.figure("figures/costs_against_resolution", cost_against_resolution())

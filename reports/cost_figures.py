@@ -86,7 +86,7 @@ def measured_against_views(benchmark: Benchmark) -> Figure:
                 label=f"{design}, {height}x{width}",
             )
         axes.set(xscale="log", yscale="log", xlabel="input views", ylabel=label)
-        ticks = sorted(set(rows.views))
+        ticks = [views for views in VIEWS if views <= rows.views.max()]
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.set_xticks([], minor=True)
     handles, labels = panels[0].get_legend_handles_labels()
