@@ -111,14 +111,15 @@ def _parser() -> argparse.ArgumentParser:
 
     scaled = argparse.ArgumentParser(add_help=False)
     scaled.add_argument("--scale", default="tiny", choices=SCALES)
-    shared = argparse.ArgumentParser(add_help=False, parents=[scaled])
-    shared.add_argument(
-        "--seeds", type=positive, default=SEEDS, help="seeds a variant (default: %(default)s)"
-    )
-    shared.add_argument(
+    stored = argparse.ArgumentParser(add_help=False, parents=[scaled])
+    stored.add_argument(
         "--storage",
         default=default_storage(),
         help="journal file, or postgresql://user:password@host/name (default: %(default)s)",
+    )
+    shared = argparse.ArgumentParser(add_help=False, parents=[stored])
+    shared.add_argument(
+        "--seeds", type=positive, default=SEEDS, help="seeds a variant (default: %(default)s)"
     )
     kinds = "names (see list), paths of TOML files, or all"
 
@@ -130,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--retry-failed", action="store_true", help="run failed cells again")
     command.set_defaults(command=_run)
 
-    command = commands.add_parser("sweep", parents=[shared], help="search fields with Optuna")
+    command = commands.add_parser("sweep", parents=[stored], help="search fields with Optuna")
     command.add_argument("sweep", help="name (ablations/sweeps/) or path of a TOML file")
     command.add_argument(
         "--trials", type=positive, default=20, help="trials in all, earlier ones counted"

@@ -1,6 +1,7 @@
 """Where queues and sweeps live: an Optuna journal file on one host, PostgreSQL for several hosts."""
 
 import fcntl
+import json
 import socket
 import uuid
 import warnings
@@ -67,7 +68,9 @@ def open_storage(where: str) -> BaseStorage:
 
 def _open_journal(path: Path) -> BaseStorage:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent == RUNS:
+            RUNS.mkdir(parents=True, exist_ok=True)
+        _check_journal(path)
         storage = JournalStorage(JournalFileBackend(str(path)))
         storage.get_all_studies()
     except OSError as error:
@@ -80,6 +83,15 @@ def _open_journal(path: Path) -> BaseStorage:
             "safe in the run store"
         ) from error
     return storage
+
+
+def _check_journal(path: Path) -> None:
+    """Raise ValueError if a file begins as no journal does: Optuna would append to it."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            first = json.loads(file.readline())
+        if not isinstance(first, dict) or "op_code" not in first:
+            raise ValueError("its first line is no operation")
 
 
 def open_trials(name: str, storage: BaseStorage, **options: Any) -> optuna.Study:

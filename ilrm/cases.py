@@ -96,6 +96,7 @@ CASES: tuple[Case, ...] = (
     Case(("9",), 4, 256, 256, {"initial_tokens": "image"}),
 )
 
+TABLES = tuple(sorted({table for case in CASES for table in case.tables}, key=int))
 TIMED = ("1", "3", "4", "5", "8", "15", "17")  # tables that report times or memory
 
 

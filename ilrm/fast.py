@@ -12,6 +12,7 @@ from ilrm.model import ILRM
 from ilrm.views import Views
 
 GRAPH_TOKENS = 16_384  # up to so many image tokens the launch of kernels costs as much as they do
+MOST_GRAPHS = 8  # input sizes that are kept captured; each holds its own memory
 
 
 class FastILRM:
@@ -47,6 +48,8 @@ class FastILRM:
             return self._encode(views)
         shape = tuple(views.images.shape)
         if shape not in self.graphs:
+            if len(self.graphs) == MOST_GRAPHS:
+                del self.graphs[next(iter(self.graphs))]  # the oldest
             self.graphs[shape] = _Graph(self._encode, views)
         return self.graphs[shape](views)
 

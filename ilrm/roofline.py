@@ -14,7 +14,10 @@ from ilrm.config import ModelConfig
 
 @dataclass(frozen=True)
 class Device:
-    """What bounds a device: FLOP/s of dense products, bytes/s of its memory."""
+    """What bounds a device: FLOP/s of dense products, bytes/s of its memory.
+
+    Where both were measured, a floor is as low as large products and copies went then.
+    """
 
     name: str
     flops: float
@@ -46,7 +49,7 @@ def measured_device(device: torch.device, dtype: torch.dtype, name: str) -> Devi
     """A device's own rates: the best of several sizes of a square product, and a copy of large tensors."""
     cuda = device.type == "cuda"
     rates = []
-    for size in (4096, 8192) if cuda else (512, 1024, 2048):
+    for size in (4096, 8192) if cuda else (1024, 2048, 4096):
         a = torch.randn(size, size, device=device, dtype=dtype)
         rates.append(2 * size**3 / median_seconds(partial(torch.matmul, a, a), device, 0.5)[0])
     source = torch.empty((1 << 30 if cuda else 1 << 26) // 4, device=device)  # far above any cache
@@ -64,6 +67,8 @@ def median_seconds(
     most: int = 50,
 ) -> tuple[float, float, float]:
     """(median, 10%, 90%) seconds of `work`, warmed up by one call, synchronised around every call.
+
+    With fewer than ten repeats the range is that of all.
 
     Repeated for about `budget` seconds, `fewest` to `most` times; what takes longer than the budget twice.
     """

@@ -117,8 +117,10 @@ def costs(writer: Writer, measurements: Measurements) -> None:
             "median [10%, 90%] of repeated calls, synchronised and warm; each configuration and full "
             "attention of its size one after the other; untrained weights, random images",
             f"memory is {counts}: peak of all tensors, weights included; training: MSE, no checkpointing",
+            "two calls where one takes longer than two seconds; on a shared machine medians of one "
+            "configuration vary by 20% from run to run",
             "floor: FLOPs over the rate of products, or weights and tokens over the memory bandwidth, "
-            "both as measured in this run",
+            "the best seen before and after all measurements",
         ]
         writer.table(name, benchmark.text(), notes, benchmark.rows)
         writer.figure(f"figures/{name}_against_views", measured_against_views(benchmark))

@@ -35,7 +35,11 @@ def sweep_figure(sweep: Sweep, table: pd.DataFrame) -> Figure:
         _front(left, sweep, complete, table)
     else:
         _trials(left, sweep.objectives[0], complete, table)
-    left.set_title(f"{sweep.title}: {len(table)} trials, {len(table) - len(complete)} pruned")
+    trials = f"{len(table)} trials, {len(table) - len(complete)} pruned"
+    repeated = int(complete.duplicated(list(sweep.space)).sum())
+    if repeated:
+        trials += f", {repeated} repeated"
+    left.set_title(f"{sweep.title}: {trials}")
     left.title.set_fontsize(9)
     _importances(right, sweep, table)
     figure.tight_layout()

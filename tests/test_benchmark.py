@@ -54,6 +54,33 @@ def test_command_line_writes_rows_and_provenance(tmp_path, monkeypatch, capsys):
     assert about["matmul_flops"] > 0 and about["memory_is"] == "counted"
 
 
-def test_tables_without_times_are_refused(capsys):
-    assert main(["--tables", "99"]) == 2
-    assert "error: no configuration in tables 99" in capsys.readouterr().err
+def test_only_a_complete_benchmark_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "RUNS", tmp_path)
+    monkeypatch.setattr(benchmark, "RECORDS", tmp_path / "records")
+    measure = Bench.measure
+
+    def stopped(bench, case):
+        if case.config.cross_attention == "none":
+            raise KeyboardInterrupt
+        return measure(bench, case)
+
+    arguments = ["--scale", "smoke", "--tables", "17", "--seconds", "0.01", "--record"]
+    monkeypatch.setattr(Bench, "measure", stopped)
+    assert main(arguments) == 130 and not (tmp_path / "records").exists()
+    monkeypatch.setattr(Bench, "measure", measure)
+    assert main(arguments) == 0
+    (folder,) = (tmp_path / "records").iterdir()
+    assert len(pd.read_csv(folder / "measurements.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tables", "1", "99"], "no configuration in tables 99: known are 1, 3,"),
+        (["--seconds", "0"], "seconds=0.0: give a number above 0"),
+        (["--seconds", "nan"], "seconds=nan: give a number above 0"),
+    ],
+)
+def test_mistakes_are_told(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert f"error: {message}" in capsys.readouterr().err

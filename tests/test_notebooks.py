@@ -5,6 +5,7 @@ import types
 import nbclient
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from ilrm.errors import ConfigError
@@ -42,7 +43,7 @@ def test_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("ILRM_RUNS", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     if path.name in SMALLEST:
-        notebook = parameterize_notebook(notebook, SMALLEST[path.name])
+        notebook = parameterize_notebook(load_notebook_node(str(path)), SMALLEST[path.name])
     nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": PROJECT}}
     ).execute()
