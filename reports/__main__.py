@@ -118,7 +118,7 @@ def costs(writer: Writer, measurements: Measurements) -> None:
             "attention of its size one after the other; untrained weights, random images",
             f"memory is {counts}: peak of all tensors, weights included; training: MSE, no checkpointing",
             "two calls where one takes longer than two seconds; on a shared machine medians of one "
-            "configuration vary by 20% from run to run",
+            "configuration vary by up to 40% from run to run",
             "floor: FLOPs over the rate of products, or weights and tokens over the memory bandwidth, "
             "the best seen before and after all measurements",
         ]
