@@ -247,7 +247,8 @@ def results(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
     """One row an ended trial: state, objectives, searched fields, run; the best first."""
     rows = []
     for trial in study.get_trials(deepcopy=False, states=ENDED):
-        values = dict(zip(sweep.objectives, trial.values or (), strict=False))
+        values = dict.fromkeys(sweep.objectives, math.nan)
+        values |= dict(zip(sweep.objectives, trial.values or (), strict=False))
         row = {"trial": trial.number, "state": trial.state.name.lower(), **values, **trial.params}
         rows.append({**row, "run": trial.user_attrs.get("run", "-")})
     table = pd.DataFrame(rows)

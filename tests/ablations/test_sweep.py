@@ -101,11 +101,14 @@ def test_another_sweep_of_the_same_name_is_refused(tmp_path):
 def test_trials_are_runs(write, tmp_path, objectives):
     sweep = find_sweep(str(write(SPACE.format(objectives=objectives))))
     study = open_sweep(sweep, "smoke", str(tmp_path / "journal"))
+    for heads in (4, 5):  # of each at least one, whatever is drawn after them
+        study.enqueue_trial({"lr": 1e-3, "layers": 1, "heads": heads})
     work(sweep, "smoke", study, trials=5, store=tmp_path)
     work(sweep, "smoke", study, trials=5, store=tmp_path)  # nothing left to do
     table = results(study, sweep)
     assert len(table) == 5 and set(table.state) <= {"complete", "pruned"}
     complete = table[table.state == "complete"]
+    assert len(complete) and set(table.state) == {"complete", "pruned"}
     assert (complete.heads == 4).all()  # 64 is no multiple of 5: pruned, nothing crashed
     assert all((tmp_path / name / "metrics.json").exists() for name in complete.run)
     assert complete.psnr.is_monotonic_decreasing
