@@ -21,9 +21,7 @@ POLL = 2.0  # seconds between looks at the queues
 VGG_MACS = 300_000  # a pixel, of LPIPS
 IMAGES_A_SCENE = 2 * 6  # target views, rendered and true
 TRAINING_PASSES = 3  # forward, and backward of twice the cost
-MACS_A_PARAMETER = (
-    5_000  # of a step whatever its batch: the optimizer, fitted to recorded tiny runs
-)
+MACS_A_PARAMETER = 5_000  # the optimizer's, a step: fitted to the recorded tiny runs
 
 
 @dataclass(frozen=True)

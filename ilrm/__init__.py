@@ -4,6 +4,7 @@
 """
 
 import os
+import warnings
 
 # OpenMP's threads would spin between torch's operators and slow the rasteriser down eightfold; without
 # any spinning, waking them costs a third of a step (reports/training_step.md). Read when torch is imported.
@@ -18,6 +19,9 @@ from ilrm.model import ILRM
 from ilrm.presets import PRESETS, model_config, run_config
 from ilrm.rendering import Rendering, rasterization, render
 from ilrm.views import Views
+
+# Bars are text here; in a notebook tqdm.auto, which fvcore and optuna import, would ask for widgets.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 __all__ = [
     "ILRM",

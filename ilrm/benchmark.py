@@ -95,8 +95,9 @@ class Bench:
             "gaussians": cost.gaussians(case.config, *case.size),
             "macs": sum(cost.analytic_macs(case.config, *case.size).values()),
         }
-        floor = floor_seconds(case.config, *case.size, self.rates, self.value_bytes)
-        row["floor_s"] = floor
+        row["floor_s"] = floor = floor_seconds(
+            case.config, *case.size, self.rates, self.value_bytes
+        )
         cuda = self.device.type == "cuda"  # what does not fit there is noticed without harm
         work = Workload(case.config, *case.size, precision=self.precision, fused_norm=cuda)
         needed = 0 if cuda else inference_bytes(work)
@@ -127,7 +128,7 @@ class Bench:
             return {reason: f"does not fit into {self.memory / 1e9:.0f} GB"}
 
     def _inference(self, case: Case, counted_bytes: int) -> dict[str, Any]:
-        model = FastILRM(_model(run_config(case.scale, **case.fields)), self.device)
+        model = FastILRM(_model(self._run(case)), self.device)
         views = _views(case, 1).to(self.device)
         attention = _attention_kernels(model, views)
         self._reset_peak()
@@ -152,22 +153,10 @@ class Bench:
 
     def _training(self, case: Case, work: Workload) -> dict[str, Any]:
         """A step with MSE alone, without checkpointing, on the case's batch."""
-        run = run_config(case.scale, **case.fields)
+        run = self._run(case)
         model = copy.deepcopy(_model(run)).to(self.device)
-        recipe = replace(
-            run.train,
-            perceptual="none",
-            checkpointing=False,
-            compile=self.device.type == "cuda",
-            skip_norm=float("inf"),
-            precision=self.precision,
-            batch=case.batch,
-        )
-        run = replace(run, train=recipe)
-        optimizers = make_optimizers(model, recipe)
-        step = TrainingStep(
-            run, model, Loss(recipe).to(self.device), optimizers, Processes(0, 1, self.device)
-        )
+        loss, optimizers = Loss(run.train).to(self.device), make_optimizers(model, run.train)
+        step = TrainingStep(run, model, loss, optimizers, Processes(0, 1, self.device))
         inputs = _views(case, case.batch)
         targets = Views(inputs.images[:, :2], inputs.cameras[:, :2])
         batch = Batch(inputs.to(self.device), targets.to(self.device))
@@ -177,6 +166,19 @@ class Bench:
         memory = self._peak(lambda: training_memory(work).peak)
         return {**_timing("training", timing), "training_memory": memory}
 
+    def _run(self, case: Case) -> RunConfig:
+        run = run_config(case.scale, **case.fields)
+        recipe = replace(
+            run.train,
+            perceptual="none",
+            checkpointing=False,
+            compile=self.device.type == "cuda",
+            skip_norm=float("inf"),
+            precision=self.precision,
+            batch=case.batch,
+        )
+        return replace(run, train=recipe)
+
     def _reset_peak(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -184,11 +186,9 @@ class Bench:
 
     def _peak(self, counted: Callable[[], int]) -> int:
         """Measured on CUDA; on a CPU, whose allocator keeps no count, counted from tensors without data."""
-        return (
-            torch.cuda.max_memory_allocated(self.device)
-            if self.device.type == "cuda"
-            else counted()
-        )
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return counted()
 
 
 @lru_cache(maxsize=2)  # of a design and of its baseline: the next case has them at another size

@@ -104,9 +104,8 @@ def _self_block(work: Workload, n: int) -> int:
     c, d, low = work.config, work.config.width, _low(work)
     attention = 2 * n * _normed(work) + low * d * 3 * n + 4 * n * c.heads
     if not work.fused_norm and low == 2:
-        attention += (
-            2 * low * d * n
-        )  # queries and keys as they were, held by the values beside them
+        # queries and keys as they were, held by the values beside them
+        attention += 2 * low * d * n
     return n * (4 * d + 8 + low * d) + attention + _mlp(work, n) + _weights(work, 4)
 
 
@@ -132,7 +131,7 @@ def _weights(work: Workload, squares: int) -> int:
 def training_memory(work: Workload) -> TrainingMemory:
     """The same as `saved_bytes`, and the peak, from a training step on tensors without data.
 
-    The step is AdamW's second: moments exist. As on a CPU: give `work.fused_norm` False to compare.
+    The step is AdamW's second: moments exist. Norms are a CPU's: compare with `work.fused_norm` False.
     """
     with FakeTensorMode(), _WideLayerNorms():
         config = replace(work.config, minibatch_pattern="strided")  # all patterns are of one size

@@ -24,7 +24,7 @@ class Device:
     bandwidth: float
 
 
-# Vendors' data sheets: dense bf16 products with fp32 accumulation, without sparsity.
+# NVIDIA's data sheets (H100 and H200: SXM): dense bf16 products with fp32 accumulation, without sparsity.
 DEVICES = {
     "RTX 4090": Device("RTX 4090", 165.2e12, 1.008e12),
     "H100": Device("H100", 989e12, 3.35e12),
@@ -60,21 +60,16 @@ def measured_device(device: torch.device, dtype: torch.dtype, name: str) -> Devi
 
 
 def median_seconds(
-    work: Callable[[], object],
-    device: torch.device,
-    budget: float,
-    fewest: int = 3,
-    most: int = 50,
+    work: Callable[[], object], device: torch.device, budget: float
 ) -> tuple[float, float, float]:
     """(median, 10%, 90%) seconds of `work`, warmed up by one call, synchronised around every call.
 
-    With fewer than ten repeats the range is that of all.
-
-    Repeated for about `budget` seconds, `fewest` to `most` times; what takes longer than the budget twice.
+    Repeated for about `budget` seconds, 3 to 50 times; what takes longer than the budget twice. With fewer
+    than ten repeats the range is that of all.
     """
     first = _seconds(work, device)
     first = min(first, _seconds(work, device)) if first < budget else first
-    repeats = 2 if first > budget else max(fewest, min(most, int(budget / max(first, 1e-6))))
+    repeats = 2 if first > budget else max(3, min(50, int(budget / max(first, 1e-6))))
     times = sorted(_seconds(work, device) for _ in range(repeats))
     low, high = times[len(times) // 10], times[-1 - len(times) // 10]
     return statistics.median(times), low, high

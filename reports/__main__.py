@@ -111,12 +111,12 @@ def costs(writer: Writer, measurements: Measurements) -> None:
         counted(writer)
     for number, benchmark in enumerate(recorded_benchmarks(measurements.scale)):
         name = f"benchmark_{number + 1}" if number else "benchmark"
-        counts = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
+        how = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
         notes = [
             benchmark.provenance,
             "median [10%, 90%] of repeated calls, synchronised and warm; each configuration and full "
             "attention of its size one after the other; untrained weights, random images",
-            f"memory is {counts}: peak of all tensors, weights included; training: MSE, no checkpointing",
+            f"memory is {how}: peak of all tensors, weights included; training: MSE, no checkpointing",
             "two calls where one takes longer than two seconds; on a shared machine medians of one "
             "configuration vary by up to 40% from run to run",
             "floor: FLOPs over the rate of products, or weights and tokens over the memory bandwidth, "
@@ -142,10 +142,9 @@ def counted(writer: Writer) -> None:
     kept = "encoder alone, kept for the backward pass in bf16 autocast on CUDA, by closed form; the paper's "
     kept += "number holds weights, optimiser, renderer and loss, too (8 views, batch 16)"
     writer.table("costs_memory", training_memory_table(), [kept])
-    held = (
-        "fp32; kept: storages that autograd holds between forward and backward, weights left out; "
-    )
-    held += "peak: of all tensors in a step of AdamW; encoder alone, without renderer and loss"
+    held = "fp32; a step run on tensors without data; kept: storages that autograd holds between forward "
+    held += "and backward, weights left out; peak: of all tensors in a step of AdamW; encoder alone, without "
+    held += "renderer and loss"
     writer.table("costs_memory_measured", training_memory_measured(), [held])
     writer.figure("figures/costs_against_views", cost_against_views())
     writer.figure("figures/costs_against_resolution", cost_against_resolution())

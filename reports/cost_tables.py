@@ -104,6 +104,15 @@ def three_counts(config: ModelConfig, views: int, height: int, width: int) -> pd
     return table
 
 
+def device_floors(config: ModelConfig, views: int, height: int, width: int) -> pd.DataFrame:
+    """The least time of one forward pass in bf16 on each device of `ilrm.roofline.DEVICES`."""
+    rows = [
+        (name, f"{1e3 * floor_seconds(config, views, height, width, device):.2f}")
+        for name, device in DEVICES.items()
+    ]
+    return pd.DataFrame(rows, columns=["device", "floor (ms)"])
+
+
 def floors() -> pd.DataFrame:
     """The paper's times beside the least that its GPU could take, by the GPU's data sheet."""
     rows = []

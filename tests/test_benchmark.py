@@ -11,6 +11,7 @@ from ilrm import benchmark
 from ilrm.benchmark import Bench, main, measure_all
 from ilrm.cases import Case
 from ilrm.memory import Workload, inference_bytes
+from ilrm.presets import run_config
 from ilrm.roofline import Device
 
 SMALL = Case(("1",), 2, 256, 256).at("smoke")
@@ -31,6 +32,12 @@ def test_a_case_and_its_baseline_are_measured_one_after_the_other(bench):
     assert rows.memory[0] == inference_bytes(Workload(SMALL.config, *SMALL.size))
     assert (rows.training_memory > rows.memory).all()
     assert (rows.left_out == "").all() and (rows.training_left_out == "").all()
+
+
+def test_training_steps_store_their_activations_at_every_scale(bench):
+    run = bench._run(Case(("1",), 2, 256, 256))  # the paper's recipe checkpoints
+    assert run_config("paper").train.checkpointing and not run.train.checkpointing
+    assert not benchmark._model(bench._run(SMALL)).checkpointing
 
 
 def test_what_takes_too_long_or_does_not_fit_is_left_out_with_its_reason(bench):

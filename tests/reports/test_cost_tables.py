@@ -10,6 +10,7 @@ from reports import cost_tables, paper_tables
 from reports.cost_tables import (
     Benchmark,
     counts,
+    device_floors,
     floors,
     paper_case,
     parts,
@@ -60,6 +61,14 @@ def test_every_own_time_of_the_paper_has_a_configuration_and_a_floor_below_it():
     table = floors()
     assert (table["published / floor"].astype(float) > 1).all()
     assert (table.table == "15").sum() == 6
+
+
+def test_a_faster_device_has_a_lower_floor():
+    table = device_floors(CASES[3].config, *CASES[3].size).set_index("device")
+    ms = table["floor (ms)"].astype(float)
+    gflops = counts()[counts().configuration == CASES[3].name].macs.iloc[0] * 2 / 1e9
+    assert ms["H100"] == pytest.approx(gflops / 989, abs=0.01)
+    assert ms["RTX 4090"] > ms["H100"]
 
 
 def test_parts_sum_to_all():
