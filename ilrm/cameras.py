@@ -5,6 +5,7 @@ centres at +0.5. B batch, V views.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -139,23 +140,48 @@ def mean_pose(c2w: Float[Tensor, "*batch V 4 4"]) -> Float[Tensor, "*batch 4 4"]
     return mean
 
 
-def normalize_cameras(inputs: Cameras, *others: Cameras) -> tuple[Cameras, ...]:
-    """Move cameras [..., V] into the mean pose of the inputs and scale the scene.
+@dataclass(frozen=True)
+class Normalization:
+    """From the cameras' world to the scene's frame: a rigid motion, then one scale factor."""
 
-    The scene is divided by the largest absolute translation coordinate of the recentred inputs
-    (supplementary, evaluation details). `others`, target cameras say, get the same transform.
-    Inputs that all stand in one place keep their scale.
-    """
-    world_to_mean = torch.linalg.inv(mean_pose(inputs.c2w.double()))[..., None, :, :]
-    extent = (world_to_mean @ inputs.c2w.double())[..., :3, 3].abs().amax((-1, -2))  # [...]
-    extent = torch.where(extent > 1e-6, extent, torch.ones_like(extent))[..., None, None]
+    world_to_scene: Float[Tensor, "*batch 4 4"]  # rigid, double
+    scale: Float[Tensor, "*batch"]  # scene units a world unit, double
 
-    def moved(cameras: Cameras) -> Cameras:
-        c2w = world_to_mean @ cameras.c2w.double()
-        c2w[..., :3, 3] /= extent
+    def __call__(self, cameras: Cameras) -> Cameras:
+        """Cameras [..., V] of the world in the scene's frame."""
+        c2w = self.world_to_scene[..., None, :, :] @ cameras.c2w.double()
+        c2w[..., :3, 3] *= self.scale[..., None, None]
         return replace(cameras, c2w=c2w.to(cameras.c2w.dtype))
 
-    return tuple(moved(cameras) for cameras in (inputs, *others))
+
+def normalization(
+    inputs: Cameras, camera_scale: Literal["recentred", "world"] = "recentred"
+) -> Normalization:
+    """The frame of the inputs [..., V]: their mean pose, and a scale.
+
+    The scene is divided by the largest absolute translation coordinate of the inputs: once recentred
+    (supplementary, evaluation details), or of the world's own poses ("world": the rule of the released
+    RE10K model, which depends on where the world's origin lies). Inputs that all stand in one place keep
+    their scale.
+    """
+    world_to_scene = torch.linalg.inv(mean_pose(inputs.c2w.double()))
+    c2w = inputs.c2w.double()
+    if camera_scale == "recentred":
+        c2w = world_to_scene[..., None, :, :] @ c2w
+    extent = c2w[..., :3, 3].abs().amax((-1, -2))  # [...]
+    return Normalization(
+        world_to_scene, torch.where(extent > 1e-6, extent, torch.ones_like(extent)).reciprocal()
+    )
+
+
+def normalize_cameras(
+    inputs: Cameras,
+    *others: Cameras,
+    camera_scale: Literal["recentred", "world"] = "recentred",
+) -> tuple[Cameras, ...]:
+    """The cameras in the frame of the inputs (`normalization`); `others`, targets say, move with them."""
+    to_scene = normalization(inputs, camera_scale)
+    return tuple(to_scene(cameras) for cameras in (inputs, *others))
 
 
 def jitter_positions(cameras: Cameras, sd: float, generator: torch.Generator) -> Cameras:

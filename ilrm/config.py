@@ -143,6 +143,7 @@ class DataConfig:
     evaluation_index: str = ""  # path of its index (JSON); "": root/evaluation_index_{V}v.json
     image_height: int = 256  # pixels
     image_width: int = 256
+    resize: Literal["cover", "crop", "stretch"] = "cover"  # how stored frames get that size
     context_views: int = 4  # V
     target_views: int = 4  # supervised views a sample
     input_targets: int = 0  # input views supervised besides, each step
@@ -150,6 +151,7 @@ class DataConfig:
     gap_end: tuple[int, int] = (45, 135)  # and at step gap_steps and after
     gap_steps: int = 30_000
     flip: bool = True  # mirror half of the samples
+    camera_scale: Literal["recentred", "world"] = "recentred"  # ilrm.cameras.normalization
     procedural_path: Literal["re10k", "wide"] = "re10k"  # camera path of procedural scenes
     procedural_train: int = 2_000  # procedural training scenes
     procedural_test: int = 64  # procedural held-out scenes

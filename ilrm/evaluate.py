@@ -8,9 +8,9 @@ import itertools
 import sys
 from pathlib import Path
 
-from ilrm.data.chunks import RE10KScenes
+from ilrm.data.chunks import ChunkScenes
 from ilrm.data.protocols import read_evaluation_index
-from ilrm.data.scenes import HeldOutScenes
+from ilrm.data.scenes import HeldOutScenes, framing
 from ilrm.distributed import processes
 from ilrm.errors import IlrmError
 from ilrm.evaluation import Evaluation, evaluate, lpips_missing, summarize
@@ -28,8 +28,7 @@ def evaluate_run(
     default the index's own; `scenes`: only that many. Raises DataError on whatever is wrong with the data.
     """
     protocol = read_evaluation_index(index, views)
-    d = run.config.data
-    held_out = HeldOutScenes(RE10KScenes(data, "test"), protocol, d.image_height, d.image_width)
+    held_out = HeldOutScenes(ChunkScenes(data, "test"), protocol, framing(run.config.data))
     total = min(len(protocol), scenes or len(protocol))
     shown = progress_bar(held_out, desc="evaluate", unit="scene", total=total)
     model = run.model().to(processes().device)

@@ -120,3 +120,16 @@ def test_jitter_moves_positions_by_its_standard_deviation_and_nothing_else():
     assert shift[..., :3, :3].abs().max() == 0 and moved.fxfycxcy is cameras.fxfycxcy
     again = jitter_positions(cameras, 0.1, torch.Generator().manual_seed(0))
     assert torch.equal(again.c2w, moved.c2w)
+
+
+def test_scale_before_recentring_depends_on_where_the_world_begins():
+    """The rule of the released RE10K model; the default rule does not see the origin."""
+    inputs, moved = some_cameras(), some_cameras()
+    moved.c2w[..., :3, 3] += 5.0
+    (world,) = normalize_cameras(moved, camera_scale="world")
+    expected = torch.pdist(moved.c2w[0, :, :3, 3]) / moved.c2w[0, :, :3, 3].abs().max()
+    torch.testing.assert_close(torch.pdist(world.c2w[0, :, :3, 3]), expected)
+    (there,) = normalize_cameras(inputs, camera_scale="world")
+    assert (there.c2w - world.c2w).abs().max() > 0.1
+    same = [normalize_cameras(c)[0].c2w for c in (inputs, moved)]
+    torch.testing.assert_close(*same, atol=1e-4, rtol=0)

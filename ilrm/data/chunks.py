@@ -1,5 +1,5 @@
-"""RE10K and ACID scenes in pixelSplat's chunk format: `root/<split>/{index.json, 000000.torch,
-...}`.
+"""RE10K, ACID and DL3DV scenes in the chunk format of pixelSplat and DepthSplat:
+`root/<split>/{index.json, 000000.torch, ...}`.
 
 A chunk is a list of dicts: key, url, timestamps int64 [N], cameras float32 [N, 18] (fx fy cx cy in
 units of width and height, two zeros, row-major 3x4 world-to-camera, OpenCV), images (N x uint8 JPEG
@@ -7,18 +7,13 @@ bytes), and, in our own data sets, depths float32 [N, H, W]. Chunks are opened w
 `weights_only=True` only: no code in them is ever run.
 """
 
-import io
 import json
 import pickle
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
 from ilrm.data.errors import (
     BadCamerasError,
@@ -31,68 +26,9 @@ from ilrm.data.errors import (
     SceneMissingError,
     UnsafeChunkError,
 )
+from ilrm.data.scene import EncodedImage, Scene, Scenes
 
 OPEN_CHUNKS = 8  # memory-mapped chunks kept open
-MAX_FOV = 100.0  # degrees; the three rules of published RE10K loaders
-MAX_TRANSLATION = 1e3
-MAX_DETERMINANT_ERROR = 1e-3
-
-
-def _open_jpeg(data: Tensor) -> Image.Image:
-    return Image.open(io.BytesIO(data.numpy().tobytes()))
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One clip with its cameras; frames are decoded when asked for."""
-
-    key: str
-    fxfycxcy: Tensor  # [N, 4] pixels of the stored images
-    c2w: Tensor  # [N, 4, 4] OpenCV camera-to-world
-    encoded: list[Tensor]  # N x uint8 [bytes]
-    size: tuple[int, int]  # height, width of the stored images
-    depths: Tensor | None  # [N, H, W] z-depth in the stored images' pixels
-
-    def __len__(self) -> int:
-        return len(self.encoded)
-
-    def decode(self, indices: list[int], height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Frames as uint8 [n, 3, H, W] and their fxfycxcy [n, 4] in pixels.
-
-        RE10K's rule: scaled (LANCZOS) so that the image covers the target size, then cropped at the
-        centre. Raises BadImageError for bytes that do not decode, BadShapeError for a frame of
-        another size than the first.
-        """
-        h, w = self.size
-        scale = max(height / h, width / w)
-        scaled_h, scaled_w = max(round(h * scale), height), max(round(w * scale), width)
-        top, left = (scaled_h - height) // 2, (scaled_w - width) // 2
-        frames = np.empty((len(indices), height, width, 3), np.uint8)
-        for n, index in enumerate(indices):
-            try:
-                image = _open_jpeg(self.encoded[index]).convert("RGB")
-            except (OSError, SyntaxError) as error:
-                raise BadImageError(
-                    f"scene {self.key}, frame {index}: cannot decode its JPEG ({error}): "
-                    "fetch the chunk again"
-                ) from error
-            if image.size != (w, h):
-                raise BadShapeError(
-                    f"scene {self.key}, frame {index}: {image.size[1]}x{image.size[0]} pixels, "
-                    f"frame 0 has {h}x{w}: remove the scene"
-                )
-            if (scaled_h, scaled_w) != (h, w):
-                image = image.resize((scaled_w, scaled_h), Image.Resampling.LANCZOS)
-            frames[n] = np.asarray(image)[top : top + height, left : left + width]
-        ratio = torch.tensor([scaled_w / w, scaled_h / h, scaled_w / w, scaled_h / h])
-        offset = torch.tensor([0.0, 0.0, left, top])
-        fxfycxcy = self.fxfycxcy[indices] * ratio - offset
-        return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous(), fxfycxcy
-
-    def frames(self, indices: list[int], height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Like decode, with images float [n, 3, H, W] in [0, 1]."""
-        images, fxfycxcy = self.decode(indices, height, width)
-        return images.float() / 255, fxfycxcy
 
 
 def parse_scene(raw: dict[str, Any], where: str) -> Scene:
@@ -122,8 +58,9 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
             f"{where}, scene {key}: cameras of frames {bad[:5]} are not finite or have no focal length: "
             "fetch the chunk again or remove the scene"
         )
+    sources = [EncodedImage(image) for image in images]
     try:
-        width, height = _open_jpeg(images[0]).size
+        width, height = sources[0].open().size
     except OSError as error:
         raise BadImageError(
             f"{where}, scene {key}, frame 0: cannot decode its JPEG ({error}): fetch the chunk again"
@@ -142,27 +79,12 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
             f"{where}, scene {key}: a camera matrix has no inverse: remove the scene"
         ) from error
     pixels = torch.tensor([width, height, width, height])
-    return Scene(key, cameras[:, :4] * pixels, c2w, images, (height, width), depths)
+    names = [str(i) for i in range(len(images))]
+    sizes = [(height, width)] * len(images)
+    return Scene(key, cameras[:, :4] * pixels, c2w, sources, sizes, names, depths)
 
 
-def skip_reason(scene: Scene) -> str | None:
-    """Why published RE10K loaders skip a scene (None: they do not): field of view, far camera, no
-    rotation.
-    """
-    size = torch.tensor([scene.size[1], scene.size[0]])
-    fov = torch.rad2deg(2 * torch.atan(0.5 * size / scene.fxfycxcy[:, :2])).max().item()
-    if fov > MAX_FOV:
-        return f"field of view {fov:.0f} degrees > {MAX_FOV:.0f}"
-    far = scene.c2w[:, :3, 3].norm(dim=1).max().item()
-    if far > MAX_TRANSLATION:
-        return f"a camera {far:.0f} from the origin > {MAX_TRANSLATION:.0f}"
-    determinant = torch.linalg.det(scene.c2w[:, :3, :3].double())
-    if (error := (determinant - 1).abs().max().item()) > MAX_DETERMINANT_ERROR:
-        return f"a rotation's determinant is {error:.3g} away from 1"
-    return None
-
-
-class RE10KScenes:
+class ChunkScenes(Scenes):
     """The scenes of a split by key, through index.json; chunks are memory-mapped when needed.
 
     Raises DatasetMissingError, EmptyDatasetError; `load` raises SceneMissingError,
@@ -170,8 +92,7 @@ class RE10KScenes:
     """
 
     def __init__(self, root: str | Path, split: str) -> None:
-        self.folder = Path(root) / split
-        self.skipped: dict[str, str] = {}  # key: reason, of the scenes met so far
+        super().__init__(Path(root) / split)
         self._open: OrderedDict[str, dict[str, dict[str, Any]]] = OrderedDict()
         index = self.folder / "index.json"
         if not index.is_file():
@@ -189,8 +110,8 @@ class RE10KScenes:
     def keys(self) -> list[str]:
         return list(self.files)
 
-    def __len__(self) -> int:
-        return len(self.files)
+    def file(self, key: str) -> str:
+        return self.files[key]
 
     def _chunk(self, name: str) -> dict[str, dict[str, Any]]:
         """The dicts of a chunk by key."""
@@ -236,9 +157,3 @@ class RE10KScenes:
                 f"scene {key} is not in {self.folder / name}, where index.json puts it"
             )
         return parse_scene(chunk[key], str(self.folder / name))
-
-    def skip(self, key: str, reason: str) -> None:
-        """Counts a scene that a user of this split leaves out, and says so once."""
-        if key not in self.skipped:
-            self.skipped[key] = reason
-            print(f"skipped scene {key} of {self.folder} ({len(self.skipped)} so far): {reason}")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ilrm.data.chunks import RE10KScenes, Scene, skip_reason
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
 from ilrm.data.samplers import WindowSchedule, mirror, training_window
+from ilrm.data.scene import Framing, Scene, Scenes, skip_reason
 from ilrm.progress import progress_bar
 
 Example = dict[str, Tensor]  # {context, target}_{images, fxfycxcy, c2w}; see example()
@@ -24,9 +24,7 @@ def _split(images: Tensor, fxfycxcy: Tensor, c2w: Tensor, views: int) -> Example
     return context | {f"target_{name}": value[:, views:] for name, value in parts.items()}
 
 
-def example(
-    scene: Scene, context: list[int], target: list[int], height: int, width: int
-) -> Example:
+def example(scene: Scene, context: list[int], target: list[int], framing: Framing) -> Example:
     """One scene's views as a batch of one: context_images [1, V, 3, H, W] in [0, 1],
     context_fxfycxcy [1, V, 4] in pixels, context_c2w [1, V, 4, 4], and the same for target_. Raises
     BadIndexError for frames that the scene lacks.
@@ -37,7 +35,7 @@ def example(
             f"scene {scene.key} has {len(scene)} frames, the index asks for frame {max(frames)}: "
             "the index belongs to another version of the data"
         )
-    images, fxfycxcy = scene.frames(frames, height, width)
+    images, fxfycxcy = scene.frames(frames, framing)
     return _split(images[None], fxfycxcy[None], scene.c2w[frames][None], len(context))
 
 
@@ -48,14 +46,13 @@ class ViewsDataset(Dataset[Example]):
     when they fit the budget, so that nothing is decoded twice; else frames are decoded on demand,
     scenes of neighbouring chunks come near to each other, and `loader` can use worker processes.
     Scenes that published loaders skip, and those too short for the views, are counted and printed.
-    Raises EmptyDatasetError and what RE10KScenes.load raises.
+    Raises EmptyDatasetError and what Scenes.load raises.
     """
 
     def __init__(
         self,
-        scenes: RE10KScenes,
-        height: int,
-        width: int,
+        scenes: Scenes,
+        framing: Framing,
         batch_size: int,  # samples a step, over all processes
         context_views: int,
         target_views: int,
@@ -65,13 +62,15 @@ class ViewsDataset(Dataset[Example]):
         seed: int = 0,
         memory_budget: int = 2 << 30,  # bytes of decoded frames
     ) -> None:
-        self.scenes, self.size, self.batch_size = scenes, (height, width), batch_size
+        self.scenes, self.framing, self.batch_size = scenes, framing, batch_size
         self.schedule, self.flip, self.seed = schedule, flip, seed
         self.views = context_views, target_views, input_targets
         self.keys = scenes.keys
         self._order: tuple[int, list[int]] = (-1, [])  # of the last pass asked for
         first = scenes.load(self.keys[0])
-        self.in_memory = 3 * height * width * len(first) * len(scenes) <= memory_budget
+        self.in_memory = (
+            3 * framing.height * framing.width * len(first) * len(scenes) <= memory_budget
+        )
         if self.in_memory:
             self._decode_all()
 
@@ -90,7 +89,7 @@ class ViewsDataset(Dataset[Example]):
             scene = self.scenes.load(key)
             if self._usable(scene):
                 keys.append(key)
-                decoded = scene.decode(list(range(len(scene))), *self.size)
+                decoded = scene.decode(range(len(scene)), self.framing)
                 images.append(decoded[0])
                 fxfycxcy.append(decoded[1])
                 c2w.append(scene.c2w)
@@ -123,7 +122,7 @@ class ViewsDataset(Dataset[Example]):
             return rng.permutation(len(self.keys)).tolist()
         chunks: dict[str, list[int]] = {}
         for i, key in enumerate(self.keys):
-            chunks.setdefault(self.scenes.files[key], []).append(i)
+            chunks.setdefault(self.scenes.file(key), []).append(i)
         names = rng.permutation(sorted(chunks)).tolist()
         order = []
         for k in range(0, len(names), 4):
@@ -161,7 +160,7 @@ class ViewsDataset(Dataset[Example]):
             else:
                 raise self._nothing_left()
             frames, flipped = self._window(len(scene), step, sample)
-            decoded = scene.frames(frames, *self.size)
+            decoded = scene.frames(frames, self.framing)
             images.append(decoded[0])
             fxfycxcy.append(decoded[1])
             c2w.append(scene.c2w[frames])

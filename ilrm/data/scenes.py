@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ilrm.cameras import Cameras, normalize_cameras
 from ilrm.config import DataConfig
-from ilrm.data.chunks import RE10KScenes, Scene, skip_reason
+from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import Example, ViewsDataset, example
 from ilrm.data.errors import EmptyDatasetError
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
 from ilrm.data.protocols import EvaluationIndex, read_evaluation_index
 from ilrm.data.samplers import WindowSchedule
+from ilrm.data.scene import Framing, Scene, Scenes, skip_reason
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # of the held-out ones, for the points of a learning curve
@@ -40,28 +42,34 @@ def dataset_root(data: DataConfig) -> Path:
     return ensure_dataset(rooms)
 
 
+def framing(data: DataConfig) -> Framing:
+    """The image size of a data configuration, and how stored frames get it."""
+    return Framing(data.image_height, data.image_width, data.resize)
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """Batches by step, their cameras normalised."""
 
     dataset: ViewsDataset
+    camera_scale: Literal["recentred", "world"] = "recentred"
 
     def batch(self, step: int, rank: int = 0, count: int = 1) -> Batch:
         """Process `rank` of `count`'s part of a step's batch."""
-        return to_batch(self.dataset.batch(step, rank, count))
+        return to_batch(self.dataset.batch(step, rank, count), self.camera_scale)
 
     def batches(self, steps: range, rank: int = 0, count: int = 1) -> Iterator[Batch]:
         """The batches of several steps in order; worker processes decode ahead what is not in memory."""
         workers = max(1, (os.cpu_count() or 1) // count - 1)
-        return map(to_batch, self.dataset.loader(steps, rank, count, workers))
+        examples = self.dataset.loader(steps, rank, count, workers)
+        return (to_batch(views, self.camera_scale) for views in examples)
 
 
 def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
     """The training split of a dataset. Raises DataError, or a subclass, on whatever is wrong with it."""
     dataset = ViewsDataset(
-        RE10KScenes(dataset_root(data), "train"),
-        data.image_height,
-        data.image_width,
+        ChunkScenes(dataset_root(data), "train"),
+        framing(data),
         batch_size,
         data.context_views,
         data.target_views,
@@ -70,7 +78,7 @@ def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
         data.flip,
         seed,
     )
-    return TrainingData(dataset)
+    return TrainingData(dataset, data.camera_scale)
 
 
 @dataclass(frozen=True)
@@ -80,10 +88,10 @@ class HeldOutScenes:
     Iterating leaves out, counts and prints the scenes that published loaders skip.
     """
 
-    stored: RE10KScenes
+    stored: Scenes
     index: EvaluationIndex
-    height: int
-    width: int
+    framing: Framing
+    camera_scale: Literal["recentred", "world"] = "recentred"
 
     def __iter__(self) -> Iterator[EvaluationScene]:
         found = False
@@ -102,10 +110,10 @@ class HeldOutScenes:
         return self._scene(self.stored.load(key), *self.index.evaluated[key])
 
     def _scene(self, scene: Scene, context: list[int], target: list[int]) -> EvaluationScene:
-        views = example(scene, context, target, self.height, self.width)
-        batch = to_batch(views)
+        views = example(scene, context, target, self.framing)
+        batch = to_batch(views, self.camera_scale)
         depths = None
-        if scene.depths is not None and scene.size == (self.height, self.width):
+        if scene.depths is not None and scene.sizes[0] == (self.framing.height, self.framing.width):
             depths = scene.depths[target] * _scale(views["context_c2w"], batch.inputs.cameras.c2w)
         return EvaluationScene(scene.key, tuple(target), batch, depths)
 
@@ -116,7 +124,7 @@ def held_out_scenes(data: DataConfig) -> HeldOutScenes:
     root, views = dataset_root(data), data.context_views
     path = data.evaluation_index or root / f"evaluation_index_{views}v.json"
     index = read_evaluation_index(path, views)
-    return HeldOutScenes(RE10KScenes(root, "test"), index, data.image_height, data.image_width)
+    return HeldOutScenes(ChunkScenes(root, "test"), index, framing(data), data.camera_scale)
 
 
 def validation_batches(scenes: HeldOutScenes) -> list[Batch]:
@@ -127,15 +135,15 @@ def validation_batches(scenes: HeldOutScenes) -> list[Batch]:
     ]
 
 
-def to_batch(views: Example) -> Batch:
-    """Cameras in the mean pose of the inputs, images beside them. Raises CameraError."""
+def to_batch(views: Example, camera_scale: Literal["recentred", "world"] = "recentred") -> Batch:
+    """Cameras in the frame of the inputs (`normalization`), images beside them. Raises CameraError."""
     parts = []
     for name in ("context", "target"):
         height, width = views[f"{name}_images"].shape[-2:]
         parts.append(
             Cameras.from_fxfycxcy(views[f"{name}_fxfycxcy"], views[f"{name}_c2w"], height, width)
         )
-    inputs, targets = normalize_cameras(*parts)
+    inputs, targets = normalize_cameras(*parts, camera_scale=camera_scale)
     return Batch(Views(views["context_images"], inputs), Views(views["target_images"], targets))
 
 

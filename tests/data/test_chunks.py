@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from ilrm.data import errors
-from ilrm.data.chunks import RE10KScenes, Scene, parse_scene, skip_reason
+from ilrm.data.chunks import ChunkScenes, parse_scene
+from ilrm.data.scene import Framing, skip_reason
 
 
 def jpeg(height, width, colour=(10, 200, 30)):
@@ -37,16 +38,16 @@ def folder(tmp_path):
 
 
 def load(folder):
-    return RE10KScenes(folder.parent, folder.name).load("a")
+    return ChunkScenes(folder.parent, folder.name).load("a")
 
 
 def test_scene(folder):
     scene = load(folder)
     assert len(scene) == 3
-    assert scene.size == (36, 64)
+    assert scene.sizes == [(36, 64)] * 3
     torch.testing.assert_close(scene.fxfycxcy[0], torch.tensor([32.0, 32.4, 32.0, 18.0]))
     torch.testing.assert_close(scene.c2w[2, :3, 3], torch.tensor([-2.0, 0.0, 0.0]))
-    images, _ = scene.frames([0, 2], 36, 64)
+    images, _ = scene.frames([0, 2], Framing(36, 64))
     assert images.shape == (2, 3, 36, 64)
     torch.testing.assert_close(
         images[0, :, 0, 0], torch.tensor([10, 200, 30]) / 255, atol=0.02, rtol=0
@@ -55,7 +56,7 @@ def test_scene(folder):
 
 def test_missing_index(tmp_path):
     with pytest.raises(errors.DatasetMissingError, match=r"index\.json is missing: give a folder"):
-        RE10KScenes(tmp_path, "train")
+        ChunkScenes(tmp_path, "train")
 
 
 def test_empty_index(folder):
@@ -93,19 +94,19 @@ def test_code_in_a_chunk_is_refused(folder, monkeypatch):
 
 def test_unknown_scene(folder):
     with pytest.raises(errors.SceneMissingError, match="scene b"):
-        RE10KScenes(folder.parent, "train").load("b")
+        ChunkScenes(folder.parent, "train").load("b")
     (folder / "index.json").write_text(json.dumps({"a": "000000.torch", "b": "000000.torch"}))
     with pytest.raises(errors.SceneMissingError, match=r"scene b is not in .*000000\.torch"):
-        RE10KScenes(folder.parent, "train").load("b")
+        ChunkScenes(folder.parent, "train").load("b")
 
 
 def test_truncated_jpeg_names_scene_and_frame():
     raw = raw_scene()
     raw["images"] = [jpeg(36, 64), jpeg(36, 64)[:300], jpeg(36, 64)]
     scene = parse_scene(raw, "chunk")
-    scene.frames([0, 2], 36, 64)
+    scene.frames([0, 2], Framing(36, 64))
     with pytest.raises(errors.BadImageError, match="scene a, frame 1"):
-        scene.frames([0, 1], 36, 64)
+        scene.frames([0, 1], Framing(36, 64))
     raw["images"][0] = raw["images"][0][:20]
     with pytest.raises(errors.BadImageError, match="scene a, frame 0"):
         parse_scene(raw, "chunk")
@@ -115,7 +116,7 @@ def test_frame_of_another_size():
     raw = raw_scene()
     raw["images"] = [jpeg(36, 64), jpeg(40, 64), jpeg(36, 64)]
     with pytest.raises(errors.BadShapeError, match="frame 1: 40x64 pixels"):
-        parse_scene(raw, "chunk").frames([1], 36, 64)
+        parse_scene(raw, "chunk").frames([1], Framing(36, 64))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -159,38 +160,15 @@ def test_published_skip_rules(column, value, reason):
     assert reason in skip_reason(parse_scene(raw, "chunk"))
 
 
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (18, 64), (36, 64), (72, 80), (17, 13)])
-def test_intrinsics_after_crop(height, width):
-    """A white dot is seen where its 3D point projects, after scaling and cropping."""
-    h, w = 72, 128
-    image = Image.new("RGB", (w, h))
-    row, column = 40, 60
-    image.paste((255, 255, 255), (column - 4, row - 4, column + 4, row + 4))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95)
-    data = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
-    fxfycxcy = torch.tensor([[70.0, 65.0, 60.0, 35.0]])
-    scene = Scene("a", fxfycxcy, torch.eye(4)[None], [data], (h, w), None)
-    point = torch.tensor([(column - 60) / 70, (row - 35) / 65])  # at z = 1
-    images, intrinsics = scene.frames([0], height, width)
-    f, c = intrinsics[0, :2], intrinsics[0, 2:]
-    x, y = (point * f + c).tolist()
-    weight = images[0].mean(0)
-    weight = weight * (weight > 0.2)
-    ys, xs = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    assert abs((weight * xs).sum() / weight.sum() - x) < 0.3
-    assert abs((weight * ys).sum() / weight.sum() - y) < 0.3
-
-
 def test_real_clips():
     root = os.environ.get("ILRM_RE10K_CLIPS")
     if not root:
         pytest.skip("ILRM_RE10K_CLIPS is not set to a folder of RealEstate10K chunks")
-    scenes = RE10KScenes(root, "test")
+    scenes = ChunkScenes(root, "test")
     for key in scenes.keys:
         scene = scenes.load(key)
         assert skip_reason(scene) is None
-        images, fxfycxcy = scene.frames([0, len(scene) - 1], 256, 256)
+        images, fxfycxcy = scene.frames([0, len(scene) - 1], Framing(256, 256))
         assert images.shape == (2, 3, 256, 256)
         assert images.std() > 0.05
         torch.testing.assert_close(fxfycxcy[0, 0], fxfycxcy[0, 1], rtol=0.03, atol=0)  # square
@@ -204,5 +182,5 @@ def test_chunks_are_closed_again(rooms, tmp_path, monkeypatch):
         torch.save([scene], split / f"{i:06d}.torch")
     index = {scene["key"]: f"{i:06d}.torch" for i, scene in enumerate(scenes)}
     (split / "index.json").write_text(json.dumps(index))
-    reader = RE10KScenes(tmp_path, "train")
+    reader = ChunkScenes(tmp_path, "train")
     assert [reader.load(key).key for key in (*index, *index)] == [*index, *index]

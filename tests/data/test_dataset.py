@@ -4,10 +4,11 @@ import shutil
 import pytest
 import torch
 
-from ilrm.data.chunks import RE10KScenes
+from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import ViewsDataset, example
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
 from ilrm.data.samplers import WindowSchedule
+from ilrm.data.scene import Framing
 
 WINDOW = WindowSchedule((8, 11), (8, 11), 1)
 
@@ -15,7 +16,7 @@ WINDOW = WindowSchedule((8, 11), (8, 11), 1)
 def dataset(rooms, **changes):
     options = {"context_views": 3, "target_views": 4, "schedule": WINDOW} | changes
     return ViewsDataset(
-        RE10KScenes(rooms, "train"), 24, 24, options.pop("batch_size", 6), **options
+        ChunkScenes(rooms, "train"), Framing(24, 24), options.pop("batch_size", 6), **options
     )
 
 
@@ -109,9 +110,9 @@ def test_skipped_scenes_are_counted_and_said(odd, memory_budget, capsys):
 
 
 def test_example(rooms):
-    scene = RE10KScenes(rooms, "test").load("test000001")
-    views = example(scene, [0, 11], [5], 16, 16)
+    scene = ChunkScenes(rooms, "test").load("test000001")
+    views = example(scene, [0, 11], [5], Framing(16, 16))
     assert views["context_images"].shape == (1, 2, 3, 16, 16)
     torch.testing.assert_close(views["target_c2w"][0, 0], scene.c2w[5])
     with pytest.raises(BadIndexError, match="12 frames, the index asks for frame 12"):
-        example(scene, [0, 12], [5], 16, 16)
+        example(scene, [0, 12], [5], Framing(16, 16))

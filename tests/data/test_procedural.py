@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ilrm.data import procedural
-from ilrm.data.chunks import RE10KScenes
+from ilrm.data.chunks import ChunkScenes
 from ilrm.data.errors import DiskFullError, SettingsError, TexturesMissingError
 from ilrm.data.procedural import RoomsConfig, ensure_dataset, generate
 from ilrm.data.raytrace import render_room
@@ -199,7 +199,7 @@ def test_paths_keep_the_regularities_of_real_rooms(path):
 
 
 def test_cameras_are_outside_of_solids_and_things_are_near(rooms):
-    scenes = RE10KScenes(rooms, "test")
+    scenes = ChunkScenes(rooms, "test")
     depths = torch.stack([scenes.load(key).depths for key in scenes.keys])
     assert depths.min() > 0.2
     assert 1 < depths.median() < 5
