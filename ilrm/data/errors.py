@@ -43,11 +43,23 @@ class BadCamerasError(DataError):
 
 
 class BadImageError(DataError):
-    """A frame whose JPEG bytes cannot be decoded."""
+    """A frame whose image is missing or cannot be decoded."""
 
 
 class BadIndexError(DataError):
     """An evaluation index that does not follow the pixelSplat format or does not fit the scenes."""
+
+
+class CaptureMissingError(DataError):
+    """A folder without any of the known layouts of posed images."""
+
+
+class CaptureUnreadableError(DataError):
+    """A file of cameras that is truncated or does not follow its format."""
+
+
+class CameraModelError(DataError):
+    """A camera model that is unknown, or that no pinhole camera can replace."""
 
 
 class TooFewFramesError(DataError):

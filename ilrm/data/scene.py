@@ -62,6 +62,14 @@ class EncodedImage:
 
 
 @dataclass(frozen=True)
+class PointCloud:
+    """Points that structure from motion found, in the world of the scene's cameras."""
+
+    positions: Tensor  # [P, 3]
+    colors: Tensor  # [P, 3] in [0, 1]
+
+
+@dataclass(frozen=True)
 class Scene:
     """One clip or capture with its cameras; frames are decoded when asked for."""
 
@@ -72,6 +80,7 @@ class Scene:
     sizes: Sequence[tuple[int, int]]  # N x (height, width) of the stored images
     names: Sequence[str]  # N, what errors and files call a frame
     depths: Tensor | None = None  # [N, H, W] z-depth in the stored images' pixels
+    points: PointCloud | None = None
 
     def __len__(self) -> int:
         return len(self.sources)

@@ -1,0 +1,95 @@
+"""Camera models and undistortion, by pycolmap: whatever a camera does, the model gets a pinhole image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from PIL import Image
+
+from ilrm.data.errors import BadCamerasError, CameraModelError
+
+PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
+# pycolmap reports each call that fails on stderr besides raising; the message raised here is enough
+pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
+
+
+def make_camera(
+    model: str, width: int, height: int, parameters: Sequence[float] | None, where: str
+) -> pycolmap.Camera:
+    """A camera of one of COLMAP's models; without `parameters` a sample camera of that model.
+
+    Raises CameraModelError on a model that COLMAP lacks, BadCamerasError on parameters that do not fit.
+    """
+    known = [name for name in pycolmap.CameraModelId.__members__ if name != "INVALID"]
+    if model not in known:
+        raise CameraModelError(
+            f"{where}: camera model {model} is unknown: use one of COLMAP's ({', '.join(known)})"
+        )
+    sample = pycolmap.Camera.create_from_model_name(0, model, 1.0, width, height)
+    if parameters is None:
+        return sample
+    count = len(sample.params)
+    if len(parameters) != count or not np.isfinite(parameters).all():
+        raise BadCamerasError(
+            f"{where}: {model} has {count} finite parameters ({sample.params_info}), not {list(parameters)}"
+        )
+    camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
+    if width < 1 or height < 1 or (camera.focal_length_idxs() and min(_focal(camera)) <= 0):
+        raise BadCamerasError(
+            f"{where}: {width}x{height} pixels, parameters {list(parameters)}: sizes and focal "
+            "lengths are above 0"
+        )
+    return camera
+
+
+def _focal(camera: pycolmap.Camera) -> list[float]:
+    return [camera.params[i] for i in camera.focal_length_idxs()]
+
+
+def pinhole(camera: pycolmap.Camera, where: str) -> pycolmap.Camera:
+    """The pinhole camera of the undistorted image. Raises CameraModelError where there can be none."""
+    try:
+        return pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
+    except ValueError as error:
+        raise CameraModelError(
+            f"{where}: images of a {camera.model_name} camera cannot be undistorted to a pinhole's: "
+            "render perspective views of it first"
+        ) from error
+
+
+def ignoring_distortion(camera: pycolmap.Camera) -> pycolmap.Camera:
+    """The pinhole camera with the same focal lengths and principal point."""
+    fx, fy = camera.focal_length_x, camera.focal_length_y
+    parameters = [fx, fy, camera.principal_point_x, camera.principal_point_y]
+    return pycolmap.Camera(
+        model="PINHOLE", width=camera.width, height=camera.height, params=parameters
+    )
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file, undistorted when opened if its camera is no pinhole."""
+
+    path: Path
+    distorted: tuple[str, int, int, tuple[float, ...]] | None = None  # model, width, height, params
+
+    def open(self) -> Image.Image:
+        image = Image.open(self.path).convert("RGB")
+        if self.distorted is None:
+            return image
+        model, width, height, parameters = self.distorted
+        if image.size != (width, height):
+            return image  # Scene names the frame and both sizes
+        camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
+        bitmap = pycolmap.Bitmap.from_array(np.asarray(image))
+        undistorted, _ = pycolmap.undistort_image(pycolmap.UndistortCameraOptions(), bitmap, camera)
+        return Image.fromarray(undistorted.to_array())
+
+
+def source(path: Path, camera: pycolmap.Camera) -> ImageFile:
+    """The file of a frame; its pixels fit `pinhole(camera)`."""
+    if camera.model_name in PINHOLES:
+        return ImageFile(path)
+    return ImageFile(path, (camera.model_name, camera.width, camera.height, tuple(camera.params)))
