@@ -144,6 +144,8 @@ class DataConfig:
     image_height: int = 256  # pixels
     image_width: int = 256
     resize: Literal["cover", "crop", "stretch"] = "cover"  # how stored frames get that size
+    image_folder: str = ""  # of captures; "": the one that their cameras name
+    distortion: Literal["undistort", "ignore"] = "undistort"  # of captures' images
     context_views: int = 4  # V
     target_views: int = 4  # supervised views a sample
     input_targets: int = 0  # input views supervised besides, each step

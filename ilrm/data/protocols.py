@@ -1,78 +1,122 @@
-"""Evaluation indices in pixelSplat's format: {scene: {"context": [frames], "target": [frames]} |
-null}.
+"""The evaluation protocols of the paper's Tables 1 to 5, 10, 13 and 16, by name."""
 
-The published ones: RE10K has 7,194 entries, 720 of them null, so 6,474 scenes are evaluated; ACID
-has 1,848 entries and 1,595 evaluated scenes. The file is the user's own copy, given by path.
-"""
-
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ilrm.data.errors import BadIndexError, DatasetMissingError, EmptyDatasetError
-from ilrm.data.samplers import evaluation_context
+from ilrm.data.captures import Distortion
+from ilrm.data.errors import BadIndexError
+from ilrm.data.indices import read_evaluation_index, read_wide_index
+from ilrm.data.scene import Framing
+from ilrm.data.selection import FullCoverage, Selection
 
-FIELDS = ("context", "target")
+RE10K = Framing(256, 256)
+WIDE = Framing(544, 960, "stretch")  # 540 rounded to whole patches
 
 
 @dataclass(frozen=True)
-class EvaluationIndex:
-    """Which frames of which scenes are evaluated; iterates over (scene key, context, target)."""
+class Published:
+    """Where reports/published has a protocol's numbers."""
 
-    path: Path
-    entries: int  # scenes named in the file
-    evaluated: dict[str, tuple[list[int], list[int]]]  # scene: context, target
+    table: str
+    dataset: str
+    protocol: str  # how the line begins
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a data set is evaluated: which views, at what size, from which images."""
+
+    name: str
+    framing: Framing
+    views: int  # input views where none are asked for
+    index: (
+        str  # what its index file is; "": views are chosen by K-means, every 8th frame is a target
+    )
+    image_folder: str = ""  # of raw DL3DV scenes
+    distortion: Distortion = "undistort"
+    published: Published | None = None
+
+    def selection(self, index: Path | None, views: int) -> Selection:
+        """The evaluated scenes and views; counts are printed. Raises a DataError."""
+        if self.index and index is None:
+            raise BadIndexError(
+                f"protocol {self.name} needs an index: give --index, the path of your copy of {self.index}"
+            )
+        if self.wide:
+            return FullCoverage(views) if index is None else read_wide_index(index, views)
+        assert index is not None
+        return read_evaluation_index(index, views)
 
     @property
-    def null(self) -> int:
-        return self.entries - len(self.evaluated)
-
-    def __len__(self) -> int:
-        return len(self.evaluated)
-
-    def __iter__(self) -> Iterator[tuple[str, list[int], list[int]]]:
-        for key, (context, target) in self.evaluated.items():
-            yield key, context, target
-
-    def __str__(self) -> str:
-        return f"{self.path.name}: {self.entries} entries, {self.null} null, {len(self)} scenes evaluated"
+    def wide(self) -> bool:
+        """Full-frame coverage: every 8th frame is a target."""
+        return not self.index
 
 
-def _is_frames(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(f) is int and f >= 0 for f in value)
+_NOPOSPLAT = "NoPoSplat's evaluation_index_re10k.json, the scenes of this overlap"
 
 
-def read_evaluation_index(path: str | Path, views: int | None = None) -> EvaluationIndex:
-    """Reads an index and prints its counts; with `views`, the contexts are grown to that many
-    views.
+def _wide(name: str, views: int, table: str, dataset: str) -> Protocol:
+    return Protocol(name, WIDE, views, "", published=Published(table, dataset, ""))
 
-    Raises DatasetMissingError, BadIndexError, EmptyDatasetError, and what
-    samplers.evaluation_context raises.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DatasetMissingError(f"evaluation index {path} is missing: give the path of your copy")
-    try:
-        raw = json.loads(path.read_text())
-    except ValueError as error:
-        raise BadIndexError(f"{path} is no JSON ({error}): fetch it again") from error
-    if not isinstance(raw, dict):
-        raise BadIndexError(
-            f"{path} is a {type(raw).__name__}, not a dict of scenes: it is no evaluation index"
+
+_ALL = (
+    Protocol(
+        "re10k",
+        RE10K,
+        2,
+        "pixelSplat's evaluation_index_re10k.json",
+        published=Published("1", "re10k", "pixelSplat index"),
+    ),
+    *(
+        Protocol(
+            f"re10k-{overlap}",
+            RE10K,
+            2,
+            _NOPOSPLAT,
+            published=Published("16", "re10k", f"overlap: {overlap}"),
         )
-    evaluated = {}
-    for key, entry in raw.items():
-        if entry is None:
-            continue
-        if not (isinstance(entry, dict) and all(map(_is_frames, map(entry.get, FIELDS)))):
-            raise BadIndexError(
-                f"{path}, scene {key}: need non-empty lists of frames context and target, or null"
-            )
-        context, target = entry["context"], entry["target"]
-        evaluated[key] = evaluation_context(context, target, views or len(context)), target
-    if not evaluated:
-        raise EmptyDatasetError(f"{path}: {len(raw)} entries, none to evaluate")
-    index = EvaluationIndex(path, len(raw), evaluated)
-    print(index)
-    return index
+        for overlap in ("small", "medium", "large")
+    ),
+    Protocol(
+        "acid",
+        RE10K,
+        2,
+        "pixelSplat's evaluation_index_acid.json",
+        published=Published("2", "acid", "trained on re10k"),
+    ),
+    Protocol(
+        "dl3dv-12",
+        RE10K,
+        2,
+        "an index of DL3DV windows of 12 frames",
+        published=Published("2", "dl3dv", "trained on re10k"),
+    ),
+    # crops of images of 270x480 and 540x960 whose distortion the published numbers ignore
+    Protocol(
+        "dl3dv-50",
+        Framing(256, 448, "crop"),
+        6,
+        "DepthSplat's dl3dv_start_0_distance_50_ctx_6v_video_0_50.json",
+        "images_8",
+        "ignore",
+        Published("3", "dl3dv", "50-frame"),
+    ),
+    Protocol(
+        "dl3dv-100",
+        Framing(512, 960, "crop"),
+        12,
+        "DepthSplat's dl3dv_start_0_distance_100_ctx_12v_video.json",
+        "images_4",
+        "ignore",
+        Published("4", "dl3dv", "100-frame"),
+    ),
+    *(_wide(f"dl3dv-wide-{v}", v, "5", "dl3dv-undistorted") for v in (16, 32, 40, 48)),
+    *(_wide(f"dl3dv-eval-wide-{v}", v, "10", "dl3dv-undistorted-eval") for v in (16, 32, 40, 48)),
+    _wide("tanks-and-temples-wide-32", 32, "13", "tanks-and-temples"),
+    _wide("mipnerf360-wide-32", 32, "13", "mipnerf360"),
+    # own captures, the wide protocol with any number of views; not a protocol of the paper
+    Protocol("captures", WIDE, 8, ""),
+)
+
+PROTOCOLS = {protocol.name: protocol for protocol in _ALL}

@@ -75,7 +75,7 @@ def training_window(
 
 def evaluation_context(context: list[int], target: list[int], views: int) -> list[int]:
     """An index entry's contexts, grown to `views` frames: spread evenly between its end points,
-    never on a target.
+    never on a target (unless its own contexts are targets already, as in DL3DV's indices).
 
     Each of the extra views takes the free frame nearest to its even place. Raises BadIndexError,
     TooFewFramesError.
@@ -88,7 +88,9 @@ def evaluation_context(context: list[int], target: list[int], views: int) -> lis
             f"use an index for {views} views"
         )
     first, last = min(context), max(context)
-    free = set(range(first + 1, last)) - set(target)
+    free = set(range(first + 1, last))
+    if not set(context) <= set(target):
+        free -= set(target)
     if len(free) < views - 2:
         raise TooFewFramesError(
             f"only {len(free)} frames that are no target lie between {first} and {last}: "

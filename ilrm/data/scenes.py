@@ -1,5 +1,6 @@
 """From a data configuration to what training and evaluation consume: normalised `Batch`es."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -13,13 +14,15 @@ from torch import Tensor
 
 from ilrm.cameras import Cameras, normalize_cameras
 from ilrm.config import DataConfig
+from ilrm.data.captures import CaptureScenes, Distortion
 from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import Example, ViewsDataset, example
-from ilrm.data.errors import EmptyDatasetError
+from ilrm.data.errors import EmptyDatasetError, TooFewFramesError
+from ilrm.data.indices import read_evaluation_index
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
-from ilrm.data.protocols import EvaluationIndex, read_evaluation_index
 from ilrm.data.samplers import WindowSchedule
 from ilrm.data.scene import Framing, Scene, Scenes, skip_reason
+from ilrm.data.selection import Selection
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # of the held-out ones, for the points of a learning curve
@@ -68,7 +71,7 @@ class TrainingData:
 def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
     """The training split of a dataset. Raises DataError, or a subclass, on whatever is wrong with it."""
     dataset = ViewsDataset(
-        ChunkScenes(dataset_root(data), "train"),
+        open_scenes(dataset_root(data), "train", data.image_folder, data.distortion),
         framing(data),
         batch_size,
         data.context_views,
@@ -81,35 +84,66 @@ def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
     return TrainingData(dataset, data.camera_scale)
 
 
+def open_scenes(
+    root: str | Path, split: str, image_folder: str = "", distortion: Distortion = "undistort"
+) -> Scenes:
+    """A split of a data set on disk: chunks where it has an index.json, else a folder of captures, or one
+    capture. Raises DatasetMissingError, EmptyDatasetError.
+    """
+    root = Path(root)
+    if root.is_dir() and not (root / split / "index.json").is_file():
+        with contextlib.suppress(
+            EmptyDatasetError
+        ):  # then it is a chunk data set without its index
+            return CaptureScenes(root, split, image_folder, distortion)
+    return ChunkScenes(root, split)
+
+
 @dataclass(frozen=True)
 class HeldOutScenes:
-    """The test scenes that an evaluation index names, read one at a time.
-
-    Iterating leaves out, counts and prints the scenes that published loaders skip.
-    """
+    """The test scenes that a selection names, read one at a time."""
 
     stored: Scenes
-    index: EvaluationIndex
+    selection: Selection
     framing: Framing
     camera_scale: Literal["recentred", "world"] = "recentred"
 
+    @property
+    def keys(self) -> list[str]:
+        return self.selection.keys(self.stored)
+
     def __iter__(self) -> Iterator[EvaluationScene]:
+        """Raises EmptyDatasetError where every scene is skipped."""
         found = False
-        for key, context, target in self.index:
-            scene = self.stored.load(key)
-            if (reason := skip_reason(scene)) is not None:
-                self.stored.skip(key, reason)
-                continue
-            found = True
-            yield self._scene(scene, context, target)
+        for key in self.keys:
+            if (scene := self.usable(key)) is not None:
+                found = True
+                yield scene
         if not found:
-            raise EmptyDatasetError(f"{self.index.path}: every scene was skipped (reasons above)")
+            raise EmptyDatasetError(
+                f"{self.stored.folder}: every evaluated scene was skipped (reasons above)"
+            )
+
+    def usable(self, key: str) -> EvaluationScene | None:
+        """One scene, or None where it is left out, counted and printed: by the rules of published loaders,
+        or for having too few frames.
+        """
+        scene = self.stored.load(key)
+        reason = skip_reason(scene)
+        if reason is None:
+            try:
+                return self._scene(scene)
+            except TooFewFramesError as error:
+                reason = str(error)
+        self.stored.skip(key, reason)
+        return None
 
     def load(self, key: str) -> EvaluationScene:
-        """One scene by its key. Raises SceneMissingError."""
-        return self._scene(self.stored.load(key), *self.index.evaluated[key])
+        """One scene by its key, skip rules aside. Raises SceneMissingError."""
+        return self._scene(self.stored.load(key))
 
-    def _scene(self, scene: Scene, context: list[int], target: list[int]) -> EvaluationScene:
+    def _scene(self, scene: Scene) -> EvaluationScene:
+        context, target = self.selection.frames(scene)
         views = example(scene, context, target, self.framing)
         batch = to_batch(views, self.camera_scale)
         depths = None
@@ -124,7 +158,8 @@ def held_out_scenes(data: DataConfig) -> HeldOutScenes:
     root, views = dataset_root(data), data.context_views
     path = data.evaluation_index or root / f"evaluation_index_{views}v.json"
     index = read_evaluation_index(path, views)
-    return HeldOutScenes(ChunkScenes(root, "test"), index, framing(data), data.camera_scale)
+    stored = open_scenes(root, "test", data.image_folder, data.distortion)
+    return HeldOutScenes(stored, index, framing(data), data.camera_scale)
 
 
 def validation_batches(scenes: HeldOutScenes) -> list[Batch]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ilrm.data.errors import BadIndexError, DatasetMissingError, EmptyDatasetError
-from ilrm.data.protocols import read_evaluation_index
+from ilrm.data.indices import read_evaluation_index
 
 
 def written(tmp_path, value):
