@@ -119,11 +119,14 @@ class Cameras:
         directions = x * right + y * down + forward
         return origin, torch.nn.functional.normalize(directions, dim=-1)
 
-    def plucker(self) -> Float[Tensor, "*batch height width 6"]:
-        """Pluecker coordinates of the pixel rays: moment o x d, then d (Section 3.2)."""
+    def plucker(self, with_origin: bool = False) -> Float[Tensor, "*batch height width c"]:
+        """Pluecker coordinates of the pixel rays: moment o x d, then d (Section 3.2); the origin o before
+        them if asked for (the released wide models). c is 6 or 9.
+        """
         origins, directions = self.rays()
-        moments = torch.linalg.cross(origins.expand_as(directions), directions)
-        return torch.cat([moments, directions], -1)
+        origins = origins.expand_as(directions)
+        parts = [torch.linalg.cross(origins, directions), directions]
+        return torch.cat([origins, *parts] if with_origin else parts, -1)
 
 
 def mean_pose(c2w: Float[Tensor, "*batch V 4 4"]) -> Float[Tensor, "*batch 4 4"]:

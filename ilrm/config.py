@@ -43,6 +43,9 @@ class ModelConfig:
     )
     self_attention: bool = True  # False: cross blocks in place of self blocks (Table 9)
     initial_tokens: Literal["rays", "random", "image"] = "rays"  # V^(0) (Table 9)
+    rays: Literal["plucker", "origin_plucker"] = (
+        "plucker"  # o x d, d; or o, o x d, d (the released wide models)
+    )
     initial_grid: int = 16  # side of the learned grid of initial_tokens="random", in tokens
 
     near: float = 0.0  # distance at sigmoid 0, in normalised scene units
@@ -94,6 +97,8 @@ class ModelConfig:
             raise ConfigError("minibatch subsets are drawn a view: set cross_attention='view'")
         if not 0 <= self.near < self.far:
             raise ConfigError(f"near={self.near}, far={self.far}: need 0 <= near < far")
+        if self.init == "local" and self.rays != "plucker":
+            raise ConfigError("init='local' knows rays='plucker' only: set init='normal'")
         if self.distance == "log" and self.near <= 0:
             raise ConfigError("distance='log' needs near > 0")
 
@@ -117,6 +122,16 @@ class ModelConfig:
     def head_channels(self) -> int:
         """Channels a Gaussian: 16, or 14 without the xy offset at full viewpoint resolution."""
         return 14 if self.viewpoint_scale == "F" else 16
+
+    @property
+    def ray_channels(self) -> int:
+        """Channels of a pixel's ray."""
+        return 6 if self.rays == "plucker" else 9
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of an image token's pixel: RGB, then its ray."""
+        return 3 + self.ray_channels
 
     @property
     def block_kinds(self) -> tuple[str, ...]:
@@ -147,6 +162,10 @@ class DataConfig:
     image_folder: str = ""  # of captures; "": the one that their cameras name
     distortion: Literal["undistort", "ignore"] = "undistort"  # of captures' images
     context_views: int = 4  # V
+    context_range: tuple[int, int] | None = (
+        None  # V drawn for each training batch; None: context_views
+    )
+    view_spread: Literal["even", "farthest"] = "even"  # of input views in their window
     target_views: int = 4  # supervised views a sample
     input_targets: int = 0  # input views supervised besides, each step
     gap_start: tuple[int, int] = (25, 45)  # context window in frames (min, max) at step 0
@@ -166,10 +185,15 @@ class DataConfig:
             raise ConfigError(
                 f"context_views={self.context_views}: iLRM needs at least 2 input views"
             )
+        if self.context_range and not 2 <= self.context_range[0] <= self.context_range[1]:
+            raise ConfigError(
+                f"context_range={self.context_range}: give (min, max), min at least 2"
+            )
         if self.target_views < 1:
             raise ConfigError(f"target_views={self.target_views}: supervise at least one view")
-        if not 0 <= self.input_targets <= self.context_views:
-            raise ConfigError(f"input_targets={self.input_targets}: give 0 to context_views")
+        fewest = self.context_range[0] if self.context_range else self.context_views
+        if not 0 <= self.input_targets <= fewest:
+            raise ConfigError(f"input_targets={self.input_targets}: give 0 to {fewest} input views")
 
 
 @dataclass(frozen=True)
@@ -191,6 +215,7 @@ class TrainConfig:
     checkpointing: bool = True  # recompute each block in the backward pass
     compile: bool = False  # torch.compile the update blocks
     seed: int = 0
+    start: str = ""  # weights to start from: name of a run in the store, folder, file or hub id
     eval_every: int = 1_000  # steps between points of the validation curve
     save_minutes: float = 5.0  # minutes between checkpoints
 

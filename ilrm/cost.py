@@ -8,7 +8,7 @@ counts the same from the model itself.
 import torch
 
 from ilrm.config import ModelConfig
-from ilrm.model import ILRM, IMAGE_CHANNELS, RAY_CHANNELS
+from ilrm.model import ILRM
 
 PARTS = ("image_tokenizer", "viewpoint_tokenizer", "blocks", "head")
 
@@ -82,14 +82,14 @@ def analytic_macs(config: ModelConfig, views: int, height: int, width: int) -> d
     """MACs of one scene's forward pass by closed form: {part: MACs}, parts as in `PARTS`."""
     c, size = config, (views, height, width)
     n, m = (views * count for count in tokens(c, height, width))
-    channels = RAY_CHANNELS if c.initial_tokens == "rays" else IMAGE_CHANNELS
+    channels = c.ray_channels if c.initial_tokens == "rays" else c.image_channels
     pixels = c.patch**2 * c.width
     block = {
         "cross": sum(cross_block_macs(c, *size).values()),
         "self": sum(self_block_macs(c, *size).values()),
     }
     return {
-        "image_tokenizer": 0 if c.cross_attention == "none" else m * IMAGE_CHANNELS * pixels,
+        "image_tokenizer": 0 if c.cross_attention == "none" else m * c.image_channels * pixels,
         "viewpoint_tokenizer": 0 if c.initial_tokens == "random" else n * channels * pixels,
         "blocks": sum(block[kind] for kind in c.block_kinds),
         "head": n * pixels * c.head_channels,

@@ -31,3 +31,11 @@ class TrainingError(IlrmError):
 
 class BenchmarkError(IlrmError):
     """A benchmark without anything to measure."""
+
+
+class PlyError(IlrmError):
+    """A PLY file that cannot be read as, or a scene that cannot be written as, 3D Gaussians."""
+
+
+class VideoError(IlrmError):
+    """A video that cannot be written."""

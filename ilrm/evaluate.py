@@ -1,71 +1,88 @@
-"""Command line: evaluate a run's model on scenes in RE10K chunks under a given index.
+"""Command line: evaluate weights on a data set under a protocol of the paper.
 
-`python -m ilrm.evaluate --run runs/NAME --data re10k --index evaluation_index.json --views 4`
+`python -m ilrm.evaluate --weights W --data D --protocol re10k --index evaluation_index.json --views 4`
 """
 
 import argparse
-import itertools
 import sys
 from pathlib import Path
 
-from ilrm.data.chunks import ChunkScenes
-from ilrm.data.protocols import read_evaluation_index
-from ilrm.data.scenes import HeldOutScenes, framing
+from ilrm import evaluations
+from ilrm.config import EvaluationConfig
+from ilrm.data.protocols import PROTOCOLS, Protocol
+from ilrm.data.scene import Framing, parse_size
 from ilrm.distributed import processes
-from ilrm.errors import IlrmError
-from ilrm.evaluation import Evaluation, evaluate, lpips_missing, summarize
-from ilrm.files import atomic_path
-from ilrm.progress import progress_bar
-from ilrm.runs import Run
-
-
-def evaluate_run(
-    run: Run, data: Path, index: Path, views: int | None = None, scenes: int | None = None
-) -> Evaluation:
-    """Metrics of a run's model on test scenes elsewhere (see `ilrm.evaluation`).
-
-    Images are cropped and scaled to the size that the model was trained on. `views`: input views, by
-    default the index's own; `scenes`: only that many. Raises DataError on whatever is wrong with the data.
-    """
-    protocol = read_evaluation_index(index, views)
-    held_out = HeldOutScenes(ChunkScenes(data, "test"), protocol, framing(run.config.data))
-    total = min(len(protocol), scenes or len(protocol))
-    shown = progress_bar(held_out, desc="evaluate", unit="scene", total=total)
-    model = run.model().to(processes().device)
-    return evaluate(model, itertools.islice(shown, total))
+from ilrm.errors import ConfigError, IlrmError
+from ilrm.evaluation import lpips_missing
+from ilrm.paths import RUNS
+from ilrm.pretrained import read_weights
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the summary and, with --out, writes the rows as CSV. Returns the exit status."""
+    """Prints the summary and where the result lies. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.evaluate", description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a complete run")
-    parser.add_argument("--data", type=Path, required=True, help="folder with test/index.json")
-    parser.add_argument("--index", type=Path, required=True, help="evaluation index (JSON)")
-    parser.add_argument("--views", type=int, help="input views; by default the index's own")
+    parser.add_argument("--weights", required=True, help="folder, released file or hub id")
+    parser.add_argument("--data", type=Path, required=True, help="data set, captures or a capture")
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), required=True, metavar="PROTOCOL",
+                        help=f"one of {', '.join(PROTOCOLS)}")  # fmt: skip
+    parser.add_argument("--index", type=Path, help="your copy of the protocol's index file")
+    parser.add_argument("--views", type=int, help="input views; default: the protocol's")
+    parser.add_argument("--size", help="HxW; default: the protocol's, or the weights' if smaller")
     parser.add_argument("--scenes", type=int, help="evaluate only the first so many")
-    parser.add_argument("--out", type=Path, help="CSV with one row a scene, frame and method")
+    parser.add_argument("--camera-noise", type=float, default=0.0,
+                        help="standard deviation of noise on input positions (Table 14)")  # fmt: skip
+    parser.add_argument("--pictures", type=int, default=8, help="keep renders of so many scenes")
+    parser.add_argument("--store", type=Path, default=RUNS, help="run store; default: %(default)s")
+    parser.add_argument("--record", action="store_true", help="keep it for make report")
     options = parser.parse_args(arguments)
     try:
-        run = Run(options.run)
-        found = evaluate_run(run, options.data, options.index, options.views, options.scenes)
+        result = _perform(options, PROTOCOLS[options.protocol])
+        if processes().is_first:
+            _show(result)
+            if options.record:
+                print(f"recorded in {evaluations.record(result)}")
     except IlrmError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    per_view = found.per_view
-    print(f"{per_view.scene.nunique()} scenes evaluated, mean [95% interval over scenes]")
-    for method, metrics in summarize(per_view).items():
-        values = (
-            f"{n} {v['mean']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for n, v in metrics.items()
-        )
-        print(f"{method:>12}: {', '.join(values)}")
-    if found.depth_spearman_pooled is not None:
-        print(f"depth rank correlation, all pixels together: {found.depth_spearman_pooled:.3f}")
+    return 0
+
+
+def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Result:
+    how = EvaluationConfig(camera_noise=options.camera_noise)
+    views = options.views or protocol.views
+    if views < 2:
+        raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
+    weights = read_weights(options.weights)
+    if options.size:
+        resize = protocol.framing.resize if options.size == _text(protocol.framing) else "cover"
+        framing = Framing(*parse_size(options.size), resize)
+    else:
+        framing = evaluations.framing_for(protocol, weights.config)
+    job = evaluations.Job(
+        weights, protocol, options.data, options.index, views, framing, how, options.scenes
+    )
+    return evaluations.perform(job, options.store, options.pictures)
+
+
+def _text(framing: Framing) -> str:
+    return f"{framing.height}x{framing.width}"
+
+
+def _show(result: evaluations.Result) -> None:
+    metrics = result.metrics
+    skipped = metrics["skipped"]
+    print(
+        f"{metrics['scenes']} scenes evaluated, {len(skipped)} skipped, {metrics['null']} null entries; "
+        "mean [95% interval over scenes]"
+    )
+    for key, reason in skipped.items():
+        print(f"  skipped {key}: {reason}")
+    for method, values in metrics["summary"].items():
+        text = (f"{n} {v['mean']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for n, v in values.items())
+        print(f"{method:>12}: {', '.join(text)}")
     if (reason := lpips_missing()) is not None:
         print(f"lpips not measured: {reason}")
-    if options.out:
-        with atomic_path(options.out) as beside:
-            per_view.to_csv(beside, index=False, float_format="%.6g")
-    return 0
+    print(f"rows, metrics and pictures: {result.folder}")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     depths: list[tuple[np.ndarray, np.ndarray]] = []  # predicted and true, a view each
     for scene in scenes:
-        batch = Batch(scene.batch.inputs.to(device), scene.batch.targets.to(device))
+        batch = scene.batch.to(device)
         seen = (
             with_inaccurate_poses(batch, how.camera_noise, scene.key) if how.camera_noise else batch
         )

@@ -1,13 +1,14 @@
 """3D Gaussians and the activations that turn head channels into them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from ilrm.cameras import Cameras
+from ilrm.cameras import Cameras, Normalization
 from ilrm.config import ModelConfig
 
 SH_DEGREE_0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
@@ -28,6 +29,36 @@ class Gaussians:
     def __len__(self) -> int:
         """Gaussians a scene."""
         return self.means.shape[1]
+
+    def to_world(self, normalization: Normalization) -> "Gaussians":
+        """The same Gaussians in the world of the cameras that were normalised: positions, rotations and
+        sizes. Colours have to be values or coefficients of degree 0, which no rotation changes.
+        """
+        scene_to_world = torch.linalg.inv(normalization.world_to_scene)  # [B, 4, 4]
+        rotation, origin = scene_to_world[:, :3, :3], scene_to_world[:, None, :3, 3]
+        unit = normalization.scale.reciprocal()[:, None, None]  # world units a scene unit
+        means = unit * self.means.double() @ rotation.mT + origin
+        turn = Rotation.from_matrix(rotation.cpu().numpy()).as_quat(scalar_first=True)
+        quats = _product(torch.from_numpy(turn).to(rotation)[:, None], self.quats.double())
+        return replace(
+            self,
+            means=means.to(self.means),
+            quats=quats.to(self.quats),
+            scales=(unit * self.scales.double()).to(self.scales),
+        )
+
+
+def _product(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
+    """Product of quaternions wxyz: the rotation b, then a."""
+    w, x, y, z = a.unbind(-1)
+    p, q, r, s = b.unbind(-1)
+    parts = [
+        w * p - x * q - y * r - z * s,
+        w * q + x * p + y * s - z * r,
+        w * r - x * s + y * p + z * q,
+        w * s + x * r - y * q + z * p,
+    ]
+    return torch.stack(parts, -1)
 
 
 def activate(raw: Float[Tensor, "B V h w C"], cameras: Cameras, config: ModelConfig) -> Gaussians:

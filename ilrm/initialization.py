@@ -19,10 +19,11 @@ from torch import Tensor
 
 from ilrm.config import ModelConfig
 from ilrm.gaussians import distance_at
-from ilrm.model import ILRM, RAY_CHANNELS, CrossBlock, SelfBlock
+from ilrm.model import ILRM, CrossBlock, SelfBlock
 
 CROSS_SHARPNESS = 300.0  # logit at angle 0; at angle t it is cos(t) times as much
 SELF_SHARPNESS = 60.0  # of self-attention: tokens of other views lie further apart
+RAY_CHANNELS = 6  # of rays="plucker", the only ones with a local start
 SELF_STD = 0.1  # of the values and outputs of self-attention
 RAY_GAIN = 2.0  # of the rays against the colours in a token
 

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from ilrm.cameras import Cameras
 from ilrm.config import ModelConfig
 from ilrm.cost import tokens
-from ilrm.model import ILRM, IMAGE_CHANNELS, RAY_CHANNELS
+from ilrm.model import ILRM
 from ilrm.views import Views
 
 
@@ -79,7 +79,7 @@ def _low(work: Workload) -> int:
 def _tokenizers_and_head(work: Workload, n: int, m: int) -> int:
     """What products take in, the fp32 inputs of norms and their statistics, the image tokens."""
     c, d, low = work.config, work.config.width, _low(work)
-    channels = RAY_CHANNELS if c.initial_tokens == "rays" else IMAGE_CHANNELS
+    channels = c.ray_channels if c.initial_tokens == "rays" else c.image_channels
     total = n * (4 * d + 8 + low * d)
     if work.precision == "bf16":
         total += 2 * d * c.patch**2 * c.head_channels
@@ -88,7 +88,7 @@ def _tokenizers_and_head(work: Workload, n: int, m: int) -> int:
     else:
         total += n * (low * c.patch**2 * channels + 4 * d + 8)
     if c.cross_attention != "none":
-        total += m * (low * c.patch**2 * IMAGE_CHANNELS + 4 * d + 8)
+        total += m * (low * c.patch**2 * c.image_channels + 4 * d + 8)
         total += m * low * d if c.minibatch == 1 else 0
     return total
 

@@ -4,6 +4,8 @@ Letters: B batch, V views, N viewpoint tokens a view, M image tokens a view, D w
 k uplift factor, p patch size, C channels of a Gaussian.
 """
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -16,9 +18,6 @@ from ilrm.errors import ViewsError
 from ilrm.gaussians import Gaussians, activate
 from ilrm.minibatch import random_subset, token_subset
 from ilrm.views import Views
-
-RAY_CHANNELS = 6
-IMAGE_CHANNELS = 9  # RGB, then rays
 
 
 class Tokenizer(nn.Module):
@@ -137,11 +136,11 @@ class ILRM(nn.Module):
         self.config, self.checkpointing = config, checkpointing
         c = config
         if c.cross_attention != "none":
-            self.image_tokenizer = Tokenizer(IMAGE_CHANNELS, c.patch, c.width)
+            self.image_tokenizer = Tokenizer(c.image_channels, c.patch, c.width)
         if c.initial_tokens == "random":
             self.initial = nn.Parameter(0.02 * torch.randn(c.width, c.initial_grid, c.initial_grid))
         else:
-            channels = RAY_CHANNELS if c.initial_tokens == "rays" else IMAGE_CHANNELS
+            channels = c.ray_channels if c.initial_tokens == "rays" else c.image_channels
             self.viewpoint_tokenizer = Tokenizer(channels, c.patch, c.width)
         self.blocks = nn.ModuleList(
             CrossBlock(c.width, c.heads, c.queries_per_token)
@@ -156,6 +155,16 @@ class ILRM(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=c.init_std)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "ILRM":
+        """A trained model from a weights or run folder, a released file or a hub id, in eval mode.
+
+        Raises WeightsError. `ilrm.pretrained.read_weights` also tells what it was trained on.
+        """
+        from ilrm.pretrained import read_weights  # which knows runs, and so this module
+
+        return read_weights(source).model
 
     def forward(self, views: Views) -> Gaussians:
         """Gaussians of the final layer. Raises ViewsError on sizes that have no whole patches."""
@@ -207,7 +216,7 @@ class ILRM(nn.Module):
         """Image tokens S, made once (Eq. 2); None for the full-attention design."""
         if self.config.cross_attention == "none":
             return None
-        tokens = self.image_tokenizer(_rgb_and_rays(views, self.config.image_factor))
+        tokens = self.image_tokenizer(_rgb_and_rays(views, self.config.image_factor, self.config))
         device = tokens.device.type
         if device != "meta" and torch.is_autocast_enabled(device):
             tokens = tokens.to(torch.get_autocast_dtype(device))  # once, not in every layer
@@ -217,9 +226,10 @@ class ILRM(nn.Module):
         """V^(0): from viewpoint rays, from low-resolution images, or learned (Table 9)."""
         c = self.config
         if c.initial_tokens == "rays":
-            return self.viewpoint_tokenizer(views.cameras.downscaled(c.viewpoint_factor).plucker())
+            cameras = views.cameras.downscaled(c.viewpoint_factor)
+            return self.viewpoint_tokenizer(cameras.plucker(c.rays == "origin_plucker"))
         if c.initial_tokens == "image":
-            return self.viewpoint_tokenizer(_rgb_and_rays(views, c.viewpoint_factor))
+            return self.viewpoint_tokenizer(_rgb_and_rays(views, c.viewpoint_factor, c))
         grid = [side // c.size_multiple for side in views.images.shape[-2:]]
         tokens = self.initial[None]
         if list(tokens.shape[-2:]) != grid:
@@ -274,11 +284,13 @@ class ILRM(nn.Module):
             )
 
 
-def _rgb_and_rays(views: Views, factor: int) -> Float[Tensor, "B V H W 9"]:
-    """RGB * 2 - 1 and Pluecker rays, both at 1 / factor of the image resolution."""
+def _rgb_and_rays(
+    views: Views, factor: int, config: ModelConfig
+) -> Float[Tensor, "B V H W channels"]:
+    """RGB * 2 - 1 and rays, both at 1 / factor of the image resolution."""
     images = views.images.flatten(0, 1)
     if factor > 1:
         images = F.avg_pool2d(images, factor)
     rgb = rearrange(images, "(b v) c h w -> b v h w c", b=views.images.shape[0])
-    rays = views.cameras.downscaled(factor).plucker()
+    rays = views.cameras.downscaled(factor).plucker(config.rays == "origin_plucker")
     return torch.cat([rgb * 2 - 1, rays.to(rgb.dtype)], -1)

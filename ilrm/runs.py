@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 
 from ilrm import checkpoints, cost
 from ilrm.checkpoints import Progress
@@ -28,6 +28,7 @@ from ilrm.evaluation import evaluate, evaluate_baselines, lpips_missing, summari
 from ilrm.files import atomic_path, write_json
 from ilrm.model import ILRM
 from ilrm.paths import RECORDED_RUNS, RUNS
+from ilrm.pretrained import read_weights
 from ilrm.training import train
 
 UNWRITABLE = {
@@ -66,16 +67,11 @@ class Run:
         return pd.read_csv(self.folder / "per_view.csv", dtype={"scene": str})
 
     def model(self) -> ILRM:
-        """The trained model, on the CPU, ready for inference. Raises RunError without its weights.
+        """The trained model, on the CPU, ready for inference. Raises WeightsError without its weights.
 
         A run that differs in its evaluation only has the weights of the run that trained them.
         """
-        weights = self.folder.with_name(self.config.training.name) / "model.safetensors"
-        if not weights.exists():
-            raise RunError(f"{weights} is missing: perform the run to have its weights")
-        model = ILRM(self.config.model)
-        load_model(model, str(weights))
-        return model.eval()
+        return read_weights(self.folder).model
 
 
 def find_run(config: RunConfig, *stores: Path) -> Run | None:

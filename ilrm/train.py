@@ -1,28 +1,44 @@
-"""Command line: `python -m ilrm.train --scale tiny layers=6 seed=1`, under torchrun too."""
+"""Command line: `python -m ilrm.train --scale tiny layers=6 seed=1`, under torchrun too; a published recipe
+with `--recipe dl3dv root=/path/to/dl3dv start=WEIGHTS`.
+"""
 
 import argparse
 import sys
 
+from ilrm.config import RunConfig
 from ilrm.errors import ConfigError, IlrmError
 from ilrm.presets import SCALES, run_config
-from ilrm.runs import perform
+from ilrm.recipes import RECIPES, stages
+from ilrm.runs import Run, perform
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Perform one run; prints its folder and metrics. Returns the exit status."""
+    """Perform one run, or a recipe's runs in order; prints folders and metrics. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.train", description=__doc__)
-    parser.add_argument("--scale", default="tiny", help=f"one of {', '.join(SCALES)}")
+    parser.add_argument("--scale", help=f"one of {', '.join(SCALES)}; default: tiny")
+    parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}, at scale paper by default")
     parser.add_argument("fields", nargs="*", metavar="name=value", help="fields to replace")
     options = parser.parse_args(arguments)
     try:
-        run = perform(run_config(options.scale, **_fields(options.fields)))
+        for config in _configs(options):
+            _show(perform(config))
     except IlrmError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _configs(options: argparse.Namespace) -> list[RunConfig]:
+    fields = _fields(options.fields)
+    if options.recipe:
+        return stages(options.recipe, scale=options.scale or "paper", **fields)
+    return [run_config(options.scale or "tiny", **fields)]
+
+
+def _show(run: Run) -> None:
     print(run.folder)
     for method, values in run.metrics["summary"].items():
         print(method, {name: round(value["mean"], 4) for name, value in values.items()})
-    return 0
 
 
 def _fields(texts: list[str]) -> dict[str, str]:

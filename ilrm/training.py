@@ -12,12 +12,14 @@ from ilrm.checkpoints import Progress
 from ilrm.config import RunConfig
 from ilrm.data.scenes import TrainingData
 from ilrm.distributed import Processes, processes
-from ilrm.errors import TrainingError
+from ilrm.errors import TrainingError, WeightsError
 from ilrm.evaluation import validation_psnr
 from ilrm.initialization import local_start
 from ilrm.losses import Loss
 from ilrm.model import ILRM
 from ilrm.optimizers import make_optimizers, schedule, set_learning_rates
+from ilrm.paths import RUNS
+from ilrm.pretrained import read_weights
 from ilrm.progress import progress_bar
 from ilrm.rendering import render
 from ilrm.views import Batch
@@ -30,9 +32,31 @@ def build_model(config: RunConfig) -> ILRM:
     """The model of a run, initialised from its seed."""
     torch.manual_seed(config.train.seed)
     model = ILRM(config.model, checkpointing=config.train.checkpointing)
-    if config.model.init == "local":
+    if config.train.start:
+        load_start(model, config.train.start)
+    elif config.model.init == "local":
         local_start(model)
     return model
+
+
+def load_start(model: ILRM, start: str) -> None:
+    """Weights of an earlier run, or of anything that `read_weights` takes, into a model of the same shapes.
+
+    Raises WeightsError.
+    """
+    run = RUNS / start
+    weights = read_weights(run if run.is_dir() else start).model
+    shapes, found = (
+        {name: tuple(value.shape) for name, value in m.state_dict().items()}
+        for m in (model, weights)
+    )
+    for name in shapes.keys() | found.keys():
+        if shapes.get(name) != found.get(name):
+            raise WeightsError(
+                f"start={start}: {name} is {found.get(name)}, the run's model has {shapes.get(name)}: start "
+                "from weights of the same layers, width and patch"
+            )
+    model.load_state_dict(weights.state_dict())
 
 
 def train(
@@ -57,7 +81,7 @@ def train(
     step_fn = TrainingStep(config, model, loss_fn, optimizers, group)
 
     log_every = max(1, t.steps // LOG_POINTS)
-    validation = [Batch(b.inputs.to(group.device), b.targets.to(group.device)) for b in validation]
+    validation = [batch.to(group.device) for batch in validation]
     sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
     steps = range(progress.step, t.steps)
     bar = progress_bar(
@@ -118,7 +142,7 @@ class TrainingStep:
 
     def __call__(self, step: int, batch: Batch) -> dict[str, Tensor]:
         device = self.group.device
-        batch = Batch(batch.inputs.to(device), batch.targets.to(device))
+        batch = batch.to(device)
         bf16 = self.config.precision == "bf16" and device.type == "cuda"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             gaussians = self.model(batch.inputs)

@@ -42,6 +42,9 @@ class Batch:
     inputs: Views  # [B, V]
     targets: Views  # [B, T]
 
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(self.inputs.to(device), self.targets.to(device))
+
 
 @dataclass(frozen=True)
 class EvaluationScene:

@@ -13,7 +13,7 @@ from ilrm.data.scenes import dataset_root
 def test_evaluate_reproduces_the_runs_own_metrics_on_its_own_scenes(smoke_run, tmp_path, capsys):
     root, out = dataset_root(smoke_run.config.data), tmp_path / "per_view.csv"
     index = root / "evaluation_index_4v.json"
-    arguments = ["--run", smoke_run.folder, "--data", root, "--index", index, "--out", out]
+    arguments = ["--weights", smoke_run.folder, "--data", root, "--index", index, "--out", out]
     assert evaluate.main([str(a) for a in arguments]) == 0
     printed = capsys.readouterr().out
     assert "2 entries, 0 null, 2 scenes evaluated" in printed and "nearest_view: psnr" in printed
@@ -25,7 +25,7 @@ def test_evaluate_reproduces_the_runs_own_metrics_on_its_own_scenes(smoke_run, t
 def test_evaluate_with_more_views_than_the_index_gives(smoke_run, capsys):
     root = dataset_root(smoke_run.config.data)
     index = root / "evaluation_index_2v.json"
-    arguments = ["--run", smoke_run.folder, "--data", root, "--index", index, "--views", "6"]
+    arguments = ["--weights", smoke_run.folder, "--data", root, "--index", index, "--views", "6"]
     assert evaluate.main([str(a) for a in (*arguments, "--scenes", "1")]) == 0
     assert "1 scenes evaluated" in capsys.readouterr().out
 
@@ -40,7 +40,7 @@ def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
         (smoke_run.folder, root, empty),
         (smoke_run.folder, root, tmp_path / "missing.json"),
     ):
-        arguments = ["--run", str(run), "--data", str(data), "--index", str(index)]
+        arguments = ["--weights", str(run), "--data", str(data), "--index", str(index)]
         assert evaluate.main(arguments) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("error: ")
@@ -57,6 +57,6 @@ def test_train_by_fields(tmp_path, monkeypatch, capsys):
 @pytest.mark.skipif("ILRM_RE10K_CLIPS" not in os.environ, reason="ILRM_RE10K_CLIPS names no clips")
 def test_real_clips_are_evaluated(smoke_run, capsys):
     clips = Path(os.environ["ILRM_RE10K_CLIPS"])
-    arguments = ["--run", smoke_run.folder, "--data", clips, "--index", clips / "mini_eval_4v.json"]
+    arguments = ["--weights", smoke_run.folder, "--data", clips, "--index", clips / "mini_eval_4v.json"]
     assert evaluate.main([str(a) for a in arguments]) == 0
     assert "6 scenes evaluated" in capsys.readouterr().out

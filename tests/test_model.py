@@ -39,6 +39,7 @@ VARIANTS: list[dict] = [
     {"minibatch": 4, "minibatch_pattern": "block"},
     {"minibatch": 2, "minibatch_pattern": "random"},
     {"cross_attention": "group"},
+    {"rays": "origin_plucker"},
     {"cross_attention": "none", "initial_tokens": "image", "viewpoint_scale": "F"},
     {"cross_attention": "none", "initial_tokens": "image"},
     {"initial_tokens": "random"},

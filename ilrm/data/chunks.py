@@ -97,7 +97,8 @@ class ChunkScenes(Scenes):
         index = self.folder / "index.json"
         if not index.is_file():
             raise DatasetMissingError(
-                f"{index} is missing: give a folder with train/ and test/ in the RE10K chunk format"
+                f"{index} is missing: give a folder with train/ and test/ in the RE10K chunk format, or "
+                "of captures (COLMAP, transforms.json, opencv_cameras.json, poses_bounds.npy)"
             )
         self.files: dict[str, str] = json.loads(index.read_text())  # key: chunk file
         if not self.files:

@@ -4,6 +4,8 @@ same (seed, step).
 Poses stay as stored; normalisation belongs to ilrm/cameras.py.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -57,6 +59,8 @@ class ViewsDataset(Dataset[Example]):
         context_views: int,
         target_views: int,
         input_targets: int = 0,  # context views that are targets too
+        context_range: tuple[int, int] | None = None,  # context views drawn for each step
+        view_spread: Literal["even", "farthest"] = "even",
         schedule: WindowSchedule = WindowSchedule(),  # noqa: B008 (frozen)
         flip: bool = True,  # mirror half of the samples
         seed: int = 0,
@@ -64,7 +68,9 @@ class ViewsDataset(Dataset[Example]):
     ) -> None:
         self.scenes, self.framing, self.batch_size = scenes, framing, batch_size
         self.schedule, self.flip, self.seed = schedule, flip, seed
-        self.views = context_views, target_views, input_targets
+        self.context_range = context_range or (context_views, context_views)
+        self.targets = target_views, input_targets
+        self.farthest = view_spread == "farthest"
         self.keys = scenes.keys
         self._order: tuple[int, list[int]] = (-1, [])  # of the last pass asked for
         first = scenes.load(self.keys[0])
@@ -76,7 +82,7 @@ class ViewsDataset(Dataset[Example]):
 
     def _usable(self, scene: Scene) -> bool:
         """False, said and counted, for a scene that is left out."""
-        reason, needed = skip_reason(scene), self.views[0] + self.views[1]
+        reason, needed = skip_reason(scene), self.context_range[1] + self.targets[0]
         if reason is None and len(scene) < needed:
             reason = f"{len(scene)} frames, {needed} are needed"
         if reason is not None:
@@ -96,8 +102,7 @@ class ViewsDataset(Dataset[Example]):
         if not keys:
             raise self._nothing_left()
         self.keys = keys
-        self.lengths = [len(frames) for frames in images]
-        self.starts = np.cumsum([0, *self.lengths]).tolist()
+        self.starts = np.cumsum([0, *(len(frames) for frames in images)]).tolist()
         self.images = torch.cat(images)  # [F, 3, H, W] uint8, all scenes' frames
         self.fxfycxcy, self.c2w = torch.cat(fxfycxcy), torch.cat(c2w)
 
@@ -130,10 +135,19 @@ class ViewsDataset(Dataset[Example]):
             order += rng.permutation(group).tolist()
         return order
 
-    def _window(self, frames: int, step: int, sample: int) -> tuple[list[int], bool]:
-        """Frames (contexts first) and mirroring of a sample."""
+    def context_views(self, step: int) -> int:
+        """Context views of all samples of a step."""
+        low, high = self.context_range
+        return int(np.random.default_rng([self.seed, 2, step]).integers(low, high + 1))
+
+    def _window(self, c2w: Tensor, step: int, sample: int) -> tuple[list[int], bool]:
+        """Frames (contexts first) and mirroring of a sample of a scene with these cameras."""
         rng = np.random.default_rng([self.seed, 1, sample])
-        context, target = training_window(frames, step, rng, self.schedule, *self.views)
+        views = self.context_views(step)
+        cameras = c2w if self.farthest else None
+        context, target = training_window(
+            len(c2w), step, rng, self.schedule, views, *self.targets, cameras
+        )
         return context + target, self.flip and bool(rng.random() < 0.5)
 
     def _from_memory(self, step: int, samples: range) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
@@ -141,8 +155,9 @@ class ViewsDataset(Dataset[Example]):
         numbers, flips = [], []
         for sample in samples:
             scene = self._scene_number(sample)
-            frames, flipped = self._window(self.lengths[scene], step, sample)
-            numbers.append([self.starts[scene] + f for f in frames])
+            first, after = self.starts[scene : scene + 2]
+            frames, flipped = self._window(self.c2w[first:after], step, sample)
+            numbers.append([first + f for f in frames])
             flips.append(flipped)
         index = torch.tensor(numbers)  # [B, V + T]
         return self.images[index].float() / 255, self.fxfycxcy[index], self.c2w[index], flips
@@ -159,7 +174,7 @@ class ViewsDataset(Dataset[Example]):
                     break
             else:
                 raise self._nothing_left()
-            frames, flipped = self._window(len(scene), step, sample)
+            frames, flipped = self._window(scene.c2w, step, sample)
             decoded = scene.frames(frames, self.framing)
             images.append(decoded[0])
             fxfycxcy.append(decoded[1])
@@ -184,7 +199,7 @@ class ViewsDataset(Dataset[Example]):
             chosen = torch.tensor(flips)
             parts = mirror(images[chosen], fxfycxcy[chosen], c2w[chosen])
             images[chosen], fxfycxcy[chosen], c2w[chosen] = parts
-        return _split(images, fxfycxcy, c2w, self.views[0])
+        return _split(images, fxfycxcy, c2w, self.context_views(step))
 
     def __getitem__(self, item: tuple[int, int, int]) -> Example:
         """The batch of (step, rank, count)."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ilrm.data.errors import BadIndexError, SettingsError, TooFewFramesError
+from ilrm.data.selection import farthest_views
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,16 @@ def training_window(
     context_views: int,
     target_views: int,
     input_targets: int = 0,
+    c2w: Tensor | None = None,
 ) -> tuple[list[int], list[int]]:
     """Context and target frame numbers of one training sample from a clip of `frames` frames.
 
     The contexts are the two ends of a window, whose gap is uniform in schedule.gap(step), and
-    frames spread evenly between. The targets are drawn without replacement between the ends and are
-    never contexts; `input_targets` of the contexts follow them as extra targets. Gaps are cut to
-    what the clip has and raised to what the views need. Raises TooFewFramesError, SettingsError.
+    frames spread evenly between; given the clip's cameras `c2w` [frames, 4, 4], they are drawn from the
+    window by farthest-point sampling instead (DL3DV). The targets are drawn without replacement
+    between the ends and are never contexts; `input_targets` of the contexts follow them as extra
+    targets. Gaps are cut to what the clip has and raised to what the views need. Raises
+    TooFewFramesError, SettingsError.
     """
     if context_views < 2 or target_views < 0 or not 0 <= input_targets <= context_views:
         raise SettingsError(
@@ -66,6 +70,9 @@ def training_window(
     gap = int(rng.integers(low, high + 1))
     start = int(rng.integers(frames - gap))
     context = spread(start, start + gap, context_views)
+    if c2w is not None:
+        window = list(range(start, start + gap + 1))
+        context = farthest_views(c2w, context_views, rng, window)
     between = [f for f in range(start + 1, start + gap) if f not in context]
     target = rng.choice(between, target_views, replace=False).tolist() if target_views else []
     if input_targets:

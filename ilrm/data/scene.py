@@ -1,6 +1,7 @@
 """A scene on disk: posed frames that are decoded when asked for, and collections of such scenes."""
 
 import io
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ilrm.data.errors import BadImageError, BadShapeError
+from ilrm.data.errors import BadImageError, BadShapeError, SettingsError
 
 MAX_FOV = 100.0  # degrees; the three rules of published RE10K loaders
 MAX_TRANSLATION = 1e3
@@ -42,6 +43,14 @@ class Framing:
             return self.height, self.width
         scale = max(self.height / height, self.width / width)
         return max(round(height * scale), self.height), max(round(width * scale), self.width)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from "HxW". Raises SettingsError."""
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise SettingsError(f"size {text!r}: give height x width in pixels, e.g. 256x448")
+    return int(found[1]), int(found[2])
 
 
 class FrameSource(Protocol):

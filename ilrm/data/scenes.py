@@ -22,7 +22,7 @@ from ilrm.data.indices import read_evaluation_index
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
 from ilrm.data.samplers import WindowSchedule
 from ilrm.data.scene import Framing, Scene, Scenes, skip_reason
-from ilrm.data.selection import Selection
+from ilrm.data.selection import FullCoverage, Selection
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # of the held-out ones, for the points of a learning curve
@@ -77,6 +77,8 @@ def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
         data.context_views,
         data.target_views,
         data.input_targets,
+        data.context_range,
+        data.view_spread,
         WindowSchedule(data.gap_start, data.gap_end, data.gap_steps),
         data.flip,
         seed,
@@ -154,12 +156,16 @@ class HeldOutScenes:
 
 @cache
 def held_out_scenes(data: DataConfig) -> HeldOutScenes:
-    """The held-out scenes of a dataset under its index, contexts grown to this number of views."""
+    """The held-out scenes of a dataset under its index, contexts grown to this number of views; of captures
+    without an index, every 8th frame is a target (FullCoverage).
+    """
     root, views = dataset_root(data), data.context_views
-    path = data.evaluation_index or root / f"evaluation_index_{views}v.json"
-    index = read_evaluation_index(path, views)
+    path = Path(data.evaluation_index or root / f"evaluation_index_{views}v.json")
+    selection: Selection = FullCoverage(views)
+    if data.evaluation_index or path.exists() or (root / "test" / "index.json").exists():
+        selection = read_evaluation_index(path, views)
     stored = open_scenes(root, "test", data.image_folder, data.distortion)
-    return HeldOutScenes(stored, index, framing(data), data.camera_scale)
+    return HeldOutScenes(stored, selection, framing(data), data.camera_scale)
 
 
 def validation_batches(scenes: HeldOutScenes) -> list[Batch]:

@@ -39,6 +39,7 @@ def rasterize(
     viewmats: Tensor,  # [B, C, 4, 4]
     Ks: Tensor,  # [B, C, 3, 3]  # noqa: N803
     settings: Settings,
+    screen: Tensor | None = None,  # [I, N, 2], gets the gradients of the projected means
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Render I = B * C images of all channels, the depth last.
 
@@ -46,7 +47,7 @@ def rasterize(
     [I, N, 8 + channels] (see `cpu_projection`), depths [I, N] and radii [I, N, 2] in pixels.
     """
     return _Rasterize.apply(  # type: ignore[no-untyped-call]
-        means, quats, scales, opacities, colors, backgrounds, viewmats, Ks, settings
+        means, quats, scales, opacities, colors, backgrounds, viewmats, Ks, settings, screen
     )
 
 
@@ -63,6 +64,7 @@ class _Rasterize(torch.autograd.Function):
         viewmats,
         Ks,  # noqa: N803
         settings,
+        screen,
     ):
         gaussians = (means, quats, scales, opacities, colors)
         inputs = [_array(t) for t in (*gaussians, viewmats, Ks)]
@@ -126,7 +128,17 @@ class _Rasterize(torch.autograd.Function):
         v_backgrounds = None
         if ctx.needs_input_grad[5]:
             v_backgrounds = torch.from_numpy((v_image * transmittance[..., None]).sum((1, 2)))
-        return *gradients, v_backgrounds, None, None, None
+        v_screen = None
+        if ctx.needs_input_grad[9]:
+            v_screen = torch.from_numpy(_sums(pieces[:, :2], first_piece))
+        return *gradients, v_backgrounds, None, None, None, v_screen
+
+
+def _sums(pieces: np.ndarray, first_piece: np.ndarray) -> np.ndarray:
+    """Sums [I, N, D] of the pieces [P, D] of each splat; `first_piece` [I, N + 1]."""
+    total = np.zeros((len(pieces) + 1, pieces.shape[1]))
+    np.cumsum(pieces, axis=0, dtype=np.float64, out=total[1:])
+    return (total[first_piece[:, 1:]] - total[first_piece[:, :-1]]).astype(np.float32)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

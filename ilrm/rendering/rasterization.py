@@ -60,6 +60,7 @@ def rasterization(
     render_mode: str = "RGB",
     rasterize_mode: str = "classic",
     alpha_max: float = ALPHA_MAX,
+    means2d_grad: bool = False,
     **options: Any,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render N Gaussians into C images, for each leading batch index.
@@ -74,6 +75,8 @@ def rasterization(
         render_mode: "RGB"; "D" depth weighted by alpha; "ED" expected depth, D / alpha; or both.
         rasterize_mode: "antialiased" dims Gaussians by the share of the variance that eps2d adds.
         alpha_max: Clamp of one Gaussian's alpha; gsplat has it fixed.
+        means2d_grad: After backward(), meta["means2d"].grad holds the gradients of the projected means
+            in pixels, which density control needs (with packed=False). On CUDA it always does.
         options: Further options of gsplat; on the CPU at their defaults only.
 
     Returns:
@@ -116,7 +119,7 @@ def rasterization(
         )
     return _rasterize_on_cpu(
         means, quats, scales, opacities, colors, viewmats, Ks, width, height, backgrounds,
-        sh_degree, render_mode, packed, tile_size,
+        sh_degree, render_mode, packed, tile_size, means2d_grad,
         cpu.Settings(
             width, height, float(near_plane), float(far_plane), float(radius_clip), float(eps2d),
             degree=-1 if sh_degree is None else sh_degree,
@@ -130,7 +133,7 @@ def rasterization(
 
 def _rasterize_on_cpu(
     means, quats, scales, opacities, colors, viewmats, Ks, width, height, backgrounds,  # noqa: N803
-    sh_degree, render_mode, packed, tile_size, settings,
+    sh_degree, render_mode, packed, tile_size, means2d_grad, settings,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:  # fmt: skip
     batch, count, cameras = means.shape[:-2], means.shape[-2], viewmats.shape[-3]
     flat = math.prod(batch)
@@ -143,6 +146,9 @@ def _rasterize_on_cpu(
         depth_background = background[:, : settings.with_depth]
         background = torch.cat([color_background, depth_background], -1)
 
+    screen = None
+    if means2d_grad:
+        screen = means.new_zeros(*batch, cameras, count, 2, requires_grad=True)
     try:
         image, alpha, splats, depths, radii = cpu.rasterize(
             means.reshape(flat, count, 3),
@@ -154,6 +160,7 @@ def _rasterize_on_cpu(
             viewmats.reshape(flat, cameras, 4, 4),
             Ks.reshape(flat, cameras, 3, 3),
             settings,
+            None if screen is None else screen.reshape(flat * cameras, count, 2),
         )
     except NonFiniteError:
         check_finite(means=means, quats=quats, scales=scales, opacities=opacities, colors=colors)
@@ -163,6 +170,9 @@ def _rasterize_on_cpu(
         depth = image[..., -1:] / alpha.clamp(min=1e-10)
         image = torch.cat([image[..., :-1], depth], -1)
     meta = _meta(splats, depths, radii, cameras, packed, batch)
+    if screen is not None:
+        screen.data.copy_(splats[..., MEAN_X : MEAN_Y + 1].reshape(screen.shape))
+        meta["means2d"] = screen
     meta.update(
         width=width,
         height=height,

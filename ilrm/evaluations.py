@@ -1,0 +1,223 @@
+"""Evaluations of weights on a data set under a protocol, kept in the run store, resumable by scene.
+
+A folder `runs/evaluations/<protocol>-<views>v-<size>-<hash>` holds config.json, environment.json, a file a
+scene under scenes/, pictures/ of the first scenes, per_view.csv and, written last, metrics.json.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+import torch
+
+from ilrm import cost
+from ilrm.config import EvaluationConfig, RunConfig
+from ilrm.data.errors import EmptyDatasetError
+from ilrm.data.protocols import Protocol
+from ilrm.data.scene import Framing
+from ilrm.data.scenes import HeldOutScenes, open_scenes
+from ilrm.distributed import processes
+from ilrm.environment import describe
+from ilrm.evaluation import (
+    evaluate,
+    lpips_missing,
+    predict,
+    summarize,
+    with_inaccurate_poses,
+)
+from ilrm.files import atomic_path, write_json
+from ilrm.model import ILRM
+from ilrm.paths import PROJECT, RUNS
+from ilrm.pictures import comparison
+from ilrm.pretrained import Weights
+from ilrm.progress import progress_bar
+
+STORE = "evaluations"
+RECORDS = PROJECT / "reports" / "evaluations"  # the recorded ones
+RECORDED = ("config.json", "environment.json", "metrics.json")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is evaluated: weights on a data set under a protocol."""
+
+    weights: Weights
+    protocol: Protocol
+    data: Path
+    index: Path | None
+    views: int
+    framing: Framing
+    how: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
+    scenes: int | None = None  # only the first so many
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that the result depends on; its hash names the folder."""
+        return {
+            "weights": Path(self.weights.source).name,
+            "parameters": _digest(self.weights.model),
+            "run": self.weights.config.to_dict(),
+            "protocol": self.protocol.name,
+            "data": self.data.resolve().name,
+            "index": self.index.name if self.index else "",
+            "index_digest": hashlib.sha256(self.index.read_bytes()).hexdigest()[:10]
+            if self.index
+            else "",
+            "views": self.views,
+            "framing": asdict(self.framing),
+            "evaluation": asdict(self.how),
+            "scenes": self.scenes,
+            "lpips": lpips_missing() is None,
+        }
+
+    @property
+    def name(self) -> str:
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        size = f"{self.framing.height}x{self.framing.width}"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        return f"{self.protocol.name}-{self.views}v-{size}-{digest}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A complete evaluation, read from its folder."""
+
+    folder: Path
+
+    @property
+    def per_view(self) -> pd.DataFrame:
+        """One row a scene, target frame and method, as `ilrm.evaluation.Evaluation.per_view`."""
+        return pd.read_csv(self.folder / "per_view.csv", dtype={"scene": str})
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return json.loads((self.folder / "config.json").read_text())
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        return json.loads((self.folder / "environment.json").read_text())
+
+
+def framing_for(protocol: Protocol, config: RunConfig) -> Framing:
+    """The protocol's image size, or that of weights trained on smaller images (said in a line)."""
+    own = Framing(config.data.image_height, config.data.image_width)
+    published = protocol.framing
+    if own.height * own.width >= published.height * published.width:
+        return published
+    print(
+        f"evaluated at {own.height}x{own.width}, the size that the weights were trained on, not at the "
+        f"protocol's {published.height}x{published.width}"
+    )
+    return own
+
+
+def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool = True) -> Result:
+    """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
+    the scenes. `pictures`: of so many first scenes, renders beside the targets are kept.
+
+    Raises DataError on whatever is wrong with the data; scenes done before are kept.
+    """
+    folder = store / STORE / job.name
+    if (folder / "metrics.json").exists():
+        return Result(folder)
+    group = processes()
+    if group.is_first:
+        write_json(folder / "config.json", job.to_dict())
+        write_json(folder / "environment.json", describe(group.device))
+    selection = job.protocol.selection(job.index, job.views)
+    stored = open_scenes(job.data, "test", job.protocol.image_folder, job.protocol.distortion)
+    held_out = HeldOutScenes(stored, selection, job.framing, job.weights.config.data.camera_scale)
+    keys = held_out.keys[: job.scenes]
+    model = job.weights.model.to(group.device)
+    mine = keys[group.rank :: group.count]
+    shown = show_progress and group.is_first
+    for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
+        if not _file(folder, key).exists():
+            _evaluate_scene(job, model, held_out, key, folder, key in keys[:pictures])
+    if group.count > 1:
+        torch.distributed.barrier()
+    if group.is_first:
+        _finish(job, folder, keys, getattr(selection, "null", 0))
+    if group.count > 1:
+        torch.distributed.barrier()
+    return Result(folder)
+
+
+def record(result: Result, records: Path = RECORDS) -> Path:
+    """Copy what the reports read of an evaluation to the records that the project ships."""
+    target = records / result.folder.name
+    target.mkdir(parents=True, exist_ok=True)
+    for name in RECORDED:
+        with atomic_path(target / name) as beside:
+            shutil.copyfile(result.folder / name, beside)
+    return target
+
+
+def recorded(records: Path = RECORDS) -> Iterator[Result]:
+    """The recorded evaluations by name."""
+    for path in sorted(records.glob("*/metrics.json")):
+        yield Result(path.parent)
+
+
+def _evaluate_scene(
+    job: Job, model: ILRM, held_out: HeldOutScenes, key: str, folder: Path, picture: bool
+) -> None:
+    scene = held_out.usable(key)
+    if scene is None:
+        write_json(_file(folder, key), {"skipped": held_out.stored.skipped[key]})
+        return
+    rows = evaluate(model, [scene], job.how).per_view
+    if picture:
+        seen = with_inaccurate_poses(scene.batch, job.how.camera_noise, key)
+        rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
+        with atomic_path(folder / "pictures" / f"{quote(key, safe='')}.png") as beside:
+            comparison(scene.batch, rendering).save(beside)
+    write_json(_file(folder, key), {"rows": rows.to_dict("records")})
+
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / "scenes" / f"{quote(key, safe='')}.json"
+
+
+def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
+    rows, skipped = [], {}
+    for key in keys:
+        found = json.loads(_file(folder, key).read_text())
+        rows += found.get("rows", [])
+        if "skipped" in found:
+            skipped[key] = found["skipped"]
+    if not rows:
+        raise EmptyDatasetError(f"{job.data}: every evaluated scene was skipped (reasons above)")
+    per_view = pd.DataFrame(rows)
+    with atomic_path(folder / "per_view.csv") as beside:
+        per_view.to_csv(beside, index=False, float_format="%.6g")
+    size = (job.views, job.framing.height, job.framing.width)
+    model = job.weights.config.model
+    metrics = {
+        "summary": summarize(per_view),
+        "scenes": int(per_view.scene.nunique()),
+        "skipped": skipped,
+        "null": null,
+        "lpips_missing": lpips_missing(),
+        "parameters": cost.parameters(model),
+        "gaussians": cost.gaussians(model, *size),
+    }
+    write_json(folder / "metrics.json", metrics)
+
+
+def _digest(model: ILRM) -> str:
+    """Ten hex digits of the SHA-256 of the weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:10]

@@ -1,0 +1,84 @@
+"""Renders as pictures: rows of images to look at, depth in colour."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from ilrm.rendering import Rendering
+from ilrm.views import Batch
+
+SHOWN = 6  # images a row
+CELL = 160  # pixels: smaller images are enlarged, without smoothing
+
+
+def to_image(image: Float[Tensor, "3 H W"]) -> Image.Image:
+    """An image with values clipped to [0, 1]."""
+    array = (image.detach().cpu().clamp(0, 1) * 255).round().byte()
+    return Image.fromarray(array.permute(1, 2, 0).contiguous().numpy())
+
+
+def depth_image(
+    depth: Float[Tensor, "H W"], limits: tuple[float, float] | None = None
+) -> Image.Image:
+    """Depth as colours, near to far from bright to dark, log scale between `limits` (by default the 2nd and
+    98th percentiles); pixels without depth are white.
+    """
+    values = depth.detach().cpu().double().numpy()
+    known = values > 0
+    near, far = limits or depth_limits(depth)
+    share = np.log(np.clip(values, near, far) / near) / max(np.log(far / near), 1e-6)
+    colors = matplotlib.colormaps["magma"](1 - share)[..., :3]
+    colors[~known] = 1.0
+    return Image.fromarray((255 * colors).round().astype(np.uint8))
+
+
+def depth_limits(depth: Float[Tensor, "*b"]) -> tuple[float, float]:
+    """2nd and 98th percentile of depths above 0."""
+    known = depth[depth > 0].detach().cpu().double().numpy()
+    if not known.size:
+        return 1.0, 2.0
+    near, far = np.percentile(known, [2, 98])
+    return float(near), float(max(far, near * 1.001))
+
+
+def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Images of one size in rows, on white."""
+    width, height = rows[0][0].size
+    factor = max(1, round(CELL / max(width, height)))
+    cell, gap = (width * factor, height * factor), 4
+    columns = max(len(row) for row in rows)
+    sheet = Image.new(
+        "RGB",
+        (columns * (cell[0] + gap) - gap, len(rows) * (cell[1] + gap) - gap),
+        (255, 255, 255),
+    )
+    for r, row in enumerate(rows):
+        for c, image in enumerate(row):
+            large = image.resize(cell, Image.Resampling.NEAREST)
+            sheet.paste(large, (c * (cell[0] + gap), r * (cell[1] + gap)))
+    return sheet
+
+
+def comparison(batch: Batch, rendering: Rendering) -> Image.Image:
+    """Inputs, targets, renders and depth, a row each, of the first scene of a batch."""
+    shown = evenly(batch.targets.images.shape[1])
+    inputs = [batch.inputs.images[0, i] for i in evenly(batch.inputs.images.shape[1])]
+    rows = [
+        [to_image(image) for image in inputs],
+        [to_image(batch.targets.images[0, i]) for i in shown],
+        [to_image(rendering.images[0, i]) for i in shown],
+    ]
+    if rendering.depths is not None:
+        limits = depth_limits(rendering.depths[0])
+        rows.append([depth_image(rendering.depths[0, i, 0], limits) for i in shown])
+    return grid(rows)
+
+
+def evenly(count: int) -> list[int]:
+    """At most SHOWN of so many, evenly spread."""
+    return torch.linspace(0, count - 1, min(count, SHOWN)).round().int().tolist()

@@ -1,0 +1,64 @@
+"""The published training recipes (supplementary, training): stages of parameters, at the paper's scale.
+
+A stage starts from the weights of the one before. Data sets are the user's: `root`, `evaluation_index`.
+"""
+
+from typing import Any
+
+from ilrm.config import RunConfig
+from ilrm.errors import ConfigError
+from ilrm.presets import run_config
+
+_DL3DV: dict[str, Any] = {
+    "context_views": 6,  # evaluated with
+    "context_range": (6, 11),
+    "view_spread": "farthest",
+    "gap_start": (15, 30),
+    "gap_end": (20, 50),
+    "resize": "crop",
+    "distortion": "ignore",
+    "batch": 96,
+}
+_WIDE: dict[str, Any] = {
+    "context_views": 32,
+    "view_spread": "farthest",
+    "gap_start": (
+        100,
+        200,
+    ),  # choice: full-frame coverage needs most of a clip; nobody published it
+    "gap_end": (200, 400),
+}
+
+RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
+    "re10k-2": ({"context_views": 2, "viewpoint_scale": "F", "batch": 128, "steps": 200_000},),
+    "re10k-4": ({"context_views": 4, "batch": 128, "steps": 100_000},),
+    "re10k-8": ({"context_views": 8, "batch": 256, "steps": 50_000},),
+    # from the weights of re10k-8, given as start
+    "dl3dv": (
+        {**_DL3DV, "image_height": 256, "image_width": 448, "image_folder": "images_8", "steps": 100_000},
+        {**_DL3DV, "image_height": 512, "image_width": 960, "image_folder": "images_4", "steps": 50_000},
+    ),
+    # the curriculum of resolutions; its lengths and batches are not published (choice: DL3DV's)
+    "dl3dv-wide": (
+        {**_WIDE, "image_height": 256, "image_width": 256, "steps": 100_000, "batch": 64},
+        {**_WIDE, "image_height": 512, "image_width": 512, "steps": 50_000, "batch": 32},
+        {**_WIDE, "image_height": 544, "image_width": 960, "resize": "stretch", "steps": 50_000, "batch": 32},
+    ),
+}  # fmt: skip
+
+
+def stages(name: str, **fields: Any) -> list[RunConfig]:
+    """The runs of a recipe in order, with some fields of all stages replaced.
+
+    `start` is the first stage's; the others start from the run before. Raises ConfigError.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
+    scale = fields.pop("scale", "paper")
+    start = fields.pop("start", "")
+    runs: list[RunConfig] = []
+    for stage in RECIPES[name]:
+        run = run_config(scale, **{**stage, **fields, "start": start})
+        runs.append(run)
+        start = run.name
+    return runs

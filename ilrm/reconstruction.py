@@ -1,0 +1,98 @@
+"""From a capture to a scene: choose views, predict Gaussians, render what was held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from ilrm.cameras import Cameras, Normalization, normalization
+from ilrm.data.dataset import example
+from ilrm.data.scene import Framing, Scene
+from ilrm.data.scenes import to_batch
+from ilrm.data.selection import HOLD_OUT, even_views, kmeans_views
+from ilrm.gaussians import Gaussians
+from ilrm.pretrained import Weights
+from ilrm.refinement import refine
+from ilrm.views import Batch
+
+Choice = Literal["kmeans", "even"]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A capture's Gaussians and the views that they were made from."""
+
+    scene: Scene
+    inputs: Sequence[int]  # frame numbers
+    targets: Sequence[int]  # held-out frames, as the batch's targets
+    batch: Batch  # B = 1, cameras normalised
+    to_scene: Normalization  # from the capture's world
+    gaussians: Gaussians  # B = 1, in the frame of the batch
+
+    @property
+    def world_gaussians(self) -> Gaussians:
+        """The Gaussians in the capture's own world."""
+        return self.gaussians.to_world(self.to_scene)
+
+
+def choose_views(scene: Scene, views: int, choice: Choice) -> tuple[list[int], list[int]]:
+    """Input frames, and every 8th frame as held-out target. Raises TooFewFramesError."""
+    others = [i for i in range(len(scene)) if i % HOLD_OUT]
+    if choice == "kmeans":  # noqa: SIM108
+        chosen = kmeans_views(scene.c2w[others], views)
+    else:
+        chosen = even_views(len(others), views)
+    return [others[i] for i in chosen], list(range(0, len(scene), HOLD_OUT))
+
+
+@torch.no_grad()
+def reconstruct(
+    scene: Scene,
+    weights: Weights,
+    views: int,
+    framing: Framing,
+    choice: Choice = "kmeans",
+    refinement_steps: int = 0,
+) -> Reconstruction:
+    """Gaussians of a capture from `views` of its frames, refined on these by so many steps (iLRM_10: 10).
+
+    Raises TooFewFramesError, what decoding the frames raises, and ViewsError for sizes without whole patches.
+    """
+    inputs, targets = choose_views(scene, views, choice)
+    raw = example(scene, inputs, targets, framing)
+    world = Cameras.from_fxfycxcy(
+        raw["context_fxfycxcy"], raw["context_c2w"], framing.height, framing.width
+    )
+    scale = weights.config.data.camera_scale
+    batch = to_batch(raw, scale)
+    device = next(weights.model.parameters()).device
+    gaussians = weights.model(batch.to(device).inputs)
+    if refinement_steps:
+        with torch.enable_grad():
+            gaussians = refine(gaussians, batch.to(device).inputs, refinement_steps)
+    return Reconstruction(scene, inputs, targets, batch, normalization(world, scale), gaussians)
+
+
+def framing_of(scene: Scene, weights: Weights, size: tuple[int, int] | None = None) -> Framing:
+    """The image size for a capture: `size` (height, width), or as many pixels as the weights were trained on
+    in the shape of the capture's frames, in whole patches.
+    """
+    multiple = weights.config.model.size_multiple
+    if size is None:
+        data = weights.config.data
+        pixels = data.image_height * data.image_width
+        h, w = scene.sizes[0]
+        height, width = ((pixels * a / b) ** 0.5 for a, b in ((h, w), (w, h)))
+    else:
+        height, width = size
+    rounded = (max(1, round(side / multiple)) * multiple for side in (height, width))
+    return Framing(*rounded)
+
+
+def larger(cameras: Cameras, longest: int) -> Cameras:
+    """The same cameras with images of even sides, about `longest` pixels long."""
+    factor = longest / max(cameras.height, cameras.width)
+    height, width = (2 * round(side * factor / 2) for side in (cameras.height, cameras.width))
+    ratio = cameras.fxfycxcy.new_tensor([width / cameras.width, height / cameras.height] * 2)
+    return replace(cameras, fxfycxcy=cameras.fxfycxcy * ratio, height=height, width=width)
