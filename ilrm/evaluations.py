@@ -18,7 +18,7 @@ import torch
 
 from ilrm import cost
 from ilrm.config import EvaluationConfig, RunConfig
-from ilrm.data.errors import EmptyDatasetError
+from ilrm.data.errors import DatasetMissingError, EmptyDatasetError
 from ilrm.data.protocols import Protocol
 from ilrm.data.scene import Framing
 from ilrm.data.scenes import HeldOutScenes, open_scenes
@@ -65,9 +65,7 @@ class Job:
             "protocol": self.protocol.name,
             "data": self.data.resolve().name,
             "index": self.index.name if self.index else "",
-            "index_digest": hashlib.sha256(self.index.read_bytes()).hexdigest()[:10]
-            if self.index
-            else "",
+            "index_digest": _file_digest(self.index) if self.index else "",
             "views": self.views,
             "framing": asdict(self.framing),
             "evaluation": asdict(self.how),
@@ -130,13 +128,13 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     if (folder / "metrics.json").exists():
         return Result(folder)
     group = processes()
-    if group.is_first:
-        write_json(folder / "config.json", job.to_dict())
-        write_json(folder / "environment.json", describe(group.device))
     selection = job.protocol.selection(job.index, job.views)
     stored = open_scenes(job.data, "test", job.protocol.image_folder, job.protocol.distortion)
     held_out = HeldOutScenes(stored, selection, job.framing, job.weights.config.data.camera_scale)
     keys = held_out.keys[: job.scenes]
+    if group.is_first:
+        write_json(folder / "config.json", job.to_dict())
+        write_json(folder / "environment.json", describe(group.device))
     model = job.weights.model.to(group.device)
     mine = keys[group.rank :: group.count]
     shown = show_progress and group.is_first
@@ -181,7 +179,8 @@ def _evaluate_scene(
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
         with atomic_path(folder / "pictures" / f"{quote(key, safe='')}.png") as beside:
             comparison(scene.batch, rendering).save(beside)
-    write_json(_file(folder, key), {"rows": rows.to_dict("records")})
+    records = [row.dropna().to_dict() for _, row in rows.iterrows()]  # baselines have no depth
+    write_json(_file(folder, key), {"rows": records})
 
 
 def _file(folder: Path, key: str) -> Path:
@@ -212,6 +211,12 @@ def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
         "gaussians": cost.gaussians(model, *size),
     }
     write_json(folder / "metrics.json", metrics)
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        raise DatasetMissingError(f"evaluation index {path} is missing: give the path of your copy")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
 
 
 def _digest(model: ILRM) -> str:

@@ -10,40 +10,70 @@ from ilrm import evaluate, train
 from ilrm.data.scenes import dataset_root
 
 
+def evaluated(capsys, store, *arguments) -> tuple[int, str, str]:
+    """Status, what was printed, and the error of `python -m ilrm.evaluate`."""
+    status = evaluate.main([str(a) for a in (*arguments, "--store", store)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
 def test_evaluate_reproduces_the_runs_own_metrics_on_its_own_scenes(smoke_run, tmp_path, capsys):
-    root, out = dataset_root(smoke_run.config.data), tmp_path / "per_view.csv"
+    root = dataset_root(smoke_run.config.data)
     index = root / "evaluation_index_4v.json"
-    arguments = ["--weights", smoke_run.folder, "--data", root, "--index", index, "--out", out]
-    assert evaluate.main([str(a) for a in arguments]) == 0
-    printed = capsys.readouterr().out
+    arguments = ("--weights", smoke_run.folder, "--data", root, "--protocol", "re10k")
+    arguments += ("--index", index, "--views", 4)
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 0
     assert "2 entries, 0 null, 2 scenes evaluated" in printed and "nearest_view: psnr" in printed
+    assert "evaluated at 32x32, the size that the weights were trained on" in printed
+    (folder,) = (tmp_path / "evaluations").iterdir()
     keys = ["scene", "frame", "method"]
-    ours, stored = (t.set_index(keys).sort_index() for t in (pd.read_csv(out), smoke_run.per_view))
+    ours, stored = (
+        t.set_index(keys).sort_index()
+        for t in (pd.read_csv(folder / "per_view.csv"), smoke_run.per_view)
+    )
     pd.testing.assert_frame_equal(ours, stored, atol=1e-4)
+    assert len(list((folder / "pictures").glob("*.png"))) == 2
 
 
-def test_evaluate_with_more_views_than_the_index_gives(smoke_run, capsys):
+def test_an_evaluation_goes_on_scene_by_scene(smoke_run, tmp_path, capsys):
+    """What is done is not done again, and a complete one is shown as it is."""
     root = dataset_root(smoke_run.config.data)
     index = root / "evaluation_index_2v.json"
-    arguments = ["--weights", smoke_run.folder, "--data", root, "--index", index, "--views", "6"]
-    assert evaluate.main([str(a) for a in (*arguments, "--scenes", "1")]) == 0
-    assert "1 scenes evaluated" in capsys.readouterr().out
+    arguments = ("--weights", smoke_run.folder, "--data", root, "--protocol", "re10k")
+    arguments += ("--index", index, "--views", 6, "--pictures", 0)
+    assert evaluated(capsys, tmp_path, *arguments)[0] == 0
+    (folder,) = (tmp_path / "evaluations").iterdir()
+    whole = (folder / "metrics.json").read_text()
+    done = sorted((folder / "scenes").iterdir())
+    kept = done[0].stat().st_mtime_ns
+    (folder / "metrics.json").unlink()
+    done[1].unlink()
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 0 and "2 scenes evaluated, 0 skipped" in printed
+    assert (folder / "metrics.json").read_text() == whole
+    assert done[0].stat().st_mtime_ns == kept and done[1].exists()
 
 
 def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
     empty = tmp_path / "empty.json"
     empty.write_text("{}")
-    root = dataset_root(smoke_run.config.data)
-    for run, data, index in (
-        (tmp_path, root, empty),
-        (smoke_run.folder, tmp_path, root / "evaluation_index_4v.json"),
-        (smoke_run.folder, root, empty),
-        (smoke_run.folder, root, tmp_path / "missing.json"),
+    root, run = dataset_root(smoke_run.config.data), smoke_run.folder
+    index = root / "evaluation_index_4v.json"
+    for weights, data, given, message in (
+        (tmp_path, root, ["--index", empty], "no config.json"),
+        (run, tmp_path, ["--index", index], "index.json is missing"),
+        (run, root, ["--index", empty], "none to evaluate"),
+        (run, root, ["--index", tmp_path / "missing.json"], "missing.json is missing"),
+        (run, root, [], "protocol re10k needs an index"),
+        (run, root, ["--index", index, "--views", "1"], "at least 2 input views"),
+        (run, root, ["--index", index, "--size", "32"], "give height x width"),
     ):
-        arguments = ["--weights", str(run), "--data", str(data), "--index", str(index)]
-        assert evaluate.main(arguments) == 2
-        error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert error.startswith("error: ")
+        arguments = ("--weights", weights, "--data", data, "--protocol", "re10k", "--views", 4)
+        arguments += tuple(given)
+        status, _, error = evaluated(capsys, tmp_path / "store", *arguments)
+        line = error.strip().splitlines()[-1]
+        assert status == 2 and line.startswith("error: ") and message in line
 
 
 def test_train_by_fields(tmp_path, monkeypatch, capsys):
@@ -55,8 +85,9 @@ def test_train_by_fields(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.skipif("ILRM_RE10K_CLIPS" not in os.environ, reason="ILRM_RE10K_CLIPS names no clips")
-def test_real_clips_are_evaluated(smoke_run, capsys):
+def test_real_clips_are_evaluated(smoke_run, tmp_path, capsys):
     clips = Path(os.environ["ILRM_RE10K_CLIPS"])
-    arguments = ["--weights", smoke_run.folder, "--data", clips, "--index", clips / "mini_eval_4v.json"]
-    assert evaluate.main([str(a) for a in arguments]) == 0
-    assert "6 scenes evaluated" in capsys.readouterr().out
+    arguments = ("--weights", smoke_run.folder, "--data", clips, "--protocol", "re10k")
+    arguments += ("--index", clips / "mini_eval_4v.json", "--views", 4)
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 0 and "6 scenes evaluated" in printed

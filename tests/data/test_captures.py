@@ -1,0 +1,284 @@
+"""One capture in every layout gives one scene; what is broken is one clear line."""
+
+import json
+import shutil
+import struct
+
+import numpy as np
+import pycolmap
+import pytest
+import torch
+from PIL import Image
+
+from ilrm.data import errors
+from ilrm.data.captures import CaptureScenes, read_capture
+from ilrm.data.scene import Framing
+
+HEIGHT, WIDTH, FRAMES = 48, 64, 4
+FXFYCXCY = [60.0, 61.0, 33.0, 23.0]
+
+
+def poses() -> np.ndarray:
+    """OpenCV camera-to-world matrices [4, 4, 4]."""
+    turns = [pycolmap.Rotation3d(np.array([0.0, 0.1 * i, 0.05])).matrix() for i in range(FRAMES)]
+    c2w = np.tile(np.eye(4), (FRAMES, 1, 1))
+    c2w[:, :3, :3] = turns
+    c2w[:, :3, 3] = np.random.default_rng(0).normal(size=(FRAMES, 3))
+    return c2w
+
+
+def with_images(folder, factor=1, name="images"):
+    (folder / name).mkdir(parents=True)
+    for i in range(FRAMES):
+        image = Image.new("RGB", (WIDTH // factor, HEIGHT // factor), (40 * i, 100, 200))
+        image.save(folder / name / f"{i:03d}.png")
+    return folder
+
+
+def opencv(folder):
+    with_images(folder)
+    intrinsics = dict(zip(("fx", "fy", "cx", "cy"), FXFYCXCY, strict=True))
+    frames = [
+        {
+            "file_path": f"images/{i:03d}.png",
+            "w2c": np.linalg.inv(p).tolist(),
+            "w": WIDTH,
+            "h": HEIGHT,
+        }
+        | intrinsics
+        for i, p in enumerate(poses())
+    ]
+    (folder / "opencv_cameras.json").write_text(json.dumps({"frames": frames}))
+    return folder
+
+
+def nerfstudio(folder, **shared):
+    with_images(folder)
+    opengl = poses() @ np.diag([1, -1, -1, 1])
+    frames = [
+        {"file_path": f"images/{i:03d}.png", "transform_matrix": p.tolist()}
+        for i, p in enumerate(opengl)
+    ]
+    names = ("fl_x", "fl_y", "cx", "cy")
+    value = dict(zip(names, FXFYCXCY, strict=True)) | {"w": WIDTH, "h": HEIGHT, "frames": frames}
+    (folder / "transforms.json").write_text(json.dumps(value | shared))
+    return folder
+
+
+def colmap(folder, binary=True, model="PINHOLE", parameters=FXFYCXCY):
+    """Written by pycolmap, read by us."""
+    with_images(folder)
+    scene = pycolmap.Reconstruction()
+    camera = pycolmap.Camera(
+        model=model, width=WIDTH, height=HEIGHT, params=parameters, camera_id=1
+    )
+    scene.add_camera_with_trivial_rig(camera)
+    for i, pose in enumerate(poses()):
+        image = pycolmap.Image(name=f"{i:03d}.png", camera_id=1, image_id=i + 1)
+        scene.add_image_with_trivial_frame(image, pycolmap.Rigid3d(np.linalg.inv(pose)[:3]))
+    for i in range(5):
+        scene.add_point3D(
+            np.array([i, 1.0, 2.0]), pycolmap.Track(), np.array([255, 0, 51], np.uint8)
+        )
+    (folder / "sparse/0").mkdir(parents=True)
+    write = scene.write_binary if binary else scene.write_text
+    write(str(folder / "sparse/0"))
+    return folder
+
+
+def llff(folder):
+    with_images(folder)
+    rows = []
+    for pose in poses():
+        right, down, forward, position = pose[:3].T
+        five = np.stack([down, right, -forward, position, [HEIGHT, WIDTH, 60.0]], 1)
+        rows.append([*five.ravel(), 0.1, 10.0])
+    np.save(folder / "poses_bounds.npy", np.array(rows))
+    return folder
+
+
+LAYOUTS = {
+    "opencv": opencv,
+    "nerfstudio": nerfstudio,
+    "colmap-binary": colmap,
+    "colmap-text": lambda folder: colmap(folder, binary=False),
+    "llff": llff,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_scene(layout, tmp_path):
+    scene = read_capture(LAYOUTS[layout](tmp_path / "desk"))
+    assert (scene.key, len(scene), scene.sizes[0]) == ("desk", FRAMES, (HEIGHT, WIDTH))
+    torch.testing.assert_close(scene.c2w, torch.from_numpy(poses()).float(), atol=1e-5, rtol=0)
+    wanted = [60.0, 60.0, 32.0, 24.0] if layout == "llff" else FXFYCXCY
+    torch.testing.assert_close(scene.fxfycxcy, torch.tensor([wanted] * FRAMES))
+    images, _ = scene.frames([0, 3], Framing(48, 64))
+    colors = torch.tensor([[0, 100, 200], [120, 100, 200]]) / 255
+    torch.testing.assert_close(images.mean((2, 3)), colors, atol=1e-3, rtol=0)
+    if layout.startswith("colmap"):
+        assert scene.points.positions.shape == (5, 3)
+        torch.testing.assert_close(scene.points.colors[0], torch.tensor([1.0, 0.0, 0.2]))
+
+
+def test_smaller_images_scale_their_cameras(tmp_path):
+    folder = with_images(nerfstudio(tmp_path / "a"), 4, "images_4")
+    scene = read_capture(folder, "images_4")
+    assert scene.sizes[0] == (12, 16)
+    torch.testing.assert_close(scene.fxfycxcy[0], torch.tensor(FXFYCXCY) / 4)
+
+
+def test_distortion_is_undone(tmp_path, capsys):
+    """A dot that the distorted camera sees is where the pinhole camera of the scene projects it."""
+    parameters = [*FXFYCXCY, 0.3, 0.05, 0.0, 0.0]
+    folder = colmap(tmp_path / "a", model="OPENCV", parameters=parameters)
+    camera = pycolmap.Camera(model="OPENCV", width=WIDTH, height=HEIGHT, params=parameters)
+    ray = np.array([0.25, -0.15])
+    x, y = camera.img_from_cam(np.array([*ray, 1.0]))
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    dot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
+    Image.fromarray(dot.astype(np.uint8)).save(folder / "images/000.png")
+    scene = read_capture(folder)
+    height, width = scene.sizes[0]
+    images, fxfycxcy = scene.frames([0], Framing(height, width))
+    weight = images[0, 0] * (images[0, 0] > 0.1)
+    columns = (torch.arange(width) + 0.5)[None]
+    rows = (torch.arange(height) + 0.5)[:, None]
+    seen = [float((weight * c).sum() / weight.sum()) for c in (columns, rows)]
+    f, c = fxfycxcy[0, :2].numpy(), fxfycxcy[0, 2:].numpy()
+    np.testing.assert_allclose(seen, ray * f + c, atol=0.15)
+    assert abs(x - (ray[0] * 60 + 33)) > 0.3  # it was bent
+    ignored = read_capture(folder, distortion="ignore")
+    torch.testing.assert_close(ignored.fxfycxcy[0], torch.tensor(FXFYCXCY))
+    assert "lens distortion of 4 frames is ignored" in capsys.readouterr().out
+
+
+def edited(folder, file, change):
+    value = json.loads((folder / file).read_text())
+    change(value)
+    (folder / file).write_text(json.dumps(value))
+    return folder
+
+
+def cut(folder, file, size):
+    (folder / file).write_bytes((folder / file).read_bytes()[:size])
+    return folder
+
+
+def camera_model(folder, number):
+    path = folder / "sparse/0/cameras.bin"
+    data = bytearray(path.read_bytes())
+    data[12:16] = struct.pack("<i", number)
+    path.write_bytes(data)
+    return folder
+
+
+BROKEN = {
+    "missing image": (
+        lambda f: (opencv(f) / "images/001.png").unlink(),
+        errors.BadImageError,
+        r"frame 001\.png: .* is missing",
+    ),
+    "wrong size": (
+        lambda f: Image.new("RGB", (30, 20)).save(opencv(f) / "images/002.png"),
+        errors.BadShapeError,
+        r"frame 002\.png: .*20x30 pixels, its camera 48x64",
+    ),
+    "nan pose": (
+        lambda f: edited(
+            opencv(f),
+            "opencv_cameras.json",
+            lambda v: v["frames"][1]["w2c"][0].__setitem__(3, float("nan")),
+        ),
+        errors.BadCamerasError,
+        r"frame 001\.png: its pose is not finite",
+    ),
+    "no rotation": (
+        lambda f: edited(
+            nerfstudio(f),
+            "transforms.json",
+            lambda v: v["frames"][2]["transform_matrix"][0].__setitem__(0, 3.0),
+        ),
+        errors.BadCamerasError,
+        "is no rotation",
+    ),
+    "truncated json": (
+        lambda f: cut(nerfstudio(f), "transforms.json", 200),
+        errors.CaptureUnreadableError,
+        "truncated or no JSON",
+    ),
+    "truncated cameras": (
+        lambda f: cut(colmap(f), "sparse/0/cameras.bin", 40),
+        errors.CaptureUnreadableError,
+        r"cameras\.bin is truncated",
+    ),
+    "truncated images": (
+        lambda f: cut(colmap(f), "sparse/0/images.bin", 100),
+        errors.CaptureUnreadableError,
+        r"images\.bin is truncated",
+    ),
+    "truncated points": (
+        lambda f: cut(colmap(f), "sparse/0/points3D.bin", 100),
+        errors.CaptureUnreadableError,
+        r"points3D\.bin is truncated",
+    ),
+    "missing model file": (
+        lambda f: (colmap(f) / "sparse/0/images.bin").unlink(),
+        errors.CaptureUnreadableError,
+        r"images\.bin is missing",
+    ),
+    "unknown model": (
+        lambda f: camera_model(colmap(f), 99),
+        errors.CameraModelError,
+        "camera model number 99 is unknown",
+    ),
+    "unknown nerfstudio model": (
+        lambda f: nerfstudio(f, camera_model="EQUIRECTANGULAR"),
+        errors.CameraModelError,
+        "EQUIRECTANGULAR is none of",
+    ),
+    "panorama": (
+        lambda f: colmap(f, model="EQUIRECTANGULAR", parameters=[64.0, 48.0]),
+        errors.CameraModelError,
+        "cannot be undistorted",
+    ),
+    "truncated llff": (
+        lambda f: cut(llff(f), "poses_bounds.npy", 300),
+        errors.CaptureUnreadableError,
+        r"poses_bounds\.npy is truncated",
+    ),
+    "nothing": (lambda f: f.mkdir(), errors.CaptureMissingError, "holds no posed images"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_broken_is_one_line(case, tmp_path):
+    make, error, message = BROKEN[case]
+    make(tmp_path / "a")
+    with pytest.raises(error, match=message) as caught:
+        read_capture(tmp_path / "a")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_no_truncated_model_is_taken_for_a_whole_one(name, binary, tmp_path):
+    folder = colmap(tmp_path / "a", binary)
+    file = folder / "sparse/0" / f"{name}{'.bin' if binary else '.txt'}"
+    whole = file.read_bytes()
+    start = (
+        0 if binary else whole.index(b"# Number") + 30
+    )  # a text header may be missing altogether
+    for size in range(start, len(whole) - 25, 13):
+        file.write_bytes(whole[:size])
+        with pytest.raises(errors.DataError):
+            read_capture(folder)
+
+
+def test_a_folder_of_captures_and_a_capture_alone(tmp_path):
+    opencv(tmp_path / "a"), shutil.copytree(tmp_path / "a", tmp_path / "b")
+    scenes = CaptureScenes(tmp_path, "test")
+    assert scenes.keys == ["a", "b"] and len(scenes.load("b")) == FRAMES
+    assert CaptureScenes(tmp_path / "a").keys == ["a"]
+    with pytest.raises(errors.SceneMissingError, match="scene c"):
+        scenes.load("c")
