@@ -1,7 +1,7 @@
 """Held-out evaluation: metrics a target view, beside the trivial baselines, with intervals."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,6 +115,14 @@ def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
     return pd.DataFrame(
         [row for scene in scenes for row in _baseline_rows(scene, scene.batch, with_lpips)]
     )
+
+
+def measure(key: str, frames: Sequence[int], batch: Batch, rendering: Rendering) -> pd.DataFrame:
+    """Rows as in `Evaluation.per_view`, of one scene's rendered targets and of the trivial baselines."""
+    scene = EvaluationScene(key, tuple(frames), batch, None)
+    with_lpips = lpips_missing() is None
+    rows = _rows(scene, batch, "model", rendering.images, with_lpips)
+    return pd.DataFrame(rows + _baseline_rows(scene, batch, with_lpips))
 
 
 def _baseline_rows(scene: EvaluationScene, batch: Batch, with_lpips: bool) -> list[dict[str, Any]]:

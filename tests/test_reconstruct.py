@@ -1,0 +1,127 @@
+"""From a capture to a scene folder: what is written, in which frame, and what a browser shows."""
+
+import shutil
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ilrm import reconstruct
+from ilrm.cameras import Cameras
+from ilrm.data.captures import read_capture
+from ilrm.data.errors import TooFewFramesError
+from ilrm.flythrough import smooth_path
+from ilrm.ply import read_ply
+from ilrm.pretrained import read_weights
+from ilrm.reconstruction import choose_views, framing_of, larger
+from ilrm.reconstruction import reconstruct as reconstruct_capture
+from ilrm.rendering import render
+from tests.data.captures import procedural_capture
+from tests.helpers import some_cameras
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    return procedural_capture(tmp_path_factory.mktemp("captures") / "room")
+
+
+@pytest.fixture(scope="module")
+def out(capture, smoke_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out") / "scene"
+    arguments = [capture, "--weights", smoke_run.folder, "--out", folder, "--refine", "2"]
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    return folder
+
+
+def test_a_scene_folder(out):
+    assert {f.name for f in out.iterdir()} == {
+        "scene.ply", "viewer.html", "flythrough.mp4", "renders", "depth", "comparison.png",
+        "per_view.csv", "metrics.json",
+    }  # fmt: skip
+    assert len(list((out / "renders").iterdir())) == len(list((out / "depth").iterdir())) == 3
+    video = cv2.VideoCapture(str(out / "flythrough.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 120
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 480
+
+
+def test_the_ply_seen_by_the_capture_s_own_cameras_is_the_render(out, capture):
+    scene = read_capture(capture)
+    frame = 8
+    fxfycxcy, c2w = scene.fxfycxcy[None, [frame]], scene.c2w[None, [frame]]
+    cameras = Cameras.from_fxfycxcy(fxfycxcy, c2w, *scene.sizes[frame])
+    image = render(read_ply(out / "scene.ply"), cameras).images[0, 0].clamp(0, 1)
+    kept = np.asarray(Image.open(out / "renders" / f"{frame:03d}.png")) / 255
+    np.testing.assert_allclose(image.permute(1, 2, 0).numpy(), kept, atol=0.01)
+
+
+def test_refinement_helps_the_inputs(capture, smoke_run):
+    scene, weights = read_capture(capture), read_weights(smoke_run.folder)
+    framing = framing_of(scene, weights)
+    errors = []
+    for steps in (0, 5):
+        found = reconstruct_capture(scene, weights, 4, framing, "even", steps)
+        images = render(found.gaussians, found.batch.inputs.cameras).images
+        errors.append(float((images - found.batch.inputs.images).square().mean()))
+    assert errors[1] < errors[0]
+
+
+def test_views_are_no_targets_and_too_few_are_refused(capture):
+    scene = read_capture(capture)
+    for choice in ("kmeans", "even"):
+        inputs, targets = choose_views(scene, 6, choice)
+        assert len(set(inputs)) == 6 and not set(inputs) & set(targets)
+        assert targets == [0, 8, 16]
+    with pytest.raises(TooFewFramesError, match="22 views asked of 21 frames"):
+        choose_views(scene, 22, "kmeans")
+
+
+def test_sizes_follow_the_shape_of_the_frames(capture, smoke_run):
+    scene, weights = read_capture(capture), read_weights(smoke_run.folder)
+    framing = framing_of(scene, weights, (33, 70))
+    assert (framing.height, framing.width) == (32, 72)
+    cameras = larger(some_cameras(batch=1), 480)
+    assert (cameras.height, cameras.width) == (480, 480)
+
+
+def test_a_smooth_path_passes_the_cameras():
+    cameras = some_cameras(batch=1, views=4)
+    path = smooth_path(cameras, 301)
+    for end in (0, -1):
+        torch.testing.assert_close(path.c2w[0, end], cameras.c2w[0, end], atol=1e-4, rtol=0)
+    distances = torch.cdist(path.c2w[0, :, :3, 3], cameras.c2w[0, :, :3, 3]).amin(0)
+    assert distances.max() < 0.05
+    steps = path.c2w[0].diff(dim=0).flatten(1).norm(dim=1)
+    assert steps.max() < 0.2
+
+
+def test_errors_are_one_line(tmp_path, smoke_run, capsys):
+    arguments = [tmp_path, "--weights", smoke_run.folder, "--out", tmp_path / "out"]
+    assert reconstruct.main([str(a) for a in arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ") and "holds no posed images" in line
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the viewer in")
+def test_the_viewer_shows_the_scene_without_a_network(out, tmp_path):
+    picture = tmp_path / "viewer.png"
+    flags = "--headless --no-sandbox --disable-gpu --use-angle=swiftshader --no-first-run "
+    flags += "--enable-unsafe-swiftshader --disable-background-networking --disable-sync "
+    flags += "--disable-component-update --disable-quic --window-size=600,400"
+    done = subprocess.run(
+        [
+            str(BROWSER), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=20000", f"--screenshot={picture}", f"file://{out / 'viewer.html'}",
+        ],
+        capture_output=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0 and picture.exists()
+    pixels = np.asarray(Image.open(picture).convert("RGB"))[150:, 100:500].astype(float)
+    assert (pixels.min(-1) < 245).mean() > 0.3  # splats, not an empty white page
+    assert pixels.std() > 10
