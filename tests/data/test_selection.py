@@ -1,4 +1,4 @@
-"""Which views: K-means, farthest points, even; the wide protocol and its published index; protocols by name."""
+"""Which views: K-means, farthest points, even; the wide protocol and its index; protocols by name."""
 
 import json
 import os
