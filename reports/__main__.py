@@ -31,6 +31,7 @@ from reports.cost_tables import (
     training_memory_table,
 )
 from reports.effects import Measurements
+from reports.evaluation_tables import evaluations_notes, evaluations_table
 from reports.paper_tables import long_table, table_names, wide_table
 from reports.power import power
 from reports.study_figures import study_figures
@@ -64,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             writer.figure(f"figures/{name}", figure)
         writer.clean("tables")
         writer.clean("figures")
+        if folder.name == "tiny":
+            writer.table("evaluations", evaluations_table(), evaluations_notes())
         if folder.name == "tiny" and not options.no_base:
             base(writer)
         stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]

@@ -15,6 +15,7 @@ from ilrm.config import ModelConfig
 from ilrm.presets import model_config, run_config
 from reports.cost_tables import paper_case, recorded_benchmarks
 from reports.effects import Effect, Measurements
+from reports.evaluation_tables import evaluated
 from reports.published import PaperRow, published, row_pair, rows_of
 
 KEYS = ["dataset", "protocol", "method", "views", "setting"]
@@ -90,6 +91,10 @@ def _beside(entry: pd.Series, measurements: Measurements) -> dict[str, Any]:
         timed = _timed(entry)
         if timed is not None:
             return row | timed
+    if entry.metric in QUALITY:
+        found = evaluated(entry)
+        if found is not None:
+            return row | found
     place = _places().get(_line(entry))
     if entry.metric in QUALITY and place is not None:
         mean = measurements.mean(place.study, place.variant, entry.metric)

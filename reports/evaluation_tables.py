@@ -1,0 +1,105 @@
+"""Recorded evaluations on real data: a table of all of them, and those at the paper's own configurations."""
+
+from typing import Any
+
+import pandas as pd
+
+from ilrm.config import ModelConfig
+from ilrm.data.protocols import PROTOCOLS
+from ilrm.evaluations import Result, recorded
+from reports.cost_tables import paper_case
+
+METHODS = {
+    "model": "model",
+    "nearest_view": "nearest input view",
+    "mean_colour": "mean colour",
+}
+DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3}
+
+
+def evaluations_table() -> pd.DataFrame:
+    """One row an evaluation and method: mean and 95% interval over scenes."""
+    rows = []
+    for result in recorded():
+        config, metrics = result.config, result.metrics
+        for method, name in METHODS.items():
+            rows.append(
+                {
+                    "protocol": config["protocol"],
+                    "data": config["data"],
+                    "views": config["views"],
+                    "size": f"{config['framing']['height']}x{config['framing']['width']}",
+                    "scenes": metrics["scenes"],
+                    "skipped": len(metrics["skipped"]) + metrics["null"],
+                    "method": name if method != "model" else config["weights"],
+                    "PSNR (dB)": _interval(metrics["summary"][method], "psnr"),
+                    "SSIM": _interval(metrics["summary"][method], "ssim"),
+                    "LPIPS": _interval(metrics["summary"][method], "lpips"),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def evaluations_notes() -> list[str]:
+    """What a reader of the table has to know."""
+    devices = sorted({str(result.environment["device"]) for result in recorded()})
+    return [
+        "mean [95% interval over scenes], of each scene's mean over targets; over few scenes these "
+        "intervals are wide",
+        f"measured with python -m ilrm.evaluate on {', '.join(devices)}",
+    ]
+
+
+def evaluated(entry: pd.Series) -> dict[str, Any] | None:
+    """What a recorded evaluation at the paper's own configuration measured for an entry of published.csv."""
+    case = paper_case(entry)
+    if case is None:
+        return None
+    for result in recorded():
+        if _at(result, entry) and _model(result) == case.config:
+            value = result.metrics["summary"]["model"].get(entry.metric)
+            if value is not None:
+                return _row(result, value, entry)
+    return None
+
+
+def _at(result: Result, entry: pd.Series) -> bool:
+    """Whether an evaluation has an entry's protocol, views and image size, and all of its scenes."""
+    config, protocol = result.config, PROTOCOLS[result.config["protocol"]]
+    place = protocol.published
+    return (
+        place is not None
+        and (entry.table, entry.dataset) == (place.table, place.dataset)
+        and entry.protocol.startswith(place.protocol)
+        and entry.views == config["views"]
+        and config["framing"] == vars(protocol.framing)
+        and config["scenes"] is None
+        and config["evaluation"]["camera_noise"] == 0
+    )
+
+
+def _model(result: Result) -> ModelConfig:
+    return ModelConfig(**result.config["run"]["model"])
+
+
+def _row(result: Result, value: dict[str, float], entry: pd.Series) -> dict[str, Any]:
+    return {
+        "measured": value["mean"],
+        "low": value["low"],
+        "high": value["high"],
+        "difference": value["mean"] - entry.value,
+        "scale": "paper",
+        "scenes": result.metrics["scenes"],
+        "runs": result.folder.name,
+        "device": result.environment["device"],
+        "date": result.environment["date"],
+        "commit": result.environment["commit"],
+        "note": f"weights {result.config['weights']}, evaluated with python -m ilrm.evaluate",
+    }
+
+
+def _interval(summary: dict[str, dict[str, float]], metric: str) -> str:
+    if metric not in summary:
+        return "not measured: no ImageNet weights"
+    digits, value = DIGITS[metric], summary[metric]
+    return f"{value['mean']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
