@@ -97,8 +97,6 @@ class ModelConfig:
             raise ConfigError("minibatch subsets are drawn a view: set cross_attention='view'")
         if not 0 <= self.near < self.far:
             raise ConfigError(f"near={self.near}, far={self.far}: need 0 <= near < far")
-        if self.init == "local" and self.rays != "plucker":
-            raise ConfigError("init='local' knows rays='plucker' only: set init='normal'")
         if self.distance == "log" and self.near <= 0:
             raise ConfigError("distance='log' needs near > 0")
 

@@ -21,9 +21,9 @@ from ilrm.config import ModelConfig
 from ilrm.gaussians import distance_at
 from ilrm.model import ILRM, CrossBlock, SelfBlock
 
+RAY_CHANNELS = 6  # o x d and d, the last channels; of an origin before them nothing starts local
 CROSS_SHARPNESS = 300.0  # logit at angle 0; at angle t it is cos(t) times as much
 SELF_SHARPNESS = 60.0  # of self-attention: tokens of other views lie further apart
-RAY_CHANNELS = 6  # of rays="plucker", the only ones with a local start
 SELF_STD = 0.1  # of the values and outputs of self-attention
 RAY_GAIN = 2.0  # of the rays against the colours in a token
 
@@ -81,19 +81,18 @@ def _set_viewpoint_tokenizer(model: ILRM, rays: Tensor, colors: Tensor, f: int) 
                 means[i, j, channel, rows, columns, channel] = 1 / fine**2
     weight = RAY_GAIN * rays @ means.reshape(rays.shape[1], -1)  # [D, p p 6]
     target = model.viewpoint_tokenizer.linear.weight
-    channels = target.shape[1] // p**2  # 6, or 9 with RGB before the rays
-    by_pixel = target.view(-1, p**2, channels)
+    by_pixel = target.view(len(target), p**2, -1)
     by_pixel[..., -RAY_CHANNELS:] += weight.view(-1, p**2, RAY_CHANNELS)
-    if channels > RAY_CHANNELS:
+    if model.config.initial_tokens == "image":
         by_pixel[..., :3] = rearrange(colors, "d (n c) -> d n c", c=3)
 
 
 def _set_image_tokenizer(model: ILRM, image_rays: Tensor, rgb: Tensor) -> None:
     """Tokens hold the patch's mean ray and all its RGB values, in orthogonal directions."""
     weight, p = model.image_tokenizer.linear.weight, model.config.patch
-    by_pixel = weight.view(-1, p**2, 3 + RAY_CHANNELS)
+    by_pixel = weight.view(len(weight), p**2, -1)
     by_pixel[..., :3] = rearrange(rgb, "d (n c) -> d n c", c=3)
-    by_pixel[..., 3:] = RAY_GAIN * image_rays[:, None] / p**2
+    by_pixel[..., -RAY_CHANNELS:] = RAY_GAIN * image_rays[:, None] / p**2
 
 
 def _set_cross_attention(
