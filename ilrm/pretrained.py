@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_model
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ilrm import cost
@@ -47,7 +47,8 @@ def read_weights(source: str | Path) -> Weights:
     if path.is_dir():
         return _from_folder(path, str(source))
     name = str(source)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not path.suffix:
+    local = name.startswith((".", "/", "~")) or path.suffix in (*RELEASED, ".safetensors")
+    if name.count("/") == 1 and not local:
         return _from_folder(_download(name), name)
     raise WeightsError(
         f"{source} is missing: give a weights folder, a run's folder, a released .ckpt or .pt file, or a "
@@ -123,16 +124,17 @@ def write_weights(model: ILRM, config: RunConfig, parent: Path) -> Path:
     data = config.data
     size = f"{cost.parameters(config.model) / 1e6:.3g}M"
     name = Path(data.root).name if data.root else "rooms"
-    with atomic_folder(parent / ".weights") as beside:
-        save_model(model, str(beside / FILE))
-        write_json(beside / CONFIG, config.to_dict())
-        digest = hashlib.sha256((beside / FILE).read_bytes()).hexdigest()[:10]
+    content = save({key: value.contiguous() for key, value in model.state_dict().items()})
+    digest = hashlib.sha256(content).hexdigest()[:10]
     folder = parent / (
         f"ilrm-{size}-{name}-{data.image_height}x{data.image_width}-{data.context_views}v-{digest}"
     )
     if folder.exists():
         raise WeightsError(f"{folder} is there already: these weights have been written before")
-    return (parent / ".weights").rename(folder)
+    with atomic_folder(folder) as beside:
+        (beside / FILE).write_bytes(content)
+        write_json(beside / CONFIG, config.to_dict())
+    return folder
 
 
 def _download(name: str) -> Path:

@@ -32,6 +32,7 @@ def test_written_and_read_back(folder):
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
     with pytest.raises(WeightsError, match="is there already"):
         write_weights(model, weights.config, folder.parent)
+    assert [f.name for f in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_run_is_a_weights_folder(smoke_run):
@@ -43,8 +44,9 @@ def test_a_hub_id(folder, monkeypatch):
     monkeypatch.setattr(
         huggingface_hub, "snapshot_download", lambda name, **_: asked.append(name) or str(folder)
     )
-    assert read_weights("someone/ilrm").source == "someone/ilrm"
-    assert asked == ["someone/ilrm"]
+    for name in ("someone/ilrm", "someone/ilrm-0.77M-rooms-32x32-4v-1a2b3c4d5e"):
+        assert read_weights(name).source == name
+    assert len(asked) == 2
 
     def offline(name, **_):
         raise OSError("no route to host")
