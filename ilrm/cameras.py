@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ilrm.errors import CameraError
 
+CameraScale = Literal["recentred", "world"]  # see `normalization`
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -157,9 +159,7 @@ class Normalization:
         return replace(cameras, c2w=c2w.to(cameras.c2w.dtype))
 
 
-def normalization(
-    inputs: Cameras, camera_scale: Literal["recentred", "world"] = "recentred"
-) -> Normalization:
+def normalization(inputs: Cameras, camera_scale: CameraScale = "recentred") -> Normalization:
     """The frame of the inputs [..., V]: their mean pose, and a scale.
 
     The scene is divided by the largest absolute translation coordinate of the inputs: once recentred
@@ -180,7 +180,7 @@ def normalization(
 def normalize_cameras(
     inputs: Cameras,
     *others: Cameras,
-    camera_scale: Literal["recentred", "world"] = "recentred",
+    camera_scale: CameraScale = "recentred",
 ) -> tuple[Cameras, ...]:
     """The cameras in the frame of the inputs (`normalization`); `others`, targets say, move with them."""
     to_scene = normalization(inputs, camera_scale)

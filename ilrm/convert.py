@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from ilrm import cost
+from ilrm.command_line import one_line_errors
 from ilrm.config import DataConfig, ModelConfig, RunConfig
 from ilrm.data.scene import parse_size
-from ilrm.errors import IlrmError, WeightsError
+from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.pretrained import Weights, check_keys, load_state, write_weights
 
@@ -96,7 +97,12 @@ def from_released(state: Mapping[str, Tensor], heads: int | None = None) -> ILRM
     is used once and every shape checked. Raises WeightsError.
     """
     where = "released weights"
-    state = {name.removeprefix(PREFIX): value for name, value in state.items()}
+    bare = {name.removeprefix(PREFIX): value for name, value in state.items()}
+    if len(bare) < len(state):
+        raise WeightsError(
+            f"{where}: some keys are there with and without {PREFIX}: keep one of each"
+        )
+    state = bare
     family = _WIDE if "viewpoint_tokenizer.1.weight" in state else _TWO_VIEW
     config = _infer(state, family, heads, where)
     with torch.device("meta"):
@@ -145,7 +151,7 @@ def _infer(
     (values,) = shape(family.names["image_tokenizer.linear"], 2)[1:]
     (outputs, _) = shape(family.names["head.1"], 2)
     patch = round((values / len(family.image)) ** 0.5)
-    inferred = width // head_size
+    inferred = width // max(head_size, 1)
     if heads not in (None, inferred):
         raise WeightsError(
             f"{where}: heads={heads}, but q_norm has {head_size} values a head, so width {width} has "
@@ -157,7 +163,7 @@ def _infer(
         patch * patch * len(family.image) == values
         and channels in (14, 16)
         and lifted % width == 0
-        and width % head_size == 0
+        and inferred * head_size == width
         and len(numbers) % 2 == 0
     )
     if not fits:
@@ -219,6 +225,7 @@ def load_released(
     return Weights(model, RunConfig("paper", model.config, data), str(path))
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Writes a weights folder and prints what was inferred. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.convert", description=__doc__)
@@ -227,13 +234,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--views", type=int, help="input views that it was trained with")
     parser.add_argument("--size", help="HxW that it was trained on")
     options = parser.parse_args(arguments)
-    try:
-        size = parse_size(options.size) if options.size else None
-        weights = load_released(options.checkpoint, options.views, size)
-        folder = write_weights(weights.model, weights.config, options.out)
-    except IlrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    size = parse_size(options.size) if options.size else None
+    weights = load_released(options.checkpoint, options.views, size)
+    folder = write_weights(weights.model, weights.config, options.out)
     c = weights.config.model
     print(
         f"{cost.parameters(c):,} parameters: {c.layers} layers, width {c.width}, {c.heads} heads, patch "

@@ -8,16 +8,18 @@ import sys
 from pathlib import Path
 
 from ilrm import evaluations
+from ilrm.command_line import one_line_errors
 from ilrm.config import EvaluationConfig
 from ilrm.data.protocols import PROTOCOLS, Protocol
 from ilrm.data.scene import Framing, parse_size
 from ilrm.distributed import processes
-from ilrm.errors import ConfigError, IlrmError
+from ilrm.errors import ConfigError
 from ilrm.evaluation import lpips_missing
 from ilrm.paths import RUNS
 from ilrm.pretrained import read_weights
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Prints the summary and where the result lies. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.evaluate", description=__doc__)
@@ -35,15 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--store", type=Path, default=RUNS, help="run store; default: %(default)s")
     parser.add_argument("--record", action="store_true", help="keep it for make report")
     options = parser.parse_args(arguments)
-    try:
-        result = _perform(options, PROTOCOLS[options.protocol])
-        if processes().is_first:
-            _show(result)
-            if options.record:
-                print(f"recorded in {evaluations.record(result)}")
-    except IlrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    result = _perform(options, PROTOCOLS[options.protocol])
+    if processes().is_first:
+        _show(result)
+        if options.record:
+            print(f"recorded in {evaluations.record(result)}")
     return 0
 
 

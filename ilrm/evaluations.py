@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -56,7 +57,8 @@ class Job:
     how: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
     scenes: int | None = None  # only the first so many
 
-    def to_dict(self) -> dict[str, Any]:
+    @cached_property
+    def identity(self) -> dict[str, Any]:
         """Everything that the result depends on; its hash names the folder."""
         return {
             "weights": Path(self.weights.source).name,
@@ -75,7 +77,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        text = json.dumps(self.identity, sort_keys=True)
         size = f"{self.framing.height}x{self.framing.width}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{self.protocol.name}-{self.views}v-{size}-{digest}"
@@ -133,7 +135,7 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     held_out = HeldOutScenes(stored, selection, job.framing, job.weights.config.data.camera_scale)
     keys = held_out.keys[: job.scenes]
     if group.is_first:
-        write_json(folder / "config.json", job.to_dict())
+        write_json(folder / "config.json", job.identity)
         write_json(folder / "environment.json", describe(group.device))
     model = job.weights.model.to(group.device)
     mine = keys[group.rank :: group.count]

@@ -12,6 +12,7 @@ from ilrm.cameras import Cameras, Normalization
 from ilrm.config import ModelConfig
 
 SH_DEGREE_0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
+OPACITY_RANGE = (1e-6, 1 - 1e-6)  # of opacities whose logit is taken
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ import torch
 
 from ilrm.errors import PlyError
 from ilrm.files import atomic_path
-from ilrm.gaussians import SH_DEGREE_0, Gaussians
+from ilrm.gaussians import OPACITY_RANGE, SH_DEGREE_0, Gaussians
 
-OPACITY_RANGE = (1e-6, 1 - 1e-6)  # of what has a finite logit
 _TYPES = {
     "char": "i1", "uchar": "u1", "short": "<i2", "ushort": "<u2", "int": "<i4", "uint": "<u4",
     "float": "<f4", "double": "<f8", "int8": "i1", "uint8": "u1", "int16": "<i2", "uint16": "<u2",

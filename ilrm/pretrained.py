@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ilrm import cost
 from ilrm.config import RunConfig
-from ilrm.errors import IlrmError, WeightsError
+from ilrm.errors import WeightsError
 from ilrm.files import atomic_folder, write_json
 from ilrm.model import ILRM
 
@@ -96,7 +96,7 @@ def load_state(model: ILRM, state: Mapping[str, Tensor], where: str) -> None:
 def check_keys(
     state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str
 ) -> None:
-    """Raises WeightsError unless `state` has exactly these keys and shapes, and finite values."""
+    """Raises WeightsError unless `state` has exactly these keys and shapes, and finite floats."""
     missing = [name for name in shapes if name not in state]
     unexpected = [name for name in state if name not in shapes]
     for kind, names in (("missing", missing), ("unexpected", unexpected)):
@@ -112,8 +112,10 @@ def check_keys(
                 f"{where}: {name} has shape {list(found)}, expected {list(shape)}: these are weights of "
                 "another model"
             )
-        if not torch.isfinite(state[name]).all():
-            raise WeightsError(f"{where}: {name} holds values that are not finite: fetch it again")
+        if not (state[name].is_floating_point() and torch.isfinite(state[name]).all()):
+            raise WeightsError(
+                f"{where}: {name} holds values that are no finite floats: fetch it again"
+            )
 
 
 def write_weights(model: ILRM, config: RunConfig, parent: Path) -> Path:
@@ -142,8 +144,6 @@ def _download(name: str) -> Path:
 
     try:
         return Path(snapshot_download(name, allow_patterns=[FILE, CONFIG]))
-    except IlrmError:
-        raise
     except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(

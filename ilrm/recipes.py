@@ -30,6 +30,7 @@ _WIDE: dict[str, Any] = {
 }
 
 RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
+    # the batch of re10k-2 is not published (choice: re10k-4's)
     "re10k-2": ({"context_views": 2, "viewpoint_scale": "F", "batch": 128, "steps": 200_000},),
     "re10k-4": ({"context_views": 4, "batch": 128, "steps": 100_000},),
     "re10k-8": ({"context_views": 8, "batch": 256, "steps": 50_000},),

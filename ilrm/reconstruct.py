@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 from ilrm.cameras import Cameras
+from ilrm.command_line import one_line_errors
 from ilrm.data.captures import read_capture
 from ilrm.data.scene import parse_size
 from ilrm.distributed import processes
-from ilrm.errors import IlrmError
 from ilrm.evaluation import measure, summarize
 from ilrm.files import atomic_path, write_json
 from ilrm.flythrough import render_video, smooth_path
@@ -76,6 +76,7 @@ def _write_viewer(found: Reconstruction, rendering: Rendering, path: Path) -> No
     write_viewer(found.world_gaussians, world, depth / float(found.to_scene.scale[0]), path)
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Writes the scene's folder and prints its metrics. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.reconstruct", description=__doc__)
@@ -90,17 +91,13 @@ def main(arguments: list[str] | None = None) -> int:
                         help="optimise on the input views for so many steps, e.g. 10")  # fmt: skip
     parser.add_argument("--images", default="", help="folder of smaller images, e.g. images_4")
     options = parser.parse_args(arguments)
-    try:
-        scene = read_capture(options.capture, options.images)
-        weights = read_weights(options.weights)
-        weights.model.to(processes().device)
-        framing = framing_of(scene, weights, parse_size(options.size) if options.size else None)
-        views = options.views or weights.config.data.context_views
-        found = reconstruct(scene, weights, views, framing, options.choice, options.refine)
-        summary = write_scene(found, options.out)
-    except IlrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    scene = read_capture(options.capture, options.images)
+    weights = read_weights(options.weights)
+    weights.model.to(processes().device)
+    framing = framing_of(scene, weights, parse_size(options.size) if options.size else None)
+    views = options.views or weights.config.data.context_views
+    found = reconstruct(scene, weights, views, framing, options.choice, options.refine)
+    summary = write_scene(found, options.out)
     print(
         f"{len(found.gaussians):,} Gaussians from {views} of {len(scene)} frames at "
         f"{framing.height}x{framing.width}; {len(found.targets)} held-out frames, mean:"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 
@@ -10,13 +9,11 @@ from ilrm.cameras import Cameras, Normalization, normalization
 from ilrm.data.dataset import example
 from ilrm.data.scene import Framing, Scene
 from ilrm.data.scenes import to_batch
-from ilrm.data.selection import HOLD_OUT, even_views, kmeans_views
+from ilrm.data.selection import Choice, FullCoverage
 from ilrm.gaussians import Gaussians
 from ilrm.pretrained import Weights
 from ilrm.refinement import refine
 from ilrm.views import Batch
-
-Choice = Literal["kmeans", "even"]
 
 
 @dataclass(frozen=True)
@@ -36,16 +33,6 @@ class Reconstruction:
         return self.gaussians.to_world(self.to_scene)
 
 
-def choose_views(scene: Scene, views: int, choice: Choice) -> tuple[list[int], list[int]]:
-    """Input frames, and every 8th frame as held-out target. Raises TooFewFramesError."""
-    others = [i for i in range(len(scene)) if i % HOLD_OUT]
-    if choice == "kmeans":  # noqa: SIM108
-        chosen = kmeans_views(scene.c2w[others], views)
-    else:
-        chosen = even_views(len(others), views)
-    return [others[i] for i in chosen], list(range(0, len(scene), HOLD_OUT))
-
-
 @torch.no_grad()
 def reconstruct(
     scene: Scene,
@@ -59,7 +46,7 @@ def reconstruct(
 
     Raises TooFewFramesError, what decoding the frames raises, and ViewsError for sizes without whole patches.
     """
-    inputs, targets = choose_views(scene, views, choice)
+    inputs, targets = FullCoverage(views, choice).frames(scene)
     raw = example(scene, inputs, targets, framing)
     world = Cameras.from_fxfycxcy(
         raw["context_fxfycxcy"], raw["context_c2w"], framing.height, framing.width
@@ -69,8 +56,7 @@ def reconstruct(
     device = next(weights.model.parameters()).device
     gaussians = weights.model(batch.to(device).inputs)
     if refinement_steps:
-        with torch.enable_grad():
-            gaussians = refine(gaussians, batch.to(device).inputs, refinement_steps)
+        gaussians = refine(gaussians, batch.to(device).inputs, refinement_steps)
     return Reconstruction(scene, inputs, targets, batch, normalization(world, scale), gaussians)
 
 

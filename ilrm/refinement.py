@@ -1,20 +1,19 @@
 """Post-prediction optimisation: iLRM_10 and iLRM_20 of Table 5 (supplementary, evaluation)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ilrm.gaussians import SH_DEGREE_0, Gaussians
+from ilrm.gaussians import OPACITY_RANGE, SH_DEGREE_0, Gaussians
 from ilrm.rendering import render
 from ilrm.views import Views
 
 POSITION_RATE = 6e-4  # learning rates of Adam, eps 1e-15
 RATE = 1e-3  # of everything but positions
 EPS = 1e-15
-OPACITY_RANGE = (1e-6, 1 - 1e-6)  # of what has a finite logit
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,14 @@ class SplatParameters:
             colors=(0.5 + SH_DEGREE_0 * self.sh0).clamp(min=0),
         )
 
+    @torch.no_grad()
+    def copied(self) -> Gaussians:
+        """The Gaussians as they are now, whatever becomes of the parameters."""
+        gaussians = self.gaussians()
+        return replace(gaussians, means=gaussians.means.clone())
 
+
+@torch.enable_grad()
 def refine(
     gaussians: Gaussians,
     views: Views,
@@ -61,7 +67,7 @@ def refine(
     """Gaussians fitted to the input views: `steps` full-batch steps of Adam on the mean squared error.
 
     The gradient is summed view by view, so memory does not grow with their number. `on_step` sees every
-    step done, from 1, and its Gaussians.
+    step done, from 1, and a copy of its Gaussians. Colours are values, not harmonics.
     """
     parameters = SplatParameters.from_gaussians(gaussians)
     optimizer = torch.optim.Adam(
@@ -87,6 +93,5 @@ def refine(
             error = (images - views.images[:, i : i + 1]).square().mean()
             (error / count).backward()
         optimizer.step()
-        on_step(step + 1, parameters.gaussians())
-    with torch.no_grad():
-        return parameters.gaussians()
+        on_step(step + 1, parameters.copied())
+    return parameters.copied() if steps else gaussians

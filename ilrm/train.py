@@ -5,13 +5,15 @@ with `--recipe dl3dv root=/path/to/dl3dv start=WEIGHTS`.
 import argparse
 import sys
 
+from ilrm.command_line import one_line_errors
 from ilrm.config import RunConfig
-from ilrm.errors import ConfigError, IlrmError
+from ilrm.errors import ConfigError
 from ilrm.presets import SCALES, run_config
 from ilrm.recipes import RECIPES, stages
 from ilrm.runs import Run, perform
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Perform one run, or a recipe's runs in order; prints folders and metrics. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.train", description=__doc__)
@@ -19,12 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}, at scale paper by default")
     parser.add_argument("fields", nargs="*", metavar="name=value", help="fields to replace")
     options = parser.parse_args(arguments)
-    try:
-        for config in _configs(options):
-            _show(perform(config))
-    except IlrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for config in _configs(options):
+        _show(perform(config))
     return 0
 
 

@@ -27,6 +27,7 @@ def evaluations_table() -> pd.DataFrame:
                 {
                     "protocol": config["protocol"],
                     "data": config["data"],
+                    "index": config["index"] or "every 8th frame",
                     "views": config["views"],
                     "size": f"{config['framing']['height']}x{config['framing']['width']}",
                     "scenes": metrics["scenes"],
@@ -44,6 +45,8 @@ def evaluations_notes() -> list[str]:
     """What a reader of the table has to know."""
     devices = sorted({str(result.environment["device"]) for result in recorded()})
     return [
+        "a protocol's name says how it is evaluated; data, index, number of scenes and size are those of the "
+        "line, not the paper's",
         "mean [95% interval over scenes], of each scene's mean over targets; over few scenes these "
         "intervals are wide",
         f"measured with python -m ilrm.evaluate on {', '.join(devices)}",
@@ -73,6 +76,7 @@ def _at(result: Result, entry: pd.Series) -> bool:
         and entry.protocol.startswith(place.protocol)
         and entry.views == config["views"]
         and config["framing"] == vars(protocol.framing)
+        and place.scenes in (None, result.metrics["scenes"])
         and config["scenes"] is None
         and config["evaluation"]["camera_noise"] == 0
     )

@@ -217,7 +217,13 @@ def test_weights_that_do_not_fit_are_named():
     refused("unexpected keys extra.weight", {"extra.weight": torch.ones(1)})
     name = "processor.blocks.1.attn.proj.weight"
     refused(rf"{name} has shape \[3, 3\], expected \[64, 64\]", {name: torch.ones(3, 3)})
-    refused(f"{name} holds values that are not finite", {name: torch.full((64, 64), torch.nan)})
+    refused(
+        f"{name} holds values that are no finite floats", {name: torch.full((64, 64), torch.nan)}
+    )
+    refused(f"{name} holds values that are no", {name: torch.ones(64, 64, dtype=torch.int64)})
+    q_norm = "processor.blocks.0.read_cross.q_norm.weight"
+    refused("no model of this design", {q_norm: torch.ones(0)})
+    refused("are there with and without", {f"encoder.scaler.{name}": state[name]})
     with pytest.raises(WeightsError, match=f"missing keys {name}"):
         from_released({n: v for n, v in state.items() if n != name})
     with pytest.raises(WeightsError, match="neither a wide nor a two-view"):
@@ -269,5 +275,9 @@ def test_files_that_are_no_weights_are_one_line(tmp_path, capsys, monkeypatch):
     torch.save({"model": released("wide")}, file)
     file.write_bytes(file.read_bytes()[:5000])
     assert "truncated or no torch file" in error()
+    (tmp_path / "taken").write_text("")
+    torch.save({"model": released("wide")}, file)
+    assert convert.main([str(file), "--out", str(tmp_path / "taken")]) == 2
+    assert "taken" in capsys.readouterr().err
     torch.save([1, 2], file)
     assert "no dict of tensors" in error()

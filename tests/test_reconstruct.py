@@ -13,10 +13,11 @@ from ilrm import reconstruct
 from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
 from ilrm.data.errors import TooFewFramesError
+from ilrm.data.selection import FullCoverage
 from ilrm.flythrough import smooth_path
 from ilrm.ply import read_ply
 from ilrm.pretrained import read_weights
-from ilrm.reconstruction import choose_views, framing_of, larger
+from ilrm.reconstruction import framing_of, larger
 from ilrm.reconstruction import reconstruct as reconstruct_capture
 from ilrm.rendering import render
 from tests.data.captures import procedural_capture
@@ -71,11 +72,11 @@ def test_refinement_helps_the_inputs(capture, smoke_run):
 def test_views_are_no_targets_and_too_few_are_refused(capture):
     scene = read_capture(capture)
     for choice in ("kmeans", "even"):
-        inputs, targets = choose_views(scene, 6, choice)
+        inputs, targets = FullCoverage(6, choice).frames(scene)
         assert len(set(inputs)) == 6 and not set(inputs) & set(targets)
         assert targets == [0, 8, 16]
     with pytest.raises(TooFewFramesError, match="22 views asked of 21 frames"):
-        choose_views(scene, 22, "kmeans")
+        FullCoverage(22).frames(scene)
 
 
 def test_sizes_follow_the_shape_of_the_frames(capture, smoke_run):

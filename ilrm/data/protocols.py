@@ -20,6 +20,7 @@ class Published:
     table: str
     dataset: str
     protocol: str  # how the line begins
+    scenes: int | None = None  # that its numbers are means over; None: not said
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Protocol:
 _NOPOSPLAT = "NoPoSplat's evaluation_index_re10k.json, the scenes of this overlap"
 
 
-def _wide(name: str, views: int, table: str, dataset: str) -> Protocol:
-    return Protocol(name, WIDE, views, "", published=Published(table, dataset, ""))
+def _wide(name: str, views: int, table: str, dataset: str, scenes: int | None = None) -> Protocol:
+    return Protocol(name, WIDE, views, "", published=Published(table, dataset, "", scenes))
 
 
 _ALL = (
@@ -66,7 +67,7 @@ _ALL = (
         RE10K,
         2,
         "pixelSplat's evaluation_index_re10k.json",
-        published=Published("1", "re10k", "pixelSplat index"),
+        published=Published("1", "re10k", "pixelSplat index", 6_474),
     ),
     *(
         Protocol(
@@ -83,7 +84,7 @@ _ALL = (
         RE10K,
         2,
         "pixelSplat's evaluation_index_acid.json",
-        published=Published("2", "acid", "trained on re10k"),
+        published=Published("2", "acid", "trained on re10k", 1_595),
     ),
     Protocol(
         "dl3dv-12",
@@ -100,7 +101,7 @@ _ALL = (
         "DepthSplat's dl3dv_start_0_distance_50_ctx_6v_video_0_50.json",
         "images_8",
         "ignore",
-        Published("3", "dl3dv", "50-frame"),
+        Published("3", "dl3dv", "50-frame", 140),
     ),
     Protocol(
         "dl3dv-100",
@@ -109,10 +110,13 @@ _ALL = (
         "DepthSplat's dl3dv_start_0_distance_100_ctx_12v_video.json",
         "images_4",
         "ignore",
-        Published("4", "dl3dv", "100-frame"),
+        Published("4", "dl3dv", "100-frame", 140),
     ),
-    *(_wide(f"dl3dv-wide-{v}", v, "5", "dl3dv-undistorted") for v in (16, 32, 40, 48)),
-    *(_wide(f"dl3dv-eval-wide-{v}", v, "10", "dl3dv-undistorted-eval") for v in (16, 32, 40, 48)),
+    *(_wide(f"dl3dv-wide-{v}", v, "5", "dl3dv-undistorted", 140) for v in (16, 32, 40, 48)),
+    *(
+        _wide(f"dl3dv-eval-wide-{v}", v, "10", "dl3dv-undistorted-eval", 51)
+        for v in (16, 32, 40, 48)
+    ),
     _wide("tanks-and-temples-wide-32", 32, "13", "tanks-and-temples"),
     _wide("mipnerf360-wide-32", 32, "13", "mipnerf360"),
     # own captures, the wide protocol with any number of views; not a protocol of the paper

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ilrm.cameras import Cameras, normalize_cameras
+from ilrm.cameras import Cameras, CameraScale, normalize_cameras
 from ilrm.config import DataConfig
 from ilrm.data.captures import CaptureScenes, Distortion
 from ilrm.data.chunks import ChunkScenes
@@ -55,7 +54,7 @@ class TrainingData:
     """Batches by step, their cameras normalised."""
 
     dataset: ViewsDataset
-    camera_scale: Literal["recentred", "world"] = "recentred"
+    camera_scale: CameraScale = "recentred"
 
     def batch(self, step: int, rank: int = 0, count: int = 1) -> Batch:
         """Process `rank` of `count`'s part of a step's batch."""
@@ -108,7 +107,7 @@ class HeldOutScenes:
     stored: Scenes
     selection: Selection
     framing: Framing
-    camera_scale: Literal["recentred", "world"] = "recentred"
+    camera_scale: CameraScale = "recentred"
 
     @property
     def keys(self) -> list[str]:
@@ -176,7 +175,7 @@ def validation_batches(scenes: HeldOutScenes) -> list[Batch]:
     ]
 
 
-def to_batch(views: Example, camera_scale: Literal["recentred", "world"] = "recentred") -> Batch:
+def to_batch(views: Example, camera_scale: CameraScale = "recentred") -> Batch:
     """Cameras in the frame of the inputs (`normalization`), images beside them. Raises CameraError."""
     parts = []
     for name in ("context", "target"):

@@ -1,7 +1,7 @@
 """Which views of a capture are inputs and which are targets, from the camera poses alone."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from ilrm.data.errors import TooFewFramesError
 from ilrm.data.scene import Scene, Scenes
 
 HOLD_OUT = 8  # every 8th frame is a target
+Choice = Literal["kmeans", "even"]
 
 
 class Selection(Protocol):
@@ -82,14 +83,18 @@ def _enough(frames: int, views: int) -> None:
 
 @dataclass(frozen=True)
 class FullCoverage:
-    """Every 8th frame is a target; the inputs cover the others by K-means (Tables 5, 10 and 13)."""
+    """Every 8th frame is a target; the inputs cover the others, by K-means in Tables 5, 10 and 13."""
 
     views: int
+    choice: Choice = "kmeans"
 
     def keys(self, scenes: Scenes) -> list[str]:
         return scenes.keys
 
     def frames(self, scene: Scene) -> tuple[list[int], list[int]]:
         others = [i for i in range(len(scene)) if i % HOLD_OUT]
-        chosen = kmeans_views(scene.c2w[others], self.views)
+        if self.choice == "kmeans":
+            chosen = kmeans_views(scene.c2w[others], self.views)
+        else:
+            chosen = even_views(len(others), self.views)
         return [others[i] for i in chosen], list(range(0, len(scene), HOLD_OUT))
