@@ -22,7 +22,7 @@ FRAMES_PER_SECOND = 24
 
 
 def smooth_path(cameras: Cameras, frames: int) -> Cameras:
-    """Cameras [1, frames] on a spline through cameras [1, V] in their order, evenly in arc length.
+    """Cameras [1, frames] on a spline through cameras [1, V] in their order, timed by their distances.
 
     Positions follow a cubic spline, rotations a rotation spline with continuous angular acceleration;
     intrinsics are the mean's. V >= 2.

@@ -327,13 +327,11 @@ class CaptureScenes(Scenes):
 
     def __init__(
         self,
-        root: str | Path,
-        split: str = "",
+        folder: str | Path,
         image_folder: str = "",
         distortion: Distortion = "undistort",
     ) -> None:
-        root = Path(root)
-        super().__init__(root / split if split and (root / split).is_dir() else root)
+        super().__init__(Path(folder))
         self.image_folder, self.distortion = image_folder, distortion
         self.captures = {self.folder.resolve().name: self.folder}
         if not is_capture(self.folder):

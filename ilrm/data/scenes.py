@@ -88,15 +88,20 @@ def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
 def open_scenes(
     root: str | Path, split: str, image_folder: str = "", distortion: Distortion = "undistort"
 ) -> Scenes:
-    """A split of a data set on disk: chunks where it has an index.json, else a folder of captures, or one
-    capture. Raises DatasetMissingError, EmptyDatasetError.
+    """A split of a data set on disk: chunks where it has an index.json, else a folder of captures.
+
+    Test scenes may also lie in `root` itself, which may be one capture; training scenes never, so that no
+    test scene is trained on. Raises DatasetMissingError.
     """
     root = Path(root)
-    if root.is_dir() and not (root / split / "index.json").is_file():
+    folder = root / split
+    if split == "test" and not folder.is_dir():
+        folder = root
+    if folder.is_dir() and not (folder / "index.json").is_file():
         with contextlib.suppress(
             EmptyDatasetError
         ):  # then it is a chunk data set without its index
-            return CaptureScenes(root, split, image_folder, distortion)
+            return CaptureScenes(folder, image_folder, distortion)
     return ChunkScenes(root, split)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from ilrm.data import errors
 from ilrm.data.captures import CaptureScenes, read_capture
 from ilrm.data.scene import Framing
+from ilrm.data.scenes import open_scenes
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 4
 FXFYCXCY = [60.0, 61.0, 33.0, 23.0]
@@ -276,9 +277,15 @@ def test_no_truncated_model_is_taken_for_a_whole_one(name, binary, tmp_path):
 
 
 def test_a_folder_of_captures_and_a_capture_alone(tmp_path):
-    opencv(tmp_path / "a"), shutil.copytree(tmp_path / "a", tmp_path / "b")
-    scenes = CaptureScenes(tmp_path, "test")
+    opencv(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    scenes = open_scenes(tmp_path, "test")
+    assert isinstance(scenes, CaptureScenes)
     assert scenes.keys == ["a", "b"] and len(scenes.load("b")) == FRAMES
-    assert CaptureScenes(tmp_path / "a").keys == ["a"]
+    assert open_scenes(tmp_path / "a", "test").keys == ["a"]
+    with pytest.raises(errors.DatasetMissingError, match=r"give a folder with train/ and test/"):
+        open_scenes(tmp_path, "train")  # which would be the test scenes
+    shutil.copytree(tmp_path / "a", tmp_path / "both/train/c")
+    assert open_scenes(tmp_path / "both", "train").keys == ["c"]
     with pytest.raises(errors.SceneMissingError, match="scene c"):
         scenes.load("c")
