@@ -12,17 +12,14 @@ from pathlib import Path
 import torch
 
 from ilrm.cameras import Cameras
+from ilrm.capture_arguments import add_capture_arguments, read_arguments
 from ilrm.command_line import one_line_errors
-from ilrm.data.captures import read_capture
-from ilrm.data.scene import parse_size
-from ilrm.distributed import processes
 from ilrm.evaluation import measure, summarize
 from ilrm.files import atomic_path, write_json
 from ilrm.flythrough import render_video, smooth_path
 from ilrm.pictures import comparison, depth_image, depth_limits, to_image
 from ilrm.ply import write_ply
-from ilrm.pretrained import read_weights
-from ilrm.reconstruction import Reconstruction, framing_of, larger, reconstruct
+from ilrm.reconstruction import Reconstruction, larger, reconstruct
 from ilrm.rendering import Rendering, render
 from ilrm.viewer import write_viewer
 
@@ -80,22 +77,14 @@ def _write_viewer(found: Reconstruction, rendering: Rendering, path: Path) -> No
 def main(arguments: list[str] | None = None) -> int:
     """Writes the scene's folder and prints its metrics. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.reconstruct", description=__doc__)
-    parser.add_argument("capture", type=Path, help="folder of posed images, any usual layout")
-    parser.add_argument("--weights", required=True, help="folder, released file or hub id")
+    add_capture_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--views", type=int, help="input views; default: as trained")
     parser.add_argument("--choice", choices=("kmeans", "even"), default="kmeans",
                         help="how input views are chosen; default: %(default)s")  # fmt: skip
-    parser.add_argument("--size", help="HxW; default: as many pixels as trained on")
     parser.add_argument("--refine", type=int, default=0, metavar="STEPS",
                         help="optimise on the input views for so many steps, e.g. 10")  # fmt: skip
-    parser.add_argument("--images", default="", help="folder of smaller images, e.g. images_4")
     options = parser.parse_args(arguments)
-    scene = read_capture(options.capture, options.images)
-    weights = read_weights(options.weights)
-    weights.model.to(processes().device)
-    framing = framing_of(scene, weights, parse_size(options.size) if options.size else None)
-    views = options.views or weights.config.data.context_views
+    scene, weights, views, framing = read_arguments(options)
     found = reconstruct(scene, weights, views, framing, options.choice, options.refine)
     summary = write_scene(found, options.out)
     print(

@@ -1,0 +1,192 @@
+"""Per-scene 3D-GS from scratch (Kerbl et al. 2023), the optimisation baseline of Table 5: gsplat's strategy
+and the rates of its trainer, on the CPU as on CUDA.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from gsplat.strategy import DefaultStrategy
+from gsplat.strategy.ops import reset_opa
+from jaxtyping import Float
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from ilrm.cameras import Cameras, Normalization
+from ilrm.data.scene import PointCloud
+from ilrm.gaussians import SH_DEGREE_0, Gaussians
+from ilrm.metrics import ssim
+from ilrm.rendering import rasterization
+from ilrm.views import Views
+
+STEPS = 30_000  # the published schedule; other numbers of steps stretch all of it
+POSITION_RATE = 1.6e-4  # of Adam, in units of the scene's scale; falls to a hundredth
+RATES = {"scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 2.5e-3 / 20}
+SSIM_WEIGHT = 0.2
+SH_DEGREE = 3
+SH_EVERY = 1_000  # steps until the next degree is used
+START_OPACITY = 0.1
+REFERENCE_HEIGHT = 1_000  # pixels of the images that the published thresholds were found on
+START_RANGE = (0.5, 20.0)  # choice: of random points' distances, in units of the scene's scale
+
+Parameters = dict[str, torch.nn.Parameter]
+Optimizers = dict[str, torch.optim.Optimizer]
+
+
+def splat(
+    views: Views,
+    points: PointCloud,
+    steps: int = STEPS,
+    seed: int = 0,
+    on_step: Callable[[int, Callable[[], Gaussians]], None] = lambda step, gaussians: None,
+) -> Gaussians:
+    """3D Gaussians fitted to the views of one scene (B = 1), one view a step, from a start at `points` in the
+    frame of the views' cameras (`start_points` where there are none).
+
+    `on_step` sees every step done, from 1, and a function that gives its Gaussians. Thresholds of density
+    control are per pixel: they are stretched with the images' size, as a pixel's part in the loss is.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    scale = scene_scale(views.cameras)
+    parameters = _start(points, views.images.device)
+    optimizers = _optimizers(parameters, scale)
+    strategy = _strategy(steps, views.cameras.height)
+    state = strategy.initialize_state(scene_scale=scale)
+    with torch.random.fork_rng(devices=[] if not torch.cuda.is_available() else None):
+        torch.manual_seed(seed)  # splitting draws from the global generator
+        for step in range(steps):
+            if step % (count := views.images.shape[1]) == 0:
+                order = torch.randperm(count, generator=generator).tolist()
+            view = order[step % count]
+            optimizers["means"].param_groups[0]["lr"] = (
+                POSITION_RATE * scale * 0.01 ** (step / steps)
+            )
+            degree = min(SH_DEGREE, step * STEPS // (steps * SH_EVERY))
+            _step(parameters, optimizers, strategy, state, step, views, view, degree)
+            on_step(step + 1, lambda: _gaussians(parameters))
+    return _gaussians(parameters)
+
+
+def scene_scale(cameras: Cameras) -> float:
+    """1.1 times the largest distance of a camera from their mean position, as in gsplat's trainer."""
+    positions = cameras.c2w[0, :, :3, 3]
+    return 1.1 * float((positions - positions.mean(0)).norm(dim=-1).max())
+
+
+def start_points(views: Views, count: int, seed: int = 0) -> PointCloud:
+    """Random points for a scene without structure from motion: on rays of random pixels, with their colours,
+    at log-uniform distances."""
+    generator = torch.Generator().manual_seed(seed)
+    cameras = views.cameras
+    origins, directions = cameras.rays(None)  # [1, V, 1, 1, 3], [1, V, H, W, 3]
+    near, far = (scene_scale(cameras) * limit for limit in START_RANGE)
+    v, h, w = (torch.randint(size, (count,), generator=generator) for size in directions.shape[1:4])
+    share = torch.rand(count, 1, generator=generator).to(directions)
+    distance = near * (far / near) ** share
+    return PointCloud(
+        origins[0, v, 0, 0] + distance * directions[0, v, h, w], views.images[0, v, :, h, w]
+    )
+
+
+def points_in_scene(points: PointCloud, to_scene: Normalization) -> PointCloud:
+    """Points of a capture's world in the frame of its normalised cameras."""
+    matrix = to_scene.world_to_scene[0].double()
+    positions = points.positions.to(matrix) @ matrix[:3, :3].T + matrix[:3, 3]
+    return PointCloud((positions * to_scene.scale[0]).float(), points.colors.float())
+
+
+def _start(points: PointCloud, device: torch.device) -> Parameters:
+    """Round Gaussians of the size of the distance to their three nearest neighbours."""
+    positions = points.positions.float().cpu()
+    neighbours = NearestNeighbors(n_neighbors=min(4, len(positions))).fit(positions.numpy())
+    distances = torch.from_numpy(neighbours.kneighbors(positions.numpy())[0]).float()
+    size = distances[:, 1:].square().mean(1).sqrt().clamp(min=1e-7)  # [N]
+    count = len(positions)
+    values = {
+        "means": positions,
+        "scales": size.log()[:, None].repeat(1, 3),
+        "quats": torch.tensor([1.0, 0, 0, 0]).repeat(count, 1),
+        "opacities": torch.full((count,), math.log(START_OPACITY / (1 - START_OPACITY))),
+        "sh0": ((points.colors.cpu() - 0.5) / SH_DEGREE_0)[:, None],
+        "shN": torch.zeros(count, (SH_DEGREE + 1) ** 2 - 1, 3),
+    }
+    return {name: torch.nn.Parameter(value.to(device)) for name, value in values.items()}
+
+
+def _optimizers(parameters: Parameters, scale: float) -> Optimizers:
+    rates = RATES | {"means": POSITION_RATE * scale}
+    return {
+        name: torch.optim.Adam([value], lr=rates[name], eps=1e-15)
+        for name, value in parameters.items()
+    }
+
+
+def _strategy(steps: int, height: int) -> DefaultStrategy:
+    """gsplat's defaults, stretched to the number of steps and the size of the images."""
+    published, share, pixels = DefaultStrategy(), steps / STEPS, REFERENCE_HEIGHT / height
+    return DefaultStrategy(
+        refine_start_iter=round(published.refine_start_iter * share),
+        refine_stop_iter=round(published.refine_stop_iter * share),
+        refine_every=max(1, round(published.refine_every * share)),
+        reset_every=max(1, round(published.reset_every * share)),
+        grow_grad2d=published.grow_grad2d * pixels,
+        grow_scale3d=published.grow_scale3d * pixels,
+        prune_scale3d=published.prune_scale3d * pixels,
+    )
+
+
+def _step(
+    parameters: Parameters,
+    optimizers: Optimizers,
+    strategy: DefaultStrategy,
+    state: dict[str, Any],
+    step: int,
+    views: Views,
+    view: int,
+    degree: int,
+) -> None:
+    """One view's gradient step, then density control."""
+    cameras = views.cameras
+    image, _, info = rasterization(
+        parameters["means"],
+        parameters["quats"],
+        parameters["scales"].exp(),
+        parameters["opacities"].sigmoid(),
+        torch.cat([parameters["sh0"], parameters["shN"]], 1),
+        cameras.w2c[0, view : view + 1],
+        cameras.K[0, view : view + 1],
+        cameras.width,
+        cameras.height,
+        sh_degree=degree,
+        packed=False,
+        backgrounds=views.images.new_ones(1, 3),
+        means2d_grad=True,
+    )
+    strategy.step_pre_backward(parameters, optimizers, state, step, info)
+    loss = _loss(image.permute(0, 3, 1, 2), views.images[0, view : view + 1])
+    loss.backward()
+    for optimizer in optimizers.values():
+        optimizer.step()
+        optimizer.zero_grad()
+    strategy.step_post_backward(parameters, optimizers, state, step, info)
+    # gsplat 1.5.3 never comes to its own reset: `step % reset_every == 0 & step > 0`
+    if 0 < step < strategy.refine_stop_iter and step % strategy.reset_every == 0:
+        reset_opa(parameters, optimizers, state, value=2 * strategy.prune_opa)
+
+
+def _loss(pred: Float[Tensor, "1 3 H W"], target: Float[Tensor, "1 3 H W"]) -> Tensor:
+    l1 = (pred - target).abs().mean()
+    return (1 - SSIM_WEIGHT) * l1 + SSIM_WEIGHT * (1 - ssim(pred, target).mean())
+
+
+@torch.no_grad()
+def _gaussians(parameters: Parameters) -> Gaussians:
+    """A copy of one scene's Gaussians, with colours as harmonics."""
+    return Gaussians(
+        means=parameters["means"][None].clone(),
+        quats=torch.nn.functional.normalize(parameters["quats"], dim=-1)[None],
+        scales=parameters["scales"].exp()[None],
+        opacities=parameters["opacities"].sigmoid()[None],
+        colors=torch.cat([parameters["sh0"], parameters["shN"]], 1)[None],
+    )
