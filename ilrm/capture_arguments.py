@@ -20,7 +20,7 @@ def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_arguments(options: argparse.Namespace) -> tuple[Scene, Weights, int, Framing]:
-    """The capture, the weights on their device, the number of input views and their size. Raises IlrmError."""
+    """The capture, the weights on their device, the number of input views and their size."""
     scene = read_capture(options.capture, options.images)
     weights = read_weights(options.weights)
     weights.model.to(processes().device)

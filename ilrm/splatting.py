@@ -98,7 +98,7 @@ def points_in_scene(points: PointCloud, to_scene: Normalization) -> PointCloud:
 
 def _start(points: PointCloud, device: torch.device) -> Parameters:
     """Round Gaussians of the size of the distance to their three nearest neighbours."""
-    positions = points.positions.float().cpu()
+    positions = points.positions.float().cpu().clone()
     neighbours = NearestNeighbors(n_neighbors=min(4, len(positions))).fit(positions.numpy())
     distances = torch.from_numpy(neighbours.kneighbors(positions.numpy())[0]).float()
     size = distances[:, 1:].square().mean(1).sqrt().clamp(min=1e-7)  # [N]

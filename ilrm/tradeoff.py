@@ -5,6 +5,7 @@ and per-scene 3D-GS from scratch over time.
 """
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
@@ -111,9 +112,8 @@ def trade_off(found: Reconstruction, weights: Weights, steps: int, seed: int = 0
 
 def curve_steps(steps: int) -> set[int]:
     """Steps of 3D-GS that are measured: evenly on a log scale from 10, and the last."""
-    count = max(0, round(POINTS_PER_DECADE * torch.tensor(steps / 10).log10().item()))
-    marks = torch.logspace(1, torch.tensor(float(steps)).log10().item(), count + 1).round().int()
-    return {step for step in marks.tolist() if step <= steps} | {steps}
+    marks = (round(10 ** (1 + k / POINTS_PER_DECADE)) for k in itertools.count())
+    return {*itertools.takewhile(lambda mark: mark < steps, marks), steps}
 
 
 @torch.no_grad()
