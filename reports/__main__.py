@@ -36,6 +36,7 @@ from reports.paper_tables import long_table, table_names, wide_table
 from reports.power import power
 from reports.study_figures import study_figures
 from reports.sweep_figures import sweep_figures
+from reports.tradeoff_figures import tradeoff_figures
 from reports.write import OUTPUT, Writer, markdown
 
 
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         claims(writer, measurements)
         costs(writer, measurements)
         sweeps = sweep_figures(SWEEP_RECORDS / folder.name)
-        for name, figure in (study_figures(measurements) | sweeps).items():
+        tradeoffs = tradeoff_figures() if folder.name == "tiny" else {}
+        for name, figure in (study_figures(measurements) | sweeps | tradeoffs).items():
             writer.figure(f"figures/{name}", figure)
         writer.clean("tables")
         writer.clean("figures")
