@@ -236,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     size = parse_size(options.size) if options.size else None
     weights = load_released(options.checkpoint, options.views, size)
-    folder = write_weights(weights.model, weights.config, options.out)
+    folder = write_weights(weights, options.out)
     c = weights.config.model
     print(
         f"{cost.parameters(c):,} parameters: {c.layers} layers, width {c.width}, {c.heads} heads, patch "

@@ -20,6 +20,8 @@ from ilrm.config import RunConfig
 from ilrm.errors import WeightsError
 from ilrm.files import atomic_folder, write_json
 from ilrm.model import ILRM
+from ilrm.seen import FILE as SEEN
+from ilrm.seen import Seen
 
 RELEASED = (".ckpt", ".pt", ".pth")  # suffixes of the authors' files
 FILE, CONFIG = "model.safetensors", "config.json"
@@ -32,6 +34,7 @@ class Weights:
     model: ILRM
     config: RunConfig  # of the run that trained it: image size, views, scale rule
     source: str  # where it came from
+    seen: Seen | None = None  # what training showed it, where that is known
 
 
 def read_weights(source: str | Path) -> Weights:
@@ -73,7 +76,7 @@ def _from_folder(folder: Path, source: str) -> Weights:
         raise WeightsError(f"{source}: no {FILE} in it: perform the run to have its weights")
     model = ILRM(config.model)
     load_state(model, read_state(file), str(file))
-    return Weights(model.eval(), config, source)
+    return Weights(model.eval(), config, source, Seen.read(file.parent))
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
@@ -118,11 +121,12 @@ def check_keys(
             )
 
 
-def write_weights(model: ILRM, config: RunConfig, parent: Path) -> Path:
+def write_weights(weights: Weights, parent: Path) -> Path:
     """A weights folder under `parent`, complete or absent; returns its path.
 
     E.g. `ilrm-0.77M-rooms-32x32-4v-1a2b3c4d5e`.
     """
+    model, config = weights.model, weights.config
     data = config.data
     size = f"{cost.parameters(config.model) / 1e6:.3g}M"
     name = Path(data.root).name if data.root else "rooms"
@@ -136,6 +140,8 @@ def write_weights(model: ILRM, config: RunConfig, parent: Path) -> Path:
     with atomic_folder(folder) as beside:
         (beside / FILE).write_bytes(content)
         write_json(beside / CONFIG, config.to_dict())
+        if weights.seen is not None:
+            weights.seen.write(beside)
     return folder
 
 
@@ -143,7 +149,7 @@ def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[FILE, CONFIG]))
+        return Path(snapshot_download(name, allow_patterns=[FILE, CONFIG, SEEN]))
     except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(

@@ -1,8 +1,8 @@
 """Command line: a capture to a scene folder.
 
 `python -m ilrm.reconstruct CAPTURE --weights W --out scene/` writes scene.ply (3D-GS format, in the capture's
-world), viewer.html, flythrough.mp4, renders/ and depth/ of held-out frames, comparison.png, per_view.csv
-and metrics.json.
+world), viewer.html, flythrough.mp4, renders/ and depth/ of held-out frames, comparison.png, per_view.csv,
+metrics.json and diagnosis.json: likely causes where the quality is poor.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import torch
 from ilrm.cameras import Cameras
 from ilrm.capture_arguments import add_capture_arguments, read_arguments
 from ilrm.command_line import one_line_errors
+from ilrm.diagnosis import diagnose
 from ilrm.evaluation import measure, summarize
 from ilrm.files import atomic_path, write_json
 from ilrm.flythrough import render_video, smooth_path
@@ -94,6 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
     for method, metrics in summary.items():
         values = ", ".join(f"{name} {value['mean']:.3f}" for name, value in metrics.items())
         print(f"{method:>12}: {values}")
+    diagnosis = diagnose(found, weights, summary)
+    write_json(options.out / "diagnosis.json", vars(diagnosis))
+    for line in diagnosis.findings:
+        print(f"diagnosis: {line}")
     print(options.out)
     return 0
 

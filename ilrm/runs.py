@@ -29,6 +29,7 @@ from ilrm.files import atomic_path, write_json
 from ilrm.model import ILRM
 from ilrm.paths import RECORDED_RUNS, RUNS
 from ilrm.pretrained import read_weights
+from ilrm.seen import seen_in_training
 from ilrm.training import train
 
 UNWRITABLE = {
@@ -173,6 +174,7 @@ def _perform(
     record(progress)
     with atomic_path(folder / "model.safetensors") as beside:
         save_model(model, str(beside))
+    seen_in_training(model, data, config.train.steps).write(folder)
     skipped = sum(row["skipped"] for row in progress.history) / len(progress.history)
     costs = {"training_seconds": round(progress.seconds, 1), "skipped_steps": skipped}
     _evaluate(config, folder, model, costs)

@@ -9,21 +9,25 @@ import torch
 from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.presets import run_config
-from ilrm.pretrained import read_weights, write_weights
+from ilrm.pretrained import Weights, read_weights, write_weights
+from ilrm.seen import Seen
 from tests.helpers import some_views
+
+SEEN = Seen(views=(4, 4), rotation=(5.0, 90.0), fov=(55.0, 65.0), depth=(0.7, 7.0))
 
 
 @pytest.fixture
 def folder(tmp_path):
     config = run_config("smoke")
     torch.manual_seed(0)
-    return write_weights(ILRM(config.model), config, tmp_path)
+    return write_weights(Weights(ILRM(config.model), config, "", SEEN), tmp_path)
 
 
 def test_written_and_read_back(folder):
     weights = read_weights(folder)
     torch.manual_seed(0)
     model, views = ILRM(run_config("smoke").model).eval(), some_views(batch=1)
+    assert weights.seen == SEEN
     assert weights.config == run_config("smoke") and not weights.model.training
     with torch.no_grad():
         assert torch.equal(weights.model.encode(views), model.encode(views))
@@ -31,7 +35,7 @@ def test_written_and_read_back(folder):
     assert folder.name.startswith("ilrm-0.") and "M-rooms-32x32-4v-" in folder.name
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
     with pytest.raises(WeightsError, match="is there already"):
-        write_weights(model, weights.config, folder.parent)
+        write_weights(weights, folder.parent)
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
 
 

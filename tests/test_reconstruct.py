@@ -40,7 +40,7 @@ def out(capture, smoke_run, tmp_path_factory):
 def test_a_scene_folder(out):
     assert {f.name for f in out.iterdir()} == {
         "scene.ply", "viewer.html", "flythrough.mp4", "renders", "depth", "comparison.png",
-        "per_view.csv", "metrics.json",
+        "per_view.csv", "metrics.json", "diagnosis.json",
     }  # fmt: skip
     assert len(list((out / "renders").iterdir())) == len(list((out / "depth").iterdir())) == 3
     video = cv2.VideoCapture(str(out / "flythrough.mp4"))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,9 +13,10 @@ from ilrm.pictures import to_image
 from ilrm.presets import run_config
 
 
-def procedural_capture(folder: Path) -> Path:
-    """A held-out room of the smoke scale, 24 frames of 32x32, in the opencv_cameras.json layout."""
-    scenes = ChunkScenes(dataset_root(run_config("smoke").data), "test")
+def procedural_capture(folder: Path, **fields: Any) -> Path:
+    """A held-out room of the smoke scale, 24 frames of 32x32, in the opencv_cameras.json layout; `fields` of
+    its data replaced."""
+    scenes = ChunkScenes(dataset_root(run_config("smoke", **fields).data), "test")
     scene = scenes.load(scenes.keys[0])
     height, width = scene.sizes[0]
     images, fxfycxcy = scene.frames(range(len(scene)), Framing(height, width))

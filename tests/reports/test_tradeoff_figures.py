@@ -23,6 +23,7 @@ def test_a_figure_a_record(tmp_path, monkeypatch):
     drawn = {tuple(xy) for line in axes.lines for xy in line.get_xydata()}
     assert drawn == {(seconds, psnr) for _, _, seconds, psnr in points}
     assert [text.get_text() for text in axes.texts] == ["zero-shot", "+10", "+20"]
-    assert "room: 4 input views of 32x32, 3 held out; a CPU" in figures[
-        "tradeoff_room-4v-32x32"
-    ].get_suptitle()
+    assert (
+        "room: 4 input views of 32x32, 3 held out; a CPU"
+        in figures["tradeoff_room-4v-32x32"].get_suptitle()
+    )

@@ -1,0 +1,179 @@
+"""Why a reconstruction is poor: inputs that share nothing, poses that the images contradict, a capture unlike
+what the weights saw.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ilrm.cameras import Cameras
+from ilrm.data.scene import Framing
+from ilrm.matching import FEWEST, Pair, match
+from ilrm.pretrained import Weights
+from ilrm.reconstruction import Reconstruction
+from ilrm.seen import Range, rotation, vertical_fov
+
+LONGEST = 800  # pixels: larger images are matched at this size
+SMALLEST = 100  # pixels, the longer side: smaller images hold too few points to match
+MAX_ERROR = 1 / 256  # of the longer side: a pixel of a 256x256 input
+MARGIN = 0.1  # of a range that weights saw, beyond which a capture is unlike it
+DEPTH_SHARE = 0.25  # of the triangulated points that may lie outside
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was measured, and a line for each likely cause."""
+
+    measured: dict[str, Any]
+    findings: list[str]
+
+
+def diagnose(
+    found: Reconstruction,
+    weights: Weights,
+    summary: dict[str, dict[str, dict[str, float]]],
+    show_progress: bool = True,
+) -> Diagnosis:
+    """Of a reconstruction with its held-out metrics (`summarize`). Images are matched at their own size, at
+    most 800 pixels; where they are smaller than 100, poses, overlap and depth are not checked.
+    """
+    inputs = found.batch.inputs.cameras[0]
+    measured: dict[str, Any] = {
+        "views": len(found.inputs),
+        "rotation": round(float(rotation(inputs)), 2),
+        "fov": round(float(vertical_fov(inputs).median()), 2),
+    }
+    findings = list(_unlike_training(measured, weights))
+    size = _matched_size(found)
+    if max(size) >= SMALLEST:
+        pairs = _match(found, size, show_progress)
+        measured["matched_at"] = f"{size[0]}x{size[1]}"
+        measured |= _matched(pairs, max(size))
+        findings += _from_matches(found, weights, pairs, size)
+    else:
+        measured["matched_at"] = None
+    return Diagnosis(measured, [*_poor(summary, weights, bool(findings)), *findings])
+
+
+def _poor(
+    summary: dict[str, dict[str, dict[str, float]]], weights: Weights, explained: bool
+) -> Iterator[str]:
+    ours, copied = (summary[method]["psnr"]["mean"] for method in ("model", "nearest_view"))
+    if ours > copied:
+        return
+    line = f"held-out frames: {ours:.1f} dB, copying the nearest input view gives {copied:.1f} dB"
+    if not explained:
+        data = weights.config.data
+        line += (
+            f", and no check explains it: the weights, trained at {data.image_height}x{data.image_width}, "
+            "may be too weak for this scene; try more --views, --refine 20"
+        )
+    yield line
+
+
+def _unlike_training(measured: dict[str, Any], weights: Weights) -> Iterator[str]:
+    if weights.seen is None:
+        return
+    views, (fewest, most) = measured["views"], weights.seen.views
+    if not fewest <= views <= most:
+        trained = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        yield f"{views} input views, the weights were trained with {trained}: try --views {fewest}"
+    if _outside(measured["rotation"], weights.seen.rotation):
+        low, high = weights.seen.rotation
+        yield (
+            f"the inputs turn by {measured['rotation']:.0f} degrees, in training they turned by {low:.0f} to "
+            f"{high:.0f}: reconstruct a part of the capture, or more views of it"
+        )
+    if _outside(measured["fov"], weights.seen.fov):
+        low, high = weights.seen.fov
+        yield (
+            f"a vertical field of view of {measured['fov']:.0f} degrees, in training {low:.0f} to "
+            f"{high:.0f}: another --size crops the frames"
+        )
+
+
+def _outside(value: float, seen: Range) -> bool:
+    slack = MARGIN * max(seen[1] - seen[0], 0.1 * seen[1])
+    return not seen[0] - slack <= value <= seen[1] + slack
+
+
+def _matched_size(found: Reconstruction) -> tuple[int, int]:
+    """Height and width of the first input's frame, made smaller where it is longer than 800 pixels."""
+    height, width = found.scene.sizes[found.inputs[0]]
+    factor = min(1.0, LONGEST / max(height, width))
+    return round(height * factor), round(width * factor)
+
+
+def _match(found: Reconstruction, size: tuple[int, int], show_progress: bool) -> list[Pair]:
+    images, fxfycxcy = found.scene.frames(found.inputs, Framing(*size))
+    c2w = found.batch.inputs.cameras.c2w[0].cpu()
+    return match(images, Cameras.from_fxfycxcy(fxfycxcy, c2w, *size), show_progress)
+
+
+def _matched(pairs: Sequence[Pair], longest: int) -> dict[str, Any]:
+    depths = _all_depths(pairs, longest)
+    return {
+        "matched_pairs": len(pairs),
+        "epipolar_error_pixels": _rounded(np.median(np.concatenate([p.errors for p in pairs])))
+        if pairs
+        else None,
+        "depth": [_rounded(v) for v in np.percentile(depths, [5, 50, 95])] if len(depths) else None,
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _all_depths(pairs: Sequence[Pair], longest: int) -> np.ndarray:
+    """Depths in normalised units, of the pairs whose cameras agree with the images."""
+    parts = [pair.depths for pair in pairs if np.median(pair.errors) < MAX_ERROR * longest]
+    depths = np.concatenate(parts) if parts else np.zeros(0)
+    return depths[depths > 0]
+
+
+def _from_matches(
+    found: Reconstruction, weights: Weights, pairs: Sequence[Pair], size: tuple[int, int]
+) -> Iterator[str]:
+    names = [found.scene.names[i] for i in found.inputs]
+    alone = [name for i, name in enumerate(names) if not any(i in pair.views for pair in pairs)]
+    if alone:
+        yield (
+            f"no {FEWEST} points of {_listed(alone)} are seen in another input: no overlap, or no texture; "
+            "choose more --views, or a part of the capture"
+        )
+    limit = MAX_ERROR * max(size)
+    errors = {  # of all matches of a view: a pair alone may be of things that look the same
+        i: float(np.median(np.concatenate([pair.errors for pair in pairs if i in pair.views])))
+        for i in range(len(names))
+        if any(i in pair.views for pair in pairs)
+    }
+    wrong = [names[i] for i, error in errors.items() if error > limit]
+    if wrong:
+        worst = max(errors.values())
+        yield (
+            f"the poses contradict the images: matches of {_listed(wrong)} lie up to {worst:.1f} pixels (at "
+            f"{size[0]}x{size[1]}) off their epipolar lines, {limit:.1f} are tolerable: estimate the poses "
+            "again"
+        )
+    yield from _from_depths(_all_depths(pairs, max(size)), weights)
+
+
+def _from_depths(depths: np.ndarray, weights: Weights) -> Iterator[str]:
+    """Depth over the cameras' extent: the baseline, seen from the scene."""
+    if len(depths) < FEWEST:
+        return
+    model = weights.config.model
+    near, far = weights.seen.depth if weights.seen else (model.near, model.far)
+    where = f"{np.median(depths):.2g} times the inputs' extent away (weights saw {near:.2g} to {far:.2g})"
+    if np.mean(depths < near) > DEPTH_SHARE:
+        yield f"the scene is {where}: the inputs are too far apart; choose a part of the capture"
+    if np.mean(depths > far) > DEPTH_SHARE:
+        yield f"the scene is {where}: the inputs are too close together; choose views further apart"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
