@@ -21,6 +21,7 @@ from ilrm.rendering import Rendering, render
 from ilrm.views import Batch, EvaluationScene
 
 METRICS = ("psnr", "ssim", "lpips")
+DEPTH_METRICS = ("depth_spearman", "depth_abs_rel", "depth_rmse")
 METHODS = ("model", *BASELINES)
 
 
@@ -64,8 +65,9 @@ class Evaluation:
 
     per_view: pd.DataFrame
     """One row a scene, target frame and method. Columns: scene, frame, method, psnr (dB), ssim, lpips (VGG;
-    no such column where its weights are missing), depth_spearman (the model's rows, where true depth is
-    known: rank correlation over the pixels of that view)."""
+    no such column where its weights are missing), and, of the model where true depth is known, over the
+    pixels of that view: depth_spearman (rank correlation), depth_abs_rel and depth_rmse (Table 11: mean of
+    |predicted - true| / true, root mean square in normalised scene units; nothing is aligned)."""
     depth_spearman_pooled: float | None
     """Rank correlation over the pixels of all views together, depths in normalised scene units."""
 
@@ -95,7 +97,7 @@ def evaluate(
             assert rendering.depths is not None
             for i, row in enumerate(measured):
                 pair = rendering.depths[0, i, 0].cpu().numpy(), scene.depths[i].numpy()
-                row["depth_spearman"] = depth_spearman(*pair)
+                row |= depth_metrics(*pair)
                 depths.append(pair)
         rows += measured
         if baselines:
@@ -159,6 +161,16 @@ def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
     return float(stats.spearmanr(predicted.ravel(), true.ravel()).statistic)
 
 
+def depth_metrics(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """`DEPTH_METRICS` of depths [H, W] in one unit; predicted depth is 0 where nothing was rendered."""
+    error = predicted - true
+    return {
+        "depth_spearman": depth_spearman(predicted, true),
+        "depth_abs_rel": float(np.mean(np.abs(error) / true)),
+        "depth_rmse": float(np.sqrt(np.mean(error**2))),
+    }
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean over scenes with its 95% bootstrap interval."""
@@ -194,7 +206,7 @@ def summarize(per_view: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for method in METHODS:
         summary[method] = {}
-        for metric in (*METRICS, "depth_spearman"):
+        for metric in (*METRICS, *DEPTH_METRICS):
             if metric not in per_view:
                 continue
             values = scene_means(per_view, method, metric).dropna()

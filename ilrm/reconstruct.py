@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 
 from ilrm.cameras import Cameras
-from ilrm.capture_arguments import add_capture_arguments, read_arguments
 from ilrm.command_line import one_line_errors
 from ilrm.diagnosis import diagnose
 from ilrm.evaluation import measure, summarize
 from ilrm.files import atomic_path, write_json
 from ilrm.flythrough import render_video, smooth_path
+from ilrm.opening import add_capture_arguments, open_capture
 from ilrm.pictures import comparison, depth_image, depth_limits, to_image
 from ilrm.ply import write_ply
+from ilrm.pretrained import Weights
 from ilrm.reconstruction import Reconstruction, larger, reconstruct
 from ilrm.rendering import Rendering, render
 from ilrm.viewer import write_viewer
@@ -74,6 +75,18 @@ def _write_viewer(found: Reconstruction, rendering: Rendering, path: Path) -> No
     write_viewer(found.world_gaussians, world, depth / float(found.to_scene.scale[0]), path)
 
 
+def write_diagnosis(
+    found: Reconstruction,
+    weights: Weights,
+    summary: dict[str, dict[str, dict[str, float]]],
+    out: Path,
+) -> list[str]:
+    """diagnosis.json; returns its findings, one line each."""
+    diagnosis = diagnose(found, weights, summary)
+    write_json(out / "diagnosis.json", vars(diagnosis))
+    return diagnosis.findings
+
+
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Writes the scene's folder and prints its metrics. Returns the exit status."""
@@ -85,7 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--refine", type=int, default=0, metavar="STEPS",
                         help="optimise on the input views for so many steps, e.g. 10")  # fmt: skip
     options = parser.parse_args(arguments)
-    scene, weights, views, framing = read_arguments(options)
+    scene, weights, views, framing = open_capture(
+        options.capture, options.weights, options.views, options.size, options.images
+    )
     found = reconstruct(scene, weights, views, framing, options.choice, options.refine)
     summary = write_scene(found, options.out)
     print(
@@ -95,9 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     for method, metrics in summary.items():
         values = ", ".join(f"{name} {value['mean']:.3f}" for name, value in metrics.items())
         print(f"{method:>12}: {values}")
-    diagnosis = diagnose(found, weights, summary)
-    write_json(options.out / "diagnosis.json", vars(diagnosis))
-    for line in diagnosis.findings:
+    for line in write_diagnosis(found, weights, summary, options.out):
         print(f"diagnosis: {line}")
     print(options.out)
     return 0

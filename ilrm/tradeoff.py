@@ -16,13 +16,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ilrm.capture_arguments import add_capture_arguments, read_arguments
 from ilrm.command_line import one_line_errors
 from ilrm.environment import describe
 from ilrm.errors import ConfigError
 from ilrm.evaluation import METRICS, measure
 from ilrm.files import atomic_path, write_json
 from ilrm.gaussians import Gaussians
+from ilrm.opening import add_capture_arguments, open_capture
 from ilrm.paths import PROJECT
 from ilrm.pretrained import Weights
 from ilrm.progress import progress_bar
@@ -148,7 +148,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.steps < 10:
         raise ConfigError(f"steps={options.steps}: give at least 10")
-    scene, weights, views, framing = read_arguments(options)
+    scene, weights, views, framing = open_capture(
+        options.capture, options.weights, options.views, options.size, options.images
+    )
     found = reconstruct(scene, weights, views, framing)
     rows = trade_off(found, weights, options.steps)
     size = f"{framing.height}x{framing.width}"

@@ -1,10 +1,11 @@
 """A scene as one HTML file that needs no network: viser's viewer with the splats inside."""
 
-import contextlib
-import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import rich
 import viser
 from scipy.spatial.transform import Rotation
 
@@ -19,7 +20,7 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
     `depth`: how far before that camera the point lies that one orbits, in the unit of the Gaussians.
     About 40 bytes a Gaussian.
     """
-    with contextlib.redirect_stdout(io.StringIO()):  # of a server that nobody is to connect to
+    with _quiet():  # about a server that nobody is to connect to
         server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         try:
             _add(server, gaussians, cameras, depth)
@@ -28,6 +29,17 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
             server.stop()
     with atomic_path(path) as beside:
         beside.write_text(html)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing from viser, neither on stdout nor as a notebook's output: it prints through rich."""
+    console = rich.get_console()
+    was, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = was
 
 
 def _add(server: viser.ViserServer, gaussians: Gaussians, cameras: Cameras, depth: float) -> None:

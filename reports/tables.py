@@ -11,13 +11,23 @@ from ilrm.runs import Run
 from reports import style
 from reports.published import paper_rows
 
-DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3, "depth_spearman": 2}
+DIGITS = {
+    "psnr": 2,
+    "ssim": 3,
+    "lpips": 3,
+    "depth_spearman": 2,
+    "depth_abs_rel": 3,
+    "depth_rmse": 2,
+}
 UNITS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "lpips": "LPIPS",
     "depth_spearman": "depth rank corr., per view",
+    "depth_abs_rel": "depth abs. rel.",
+    "depth_rmse": "depth RMSE (normalised units)",
 }
+LATER = ("depth_abs_rel", "depth_rmse")  # left out where no run shown has measured them
 
 
 def configuration(config: RunConfig, base: RunConfig) -> pd.DataFrame:
@@ -63,6 +73,21 @@ def metrics(run: Run, others: dict[str, Run]) -> pd.DataFrame:
         rows[name] = _estimates(other, "model")
     for method in ("nearest_view", "mean_colour"):
         rows[style.LABELS[method]] = _estimates(run, method)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    unmeasured = [UNITS[name] for name in LATER if (table[UNITS[name]] == "-").all()]
+    return table.drop(columns=unmeasured)
+
+
+def held_out(summary: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
+    """Metrics of one scene's held-out frames (`summarize`), with the baselines: means over its frames."""
+    rows = {
+        name: {
+            UNITS[metric]: f"{value['mean']:.{DIGITS[metric]}f}"
+            for metric, value in summary[method].items()
+        }
+        for method, name in {**style.LABELS, "model": "iLRM"}.items()
+        if method in summary
+    }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -41,10 +41,11 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
             name = "iLRM, then refined" if method == "ilrm" else "3D-GS from scratch"
             label = f"{name} ({part.gaussians.iloc[-1]:,} Gaussians)"
             axes.plot(part.seconds, part[metric], "o-", ms=4, color=color, label=label)
-        for row in rows[rows.method == "ilrm"].itertuples():
+        ours = rows[rows.method == "ilrm"]
+        for steps, seconds, value in ours[["steps", "seconds", metric]].to_numpy().tolist():
             axes.annotate(
-                LABELS[row.steps],
-                (row.seconds, getattr(row, metric)),
+                LABELS[int(steps)],
+                (seconds, value),
                 xytext=ABOVE,
                 textcoords="offset points",
                 ha="center",

@@ -10,13 +10,13 @@ from PIL import Image
 
 from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
+from ilrm.data.example import example_capture
 from ilrm.data.scene import Framing
 from ilrm.diagnosis import diagnose
 from ilrm.matching import epipolar_distance, match
 from ilrm.pretrained import read_weights
 from ilrm.reconstruction import framing_of, reconstruct
 from ilrm.seen import Seen
-from tests.data.captures import procedural_capture
 from tests.helpers import rotation_about_y
 
 GOOD = {"model": {"psnr": {"mean": 25.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
@@ -28,8 +28,7 @@ SEEN = Seen(views=(4, 4), rotation=(0.0, 120.0), fov=(50.0, 70.0), depth=(0.3, 1
 def scene(tmp_path_factory):
     """A procedural room of 192x192 pixels: large enough to match."""
     folder = tmp_path_factory.mktemp("captures") / "room"
-    fields = {"image_height": 192, "image_width": 192, "procedural_train": 1}
-    return read_capture(procedural_capture(folder, **fields))
+    return read_capture(example_capture(folder, 192))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +118,7 @@ def test_poor_quality_is_said_first_and_once(scene, weights):
 
 
 def test_small_images_and_unknown_training_are_not_judged(smoke_run, tmp_path):
-    scene = read_capture(procedural_capture(tmp_path / "small"))
+    scene = read_capture(example_capture(tmp_path / "small", 32))
     weights = replace(read_weights(smoke_run.folder), seen=None)
     diagnosis = lines(scene, weights)
     assert diagnosis.findings == [] and diagnosis.measured["matched_at"] is None

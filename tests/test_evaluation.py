@@ -9,6 +9,7 @@ from scipy import stats
 from ilrm.baselines import mean_colour, nearest_view
 from ilrm.cameras import Cameras
 from ilrm.evaluation import (
+    depth_metrics,
     depth_spearman,
     estimate,
     scene_means,
@@ -68,3 +69,20 @@ def test_means_are_over_targets_then_over_scenes():
     summary = summarize(per_view)
     assert summary["model"]["psnr"]["mean"] == pytest.approx(22.5)
     assert "lpips" not in summary["model"]
+
+
+def test_depth_accuracy_of_a_known_error():
+    true = np.array([[1.0, 2.0], [4.0, 8.0]])
+    assert depth_metrics(true, true) == pytest.approx(
+        {"depth_spearman": 1.0, "depth_abs_rel": 0.0, "depth_rmse": 0.0}
+    )
+    off = depth_metrics(true * [[1.1, 1.1], [0.7, 1.1]], true)
+    assert off["depth_abs_rel"] == pytest.approx((3 * 0.1 + 0.3) / 4)
+    assert off["depth_rmse"] == pytest.approx(np.sqrt((0.01 + 0.04 + 1.44 + 0.64) / 4))
+
+
+def test_depth_accuracy_is_measured_where_true_depth_is_known(smoke_run):
+    rows = smoke_run.per_view
+    assert rows[rows.method == "model"].depth_abs_rel.between(0, 20).all()
+    assert rows[rows.method != "model"].depth_abs_rel.isna().all()
+    assert {"depth_abs_rel", "depth_rmse"} < smoke_run.metrics["summary"]["model"].keys()

@@ -13,6 +13,7 @@ from ilrm import reconstruct
 from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
 from ilrm.data.errors import TooFewFramesError
+from ilrm.data.example import example_capture
 from ilrm.data.selection import FullCoverage
 from ilrm.flythrough import smooth_path
 from ilrm.ply import read_ply
@@ -20,13 +21,12 @@ from ilrm.pretrained import read_weights
 from ilrm.reconstruction import framing_of, larger
 from ilrm.reconstruction import reconstruct as reconstruct_capture
 from ilrm.rendering import render
-from tests.data.captures import procedural_capture
 from tests.helpers import some_cameras
 
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory):
-    return procedural_capture(tmp_path_factory.mktemp("captures") / "room")
+    return example_capture(tmp_path_factory.mktemp("captures") / "room", 32)
 
 
 @pytest.fixture(scope="module")

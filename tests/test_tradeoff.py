@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from ilrm import tradeoff
+from ilrm.data.example import example_capture
 from ilrm.evaluation import summarize
 from ilrm.reconstruct import main as reconstruct_main
-from tests.data.captures import procedural_capture
 
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory):
-    return procedural_capture(tmp_path_factory.mktemp("captures") / "room")
+    return example_capture(tmp_path_factory.mktemp("captures") / "room", 32)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the commands on a capture have in common: its folder, weights, the input views and their size."""
+"""What works on a capture starts with: its folder, weights, the input views and their size."""
 
 import argparse
 from pathlib import Path
@@ -19,10 +19,14 @@ def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", default="", help="folder of smaller images, e.g. images_4")
 
 
-def read_arguments(options: argparse.Namespace) -> tuple[Scene, Weights, int, Framing]:
-    """The capture, the weights on their device, the number of input views and their size."""
-    scene = read_capture(options.capture, options.images)
-    weights = read_weights(options.weights)
-    weights.model.to(processes().device)
-    framing = framing_of(scene, weights, parse_size(options.size) if options.size else None)
-    return scene, weights, options.views or weights.config.data.context_views, framing
+def open_capture(
+    capture: str | Path, weights: str | Path, views: int | None, size: str | None, images: str = ""
+) -> tuple[Scene, Weights, int, Framing]:
+    """The capture, the weights on their device, the number of input views and their size. Raises what
+    reading the two raises.
+    """
+    scene = read_capture(capture, images)
+    read = read_weights(weights)
+    read.model.to(processes().device)
+    framing = framing_of(scene, read, parse_size(size) if size else None)
+    return scene, read, views or read.config.data.context_views, framing
