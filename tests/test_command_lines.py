@@ -1,6 +1,8 @@
 """The command lines: evaluation of a run on other scenes, training by fields, errors in one line."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -53,6 +55,26 @@ def test_an_evaluation_goes_on_scene_by_scene(smoke_run, tmp_path, capsys):
     assert status == 0 and "2 scenes evaluated, 0 skipped" in printed
     assert (folder / "metrics.json").read_text() == whole
     assert done[0].stat().st_mtime_ns == kept and done[1].exists()
+
+
+def test_two_processes_evaluate_what_one_does(smoke_run, tmp_path, capsys):
+    """torchrun: the processes share the scenes, the first one puts the result together."""
+    root = dataset_root(smoke_run.config.data)
+    arguments = ["--weights", smoke_run.folder, "--data", root, "--protocol", "re10k"]
+    arguments += ["--index", root / "evaluation_index_4v.json", "--views", 4, "--pictures", 0]
+    assert evaluated(capsys, tmp_path / "one", *arguments)[0] == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command += ["-m", "ilrm.evaluate", *arguments, "--store", tmp_path / "two"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [str(c) for c in command], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("2 scenes evaluated, 0 skipped") == 1
+    one, two = (
+        pd.read_csv(next((tmp_path / store / "evaluations").iterdir()) / "per_view.csv")
+        for store in ("one", "two")
+    )
+    pd.testing.assert_frame_equal(one, two, atol=1e-4)
 
 
 def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
