@@ -48,9 +48,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class EvaluationScene:
-    """One held-out scene: its batch (B = 1), and where known the targets' true depth."""
+    """One held-out scene: its batch (B = 1), and where known the true depth."""
 
     key: str
     frames: tuple[int, ...]  # frame number of each target
     batch: Batch
     depths: Float[Tensor, "T H W"] | None  # z, in the unit of the batch's normalised cameras
+    input_depths: Float[Tensor, "V H W"] | None = None  # of the input views, in the same unit

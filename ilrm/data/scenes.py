@@ -152,10 +152,11 @@ class HeldOutScenes:
         context, target = self.selection.frames(scene)
         views = example(scene, context, target, self.framing)
         batch = to_batch(views, self.camera_scale)
-        depths = None
+        depths = input_depths = None
         if scene.depths is not None and scene.sizes[0] == (self.framing.height, self.framing.width):
-            depths = scene.depths[target] * _scale(views["context_c2w"], batch.inputs.cameras.c2w)
-        return EvaluationScene(scene.key, tuple(target), batch, depths)
+            scale = _scale(views["context_c2w"], batch.inputs.cameras.c2w)
+            depths, input_depths = scene.depths[target] * scale, scene.depths[context] * scale
+        return EvaluationScene(scene.key, tuple(target), batch, depths, input_depths)
 
 
 @cache
