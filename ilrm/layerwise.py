@@ -1,0 +1,55 @@
+"""Iterative refinement made visible (Figure 1): each layer's tokens decoded by the final head."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ilrm import metrics
+from ilrm.model import ILRM
+from ilrm.rendering import Rendering, render
+from ilrm.views import Batch, EvaluationScene
+
+
+@torch.no_grad()
+def layer_renderings(model: ILRM, batch: Batch, depth: bool = True) -> list[Rendering]:
+    """Target views after every layer, V^(0) first, from one forward pass."""
+    return [
+        render(model.decode(tokens, batch.inputs), batch.targets.cameras, depth=depth)
+        for tokens in _encode(model, batch)
+    ]
+
+
+def layer_quality(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
+    """One row a scene and layer (0: the initial tokens): psnr in dB, mean over the targets, and update, the
+    layer's change of the tokens relative to their size, root mean squares (missing for layer 0).
+    """
+    device = next(model.parameters()).device
+    rows: list[dict[str, Any]] = []
+    for scene in scenes:
+        batch = scene.batch.to(device)
+        layers = _encode(model, batch)
+        for layer, tokens in enumerate(layers):
+            with torch.no_grad():
+                images = render(model.decode(tokens, batch.inputs), batch.targets.cameras).images
+            row = {"scene": scene.key, "layer": layer, "psnr": _psnr(images, batch)}
+            if layer:
+                change = tokens - layers[layer - 1]
+                row["update"] = float(change.square().mean().sqrt() / tokens.square().mean().sqrt())
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def _encode(model: ILRM, batch: Batch) -> list[Tensor]:
+    was_training = model.training
+    model.eval()
+    layers = model.encode_layers(batch.inputs)
+    model.train(was_training)
+    return layers
+
+
+def _psnr(images: Tensor, batch: Batch) -> float:
+    return float(metrics.psnr(images.flatten(0, 1), batch.targets.images.flatten(0, 1)).mean())
