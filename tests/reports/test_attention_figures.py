@@ -1,0 +1,62 @@
+"""Attention figures: a panel a layer and view, the queried tokens marked, the numbers those of the table."""
+
+import pandas as pd
+import pytest
+import torch
+from matplotlib.patches import Rectangle
+
+from ilrm.attention import self_attention, top_tokens
+from ilrm.config import ModelConfig
+from ilrm.model import ILRM
+from reports.attention_figures import (
+    attention_figure,
+    correspondence_figure,
+    correspondence_table,
+    cross_attention_figure,
+)
+from tests.helpers import some_views
+
+
+@pytest.fixture(scope="module")
+def case():
+    torch.manual_seed(0)
+    config = ModelConfig(layers=2, width=32, heads=4, patch=4, init_std=0.2)
+    return ILRM(config).eval(), some_views(batch=1, views=3)
+
+
+def squares(axes) -> set[tuple[float, float]]:
+    return {patch.get_xy() for patch in axes.patches if isinstance(patch, Rectangle)}
+
+
+def test_tokens_are_marked_where_they_are(case):
+    model, views = case
+    figure = attention_figure(model, views, [5, 10])
+    panels = figure.axes
+    assert len(panels) == 2 * 3
+    attention = self_attention(model, views, [5, 10])
+    for layer in range(2):
+        row = panels[3 * layer : 3 * layer + 3]
+        assert squares(row[0]) == {(8, 8), (16, 16)}  # tokens 5 and 10 of 4 x 4, 8 pixels each
+        for view in (1, 2):
+            top = top_tokens(attention[layer, :, view], 3).flatten().tolist()
+            assert squares(row[view]) == {(n % 4 * 8, n // 4 * 8) for n in top}
+
+
+def test_a_map_of_every_uplifted_query(case):
+    figure = cross_attention_figure(*case, 5)
+    assert len(figure.axes) == 2 * 2
+    assert figure.axes[1].images[1].get_array().shape == (8, 8)  # image tokens
+
+
+def test_correspondences_by_layer_with_their_baseline():
+    rows = [
+        {"scene": s, "layer": n, "distance": 2.0 - n + d, "near": 0.5 * n - d}
+        for s, d in (("a", 0.0), ("b", 0.1))
+        for n in (1, 2)
+    ]
+    errors = pd.DataFrame(rows).assign(random_distance=3.0, random_near=0.2)
+    table = correspondence_table(errors)
+    assert table["tokens from the true place"].str.startswith(("1.05", "0.05")).all()
+    assert set(table["random"]) == {"3.00"}
+    figure = correspondence_figure(errors)
+    assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([1.05, 0.05])
