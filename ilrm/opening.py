@@ -3,11 +3,14 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from ilrm.data.captures import read_capture
 from ilrm.data.scene import Framing, Scene, parse_size
 from ilrm.distributed import processes
 from ilrm.pretrained import Weights, read_weights
-from ilrm.reconstruction import framing_of
+from ilrm.reconstruction import framing_of, reconstruct
+from ilrm.views import Views
 
 
 def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,3 +33,15 @@ def open_capture(
     read.model.to(processes().device)
     framing = framing_of(scene, read, parse_size(size) if size else None)
     return scene, read, views or read.config.data.context_views, framing
+
+
+@torch.no_grad()
+def capture_inputs(
+    capture: str | Path, weights: Weights, views: int | None, size: str | None
+) -> Views:
+    """The input views of a capture, chosen as for a reconstruction, their cameras normalised."""
+    scene = read_capture(capture)
+    framing = framing_of(scene, weights, parse_size(size) if size else None)
+    return reconstruct(
+        scene, weights, views or weights.config.data.context_views, framing
+    ).batch.inputs

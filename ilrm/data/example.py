@@ -1,15 +1,26 @@
-"""A procedural room written as a capture: something to reconstruct before one has photos."""
+"""To look at before one has photos: a procedural room written as a capture, a few rooms as scenes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from ilrm.config import DataConfig
 from ilrm.data.chunks import ChunkScenes
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
 from ilrm.data.scene import Framing
+from ilrm.data.scenes import HeldOutScenes, held_out_scenes
 from ilrm.files import atomic_folder
+
+
+def example_scenes(data: DataConfig, count: int) -> HeldOutScenes:
+    """The first `count` held-out procedural rooms, with true depth, in the size and with the views of `data`:
+    generated in seconds, as training scenes are left out.
+    """
+    rooms = replace(data, root="", evaluation_index="", procedural_train=1, procedural_test=count)
+    return held_out_scenes(rooms)
 
 
 def example_capture(folder: Path, side: int = 128) -> Path:
