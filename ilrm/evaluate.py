@@ -47,9 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Result:
     how = EvaluationConfig(camera_noise=options.camera_noise)
-    views = options.views or protocol.views
+    views = protocol.views if options.views is None else options.views
     if views < 2:
         raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
+    if options.scenes is not None and options.scenes < 1:
+        raise ConfigError(f"scenes={options.scenes}: give at least 1")
     weights = read_weights(options.weights)
     if options.size:
         resize = protocol.framing.resize if options.size == _text(protocol.framing) else "cover"

@@ -16,10 +16,10 @@ Images = Float[Tensor, "B 3 H W"]
 
 
 def psnr(pred: Images, target: Images) -> Float[Tensor, " B"]:
-    """Peak signal-to-noise ratio in dB, of images clipped to [0, 1]."""
+    """Peak signal-to-noise ratio in dB, of images clipped to [0, 1]; at most 100, for equal images."""
     _check(pred, target)
     error = (pred.clamp(0, 1) - target.clamp(0, 1)).square().mean((1, 2, 3))
-    return -10 * torch.log10(error)
+    return -10 * torch.log10(error.clamp(min=1e-10))
 
 
 def ssim(pred: Images, target: Images) -> Float[Tensor, " B"]:

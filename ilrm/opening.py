@@ -8,6 +8,7 @@ import torch
 from ilrm.data.captures import read_capture
 from ilrm.data.scene import Framing, Scene, parse_size
 from ilrm.distributed import processes
+from ilrm.errors import ConfigError
 from ilrm.pretrained import Weights, read_weights
 from ilrm.reconstruction import framing_of, reconstruct
 from ilrm.views import Views
@@ -26,8 +27,10 @@ def open_capture(
     capture: str | Path, weights: str | Path, views: int | None, size: str | None, images: str = ""
 ) -> tuple[Scene, Weights, int, Framing]:
     """The capture, the weights on their device, the number of input views and their size. Raises what
-    reading the two raises.
+    reading the two raises, and ConfigError on fewer than two views.
     """
+    if views is not None and views < 2:
+        raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
     scene = read_capture(capture, images)
     read = read_weights(weights)
     read.model.to(processes().device)

@@ -13,6 +13,3 @@ def _project() -> Path:
 PROJECT = _project()
 RUNS = Path(os.environ.get("ILRM_RUNS", PROJECT / "runs"))
 RECORDED_RUNS = PROJECT / "reports" / "runs"  # measured runs that the project ships
-SHIPPED_WEIGHTS = (
-    RECORDED_RUNS / "tiny-3x96-4HF-ecef171181"
-)  # the base model of the tiny scale, 6,000 steps

@@ -25,6 +25,7 @@ from ilrm.seen import Seen
 
 RELEASED = (".ckpt", ".pt", ".pth")  # suffixes of the authors' files
 FILE, CONFIG = "model.safetensors", "config.json"
+PACKAGED = Path(__file__).parent / "weights"  # folders that come with the package, by name
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Weights:
 
 
 def read_weights(source: str | Path) -> Weights:
-    """Weights from a folder, a run's folder, a released file (`ilrm.convert`) or a Hugging Face hub id.
+    """Weights from a folder, a run's folder, a released file (`ilrm.convert`), a Hugging Face hub id, or by
+    the name of those that come with the package ("ilrm-small").
 
     Strict: every value of the file is used and has its shape. Raises WeightsError.
     """
@@ -50,6 +52,8 @@ def read_weights(source: str | Path) -> Weights:
     if path.is_dir():
         return _from_folder(path, str(source))
     name = str(source)
+    if name in {folder.name for folder in PACKAGED.iterdir()}:
+        return _from_folder(PACKAGED / name, name)
     local = name.startswith((".", "/", "~")) or path.suffix in (*RELEASED, ".safetensors")
     if name.count("/") == 1 and not local:
         return _from_folder(_download(name), name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 
@@ -10,6 +11,7 @@ from ilrm.data.dataset import example
 from ilrm.data.scene import Framing, Scene
 from ilrm.data.scenes import to_batch
 from ilrm.data.selection import Choice, FullCoverage
+from ilrm.errors import ConfigError
 from ilrm.gaussians import Gaussians
 from ilrm.pretrained import Weights
 from ilrm.refinement import refine
@@ -44,8 +46,14 @@ def reconstruct(
 ) -> Reconstruction:
     """Gaussians of a capture from `views` of its frames, refined on these by so many steps (iLRM_10: 10).
 
-    Raises TooFewFramesError, what decoding the frames raises, and ViewsError for sizes without whole patches.
+    Raises ConfigError, TooFewFramesError, what decoding the frames raises, and ViewsError for sizes without
+    whole patches.
     """
+    if refinement_steps < 0 or choice not in get_args(Choice):
+        raise ConfigError(
+            f"refine={refinement_steps}, choice={choice!r}: give 0 steps or more, and one of "
+            f"{', '.join(get_args(Choice))}"
+        )
     inputs, targets = FullCoverage(views, choice).frames(scene)
     raw = example(scene, inputs, targets, framing)
     world = Cameras.from_fxfycxcy(

@@ -35,6 +35,7 @@ RECORDS = PROJECT / "reports" / "tradeoffs"  # the recorded ones
 REFINEMENT = (10, 20)  # steps: iLRM_10, iLRM_20
 POINTS_PER_DECADE = 6  # of the curve of 3D-GS
 SPLATS_PER_PIXEL = 0.25  # random points to start from, an input pixel: as many as iLRM (H) predicts
+FEWEST_POINTS = 100  # of structure from motion: with fewer, random points are the better start
 REPEATS = 5  # timed forward passes
 
 
@@ -89,7 +90,7 @@ def trade_off(found: Reconstruction, weights: Weights, steps: int, seed: int = 0
     refine(found.gaussians, inputs, max(REFINEMENT), refined)
 
     points = found.scene.points
-    if points is None:
+    if points is None or len(points.positions) < FEWEST_POINTS:
         count = round(SPLATS_PER_PIXEL * inputs.images[:, :, 0].numel())
         points = start_points(inputs, count, seed)
     else:
@@ -163,7 +164,9 @@ def main(arguments: list[str] | None = None) -> int:
         "targets": len(found.targets),
         "size": size,
         "weights": Path(weights.source).name,
-        "start": "random points" if scene.points is None else "structure from motion",
+        "start": "structure from motion"
+        if scene.points is not None and len(scene.points.positions) >= FEWEST_POINTS
+        else "random points",
         "environment": describe(found.gaussians.means.device),
     }
     write_json(out / "about.json", about)

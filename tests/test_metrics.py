@@ -124,3 +124,9 @@ def test_images_that_do_not_match_are_refused():
         metrics.psnr(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 8))
     with pytest.raises(ViewsError, match="11x11"):
         metrics.ssim(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
+
+
+def test_equal_images_have_100_db():
+    """An input frame may be a target of a published index: copying it is no infinity in a file."""
+    image = torch.rand(2, 3, 16, 16)
+    assert metrics.psnr(image, image).tolist() == [100.0, 100.0]

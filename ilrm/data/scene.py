@@ -48,7 +48,7 @@ class Framing:
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width from "HxW". Raises SettingsError."""
     found = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not found:
+    if not found or 0 in map(int, found.groups()):
         raise SettingsError(f"size {text!r}: give height x width in pixels, e.g. 256x448")
     return int(found[1]), int(found[2])
 
