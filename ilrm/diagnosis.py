@@ -18,8 +18,9 @@ from ilrm.seen import Range, rotation, vertical_fov
 LONGEST = 800  # pixels: larger images are matched at this size
 SMALLEST = 100  # pixels, the longer side: smaller images hold too few points to match
 MAX_ERROR = 1 / 256  # of the longer side: a pixel of a 256x256 input
+EVIDENCE = 2 * FEWEST  # matches of a view without which its pose is not judged
 MARGIN = 0.1  # of a range that weights saw, beyond which a capture is unlike it
-DEPTH_SHARE = 0.25  # of the triangulated points that may lie outside
+DEPTH_SHARE = 0.25  # of the triangulated points may lie on either side of what weights saw
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,18 @@ def _unlike_training(measured: dict[str, Any], weights: Weights) -> Iterator[str
         low, high = weights.seen.rotation
         yield (
             f"the inputs turn by {measured['rotation']:.0f} degrees, in training they turned by {low:.0f} to "
-            f"{high:.0f}: reconstruct a part of the capture, or more views of it"
+            f"{high:.0f}: reconstruct a part of the capture"
         )
     if _outside(measured["fov"], weights.seen.fov):
         low, high = weights.seen.fov
         yield (
             f"a vertical field of view of {measured['fov']:.0f} degrees, in training {low:.0f} to "
-            f"{high:.0f}: another --size crops the frames"
+            f"{high:.0f}: "
+            + (
+                "crop the frames (--size)"
+                if measured["fov"] > high
+                else "weights for longer lenses are needed"
+            )
         )
 
 
@@ -138,6 +144,10 @@ def _from_matches(
     found: Reconstruction, weights: Weights, pairs: Sequence[Pair], size: tuple[int, int]
 ) -> Iterator[str]:
     names = [found.scene.names[i] for i in found.inputs]
+    places = found.batch.inputs.cameras.c2w[0, :, :3, 3]
+    if float((places - places[0]).abs().max()) < 1e-6:
+        yield "all inputs stand in one place: without a baseline there is no depth; check the poses"
+        return
     alone = [name for i, name in enumerate(names) if not any(i in pair.views for pair in pairs)]
     if alone:
         yield (
@@ -150,13 +160,14 @@ def _from_matches(
         for i in range(len(names))
         if any(i in pair.views for pair in pairs)
     }
-    wrong = [names[i] for i, error in errors.items() if error > limit]
+    counts = {i: sum(len(p.errors) for p in pairs if i in p.views) for i in errors}
+    wrong = [names[i] for i in errors if errors[i] > limit and counts[i] >= EVIDENCE]
     if wrong:
-        worst = max(errors.values())
+        worst = max(errors[i] for i in errors if counts[i] >= EVIDENCE)
         yield (
-            f"the poses contradict the images: matches of {_listed(wrong)} lie up to {worst:.1f} pixels (at "
-            f"{size[0]}x{size[1]}) off their epipolar lines, {limit:.1f} are tolerable: estimate the poses "
-            "again"
+            f"the poses contradict the images: matches of {_listed(wrong)} lie {worst:.1f} pixels (median, "
+            f"at {size[0]}x{size[1]}) off their epipolar lines, {limit:.1f} are tolerable: estimate the "
+            "poses again"
         )
     yield from _from_depths(_all_depths(pairs, max(size)), weights)
 
@@ -167,11 +178,14 @@ def _from_depths(depths: np.ndarray, weights: Weights) -> Iterator[str]:
         return
     model = weights.config.model
     near, far = weights.seen.depth if weights.seen else (model.near, model.far)
-    where = f"{np.median(depths):.2g} times the inputs' extent away (weights saw {near:.2g} to {far:.2g})"
-    if np.mean(depths < near) > DEPTH_SHARE:
-        yield f"the scene is {where}: the inputs are too far apart; choose a part of the capture"
-    if np.mean(depths > far) > DEPTH_SHARE:
-        yield f"the scene is {where}: the inputs are too close together; choose views further apart"
+    low, high = np.percentile(depths, [100 * DEPTH_SHARE, 100 - 100 * DEPTH_SHARE])
+    where = f"{{}} times the inputs' extent away (weights saw {near:.2g} to {far:.2g})"
+    if low < near:
+        where = f"a quarter of the scene is less than {where.format(f'{low:.2g}')}"
+        yield f"{where}: the inputs are too far apart; choose a part of the capture"
+    elif high > far:
+        where = f"a quarter of the scene is more than {where.format(f'{high:.2g}')}"
+        yield f"{where}: the inputs are too close together; choose views further apart"
 
 
 def _listed(names: Sequence[str]) -> str:

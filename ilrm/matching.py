@@ -80,7 +80,7 @@ def _matches(
     }
     if len(chosen) < FEWEST:
         return None
-    points = np.array(sorted(chosen))  # [M, 2, 2]
+    points = np.array(sorted(chosen)) + 0.5  # [M, 2, 2]; OpenCV's pixel centres are whole numbers
     _, inlier = cv2.findFundamentalMat(
         points[:, 0], points[:, 1], cv2.USAC_MAGSAC, TOLERANCE, 0.999, 10_000
     )

@@ -3,7 +3,7 @@
 import types
 from typing import Any
 
-from ilrm.config import RunConfig
+from ilrm.config import RunConfig, check_names
 from ilrm.presets import run_config
 
 _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -15,13 +15,23 @@ def read_config(namespace: dict[str, Any]) -> RunConfig:
     papermill only warns of a parameter that the notebook does not know; here an unknown name, or a value
     of a wrong type, is a ConfigError that names the nearest right one. None means the preset's value.
     """
-    values = {
+    values = {name: value for name, value in _parameters(namespace).items() if value is not None}
+    return run_config(values.pop("scale", "tiny"), **values)
+
+
+def check_parameters(namespace: dict[str, Any], *known: str) -> None:
+    """Raise ConfigError on a parameter that a notebook does not have, with the nearest right name: call it
+    with globals(), before any other name.
+    """
+    check_names(_parameters(namespace), list(known), "the notebook")
+
+
+def _parameters(namespace: dict[str, Any]) -> dict[str, Any]:
+    return {
         name: value
         for name, value in namespace.items()
         if not name.startswith("_")
         and name not in _IPYTHON
         and not isinstance(value, types.ModuleType)
         and not callable(value)
-        and value is not None
     }
-    return run_config(values.pop("scale", "tiny"), **values)

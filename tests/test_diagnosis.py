@@ -75,6 +75,13 @@ def test_a_wrong_pose_is_named(scene, weights):
     assert scene.names[frame] in line and line.endswith("estimate the poses again")
 
 
+def test_cameras_in_one_place_are_said(scene, weights):
+    c2w = scene.c2w.clone()
+    c2w[:, :3, 3] = c2w[0, :3, 3]
+    (line,) = lines(replace(scene, c2w=c2w), weights).findings
+    assert line.startswith("all inputs stand in one place")
+
+
 def test_inputs_without_overlap_are_named(scene, weights):
     blank = replace(scene, sources=[Blank() if i == 1 else s for i, s in enumerate(scene.sources)])
     (line,) = lines(blank, weights).findings
@@ -95,8 +102,8 @@ class Blank:
         ({"views": (6, 6)}, 4, "4 input views, the weights were trained with 6: try --views 6"),
         ({"rotation": (0.0, 3.0)}, 4, "the inputs turn by"),
         ({"fov": (20.0, 30.0)}, 4, "a vertical field of view of"),
-        ({"depth": (30.0, 40.0)}, 4, "the scene is"),
-        ({"depth": (0.01, 0.02)}, 4, "the scene is"),
+        ({"depth": (30.0, 40.0)}, 4, "a quarter of the scene is less than"),
+        ({"depth": (0.01, 0.02)}, 4, "a quarter of the scene is more than"),
     ],
 )  # fmt: skip
 def test_a_capture_unlike_the_training(scene, weights, seen, views, start):

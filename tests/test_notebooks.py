@@ -9,7 +9,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from ilrm.errors import ConfigError
-from ilrm.notebooks import read_config
+from ilrm.notebooks import check_parameters, read_config
 from ilrm.paths import PROJECT
 from ilrm.presets import parameter_names, run_config
 
@@ -62,3 +62,9 @@ def test_parameters_are_read_from_the_namespace_of_a_notebook():
     assert read_config({}) == run_config("tiny")
     with pytest.raises(ConfigError, match="did you mean 'layers'"):
         read_config({"layer": 6})
+
+
+def test_a_misspelt_parameter_is_named():
+    check_parameters({"capture": None, "In": [], "types": types}, "capture", "views")
+    with pytest.raises(ConfigError, match="'captrue' in the notebook: did you mean 'capture'"):
+        check_parameters({"capture": None, "captrue": "photos"}, "capture", "views")

@@ -32,7 +32,7 @@ from ilrm.data.errors import (
 from ilrm.data.scene import PointCloud, Scene, Scenes
 
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".PNG")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG")
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 Distortion = Literal["undistort", "ignore"]
 
@@ -117,6 +117,10 @@ def _scene(
     if ignored:
         print(f"capture {key}: the lens distortion of {ignored} frames is ignored, as asked for")
     c2w = torch.from_numpy(np.stack([frame.c2w for frame in frames])).float()
+    if not c2w.isfinite().all():
+        raise BadCamerasError(
+            f"capture {key}: a pose is too large for 32 bits: recentre the cameras"
+        )
     names = [frame.path.name for frame in frames]
     return Scene(key, torch.tensor(fxfycxcy).float(), c2w, sources, sizes, names, points=points)
 

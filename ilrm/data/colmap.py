@@ -66,7 +66,7 @@ def read_model(folder: Path) -> ColmapModel:
     points = np.zeros((0, 6))
     if (path := folder / f"points3D{suffix}").is_file():
         points = np.array(_read(path, read[2])).reshape(-1, 6)
-    cloud = torch.from_numpy(points).float()
+    cloud = torch.from_numpy(points[np.isfinite(points).all(1)]).float()
     return ColmapModel(images, PointCloud(cloud[:, :3], cloud[:, 3:] / 255))
 
 
