@@ -30,6 +30,7 @@ from ilrm.data.errors import (
     SceneMissingError,
 )
 from ilrm.data.scene import PointCloud, Scene, Scenes
+from ilrm.errors import IlrmError
 
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG")
@@ -63,7 +64,15 @@ def read_capture(
             f"{folder} holds no posed images: need a COLMAP model (sparse/0), transforms.json, "
             "opencv_cameras.json or poses_bounds.npy"
         )
-    frames, points = read(folder, image_folder)
+    try:
+        frames, points = read(folder, image_folder)
+    except IlrmError:
+        raise
+    except (TypeError, ValueError, OverflowError, AttributeError, ZeroDivisionError) as error:
+        reason = str(error).splitlines()[0]
+        raise CaptureUnreadableError(
+            f"{folder}: its cameras hold a value of a wrong kind ({reason}): export them again"
+        ) from error
     if not frames:
         raise CaptureUnreadableError(f"{folder}: no frame with a pose: register images first")
     return _scene(folder.resolve().name, frames, points, distortion)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ilrm.data import errors
 from ilrm.data.captures import CaptureScenes, read_capture
+from ilrm.data.example import example_capture
 from ilrm.data.scene import Framing
 from ilrm.data.scenes import open_scenes
 
@@ -289,3 +290,16 @@ def test_a_folder_of_captures_and_a_capture_alone(tmp_path):
     assert open_scenes(tmp_path / "both", "train").keys == ["c"]
     with pytest.raises(errors.SceneMissingError, match="scene c"):
         scenes.load("c")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("w", None), ("w", "abc"), ("h", float("inf")), ("fx", [1]), ("fy", None), ("file_path", 3)],
+)
+def test_values_of_a_wrong_kind_are_one_line(tmp_path, name, value):
+    folder = example_capture(tmp_path / "room", 32)
+    cameras = json.loads((folder / "opencv_cameras.json").read_text())
+    cameras["frames"][3][name] = value
+    (folder / "opencv_cameras.json").write_text(json.dumps(cameras))
+    with pytest.raises(errors.CaptureUnreadableError, match="hold a value of a wrong kind"):
+        read_capture(folder)
