@@ -18,8 +18,8 @@ from ilrm.seen import Range, rotation, vertical_fov
 LONGEST = 800  # pixels: larger images are matched at this size
 SMALLEST = 100  # pixels, the longer side: smaller images hold too few points to match
 MAX_ERROR = 1 / 256  # of the longer side: a pixel of a 256x256 input
-EVIDENCE = 2 * FEWEST  # matches of a view without which its pose is not judged
-MARGIN = 0.1  # of a range that weights saw, beyond which a capture is unlike it
+EVIDENCE = 100  # matches of a view without which a single pair does not judge its pose
+MARGIN = 0.25  # of a range that weights saw, beyond which a capture is unlike it
 DEPTH_SHARE = 0.25  # of the triangulated points may lie on either side of what weights saw
 
 
@@ -160,14 +160,17 @@ def _from_matches(
         for i in range(len(names))
         if any(i in pair.views for pair in pairs)
     }
-    counts = {i: sum(len(p.errors) for p in pairs if i in p.views) for i in errors}
-    wrong = [names[i] for i in errors if errors[i] > limit and counts[i] >= EVIDENCE]
+    judged = {}
+    for i in errors:
+        mine = [pair for pair in pairs if i in pair.views]
+        judged[i] = len(mine) > 1 or len(mine[0].errors) >= EVIDENCE
+    wrong = [names[i] for i in errors if errors[i] > limit and judged[i]]
     if wrong:
-        worst = max(errors[i] for i in errors if counts[i] >= EVIDENCE)
+        worst = max(errors[i] for i in errors if judged[i])
         yield (
             f"the poses contradict the images: matches of {_listed(wrong)} lie {worst:.1f} pixels (median, "
             f"at {size[0]}x{size[1]}) off their epipolar lines, {limit:.1f} are tolerable: estimate the "
-            "poses again"
+            "poses again, unless the scene repeats itself (wallpaper, tiles)"
         )
     yield from _from_depths(_all_depths(pairs, max(size)), weights)
 
