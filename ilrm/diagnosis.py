@@ -89,14 +89,12 @@ def _unlike_training(measured: dict[str, Any], weights: Weights) -> Iterator[str
         )
     if _outside(measured["fov"], weights.seen.fov):
         low, high = weights.seen.fov
+        advice = "weights for longer lenses are needed"
+        if measured["fov"] > high:
+            advice = "crop the frames (--size)"
         yield (
             f"a vertical field of view of {measured['fov']:.0f} degrees, in training {low:.0f} to "
-            f"{high:.0f}: "
-            + (
-                "crop the frames (--size)"
-                if measured["fov"] > high
-                else "weights for longer lenses are needed"
-            )
+            f"{high:.0f}: {advice}"
         )
 
 
@@ -148,31 +146,30 @@ def _from_matches(
     if float((places - places[0]).abs().max()) < 1e-6:
         yield "all inputs stand in one place: without a baseline there is no depth; check the poses"
         return
-    alone = [name for i, name in enumerate(names) if not any(i in pair.views for pair in pairs)]
-    if alone:
+    of_view = {name: [p for p in pairs if i in p.views] for i, name in enumerate(names)}
+    if alone := [name for name, mine in of_view.items() if not mine]:
         yield (
             f"no {FEWEST} points of {_listed(alone)} are seen in another input: no overlap, or no texture; "
             "choose more --views, or a part of the capture"
         )
     limit = MAX_ERROR * max(size)
-    errors = {  # of all matches of a view: a pair alone may be of things that look the same
-        i: float(np.median(np.concatenate([pair.errors for pair in pairs if i in pair.views])))
-        for i in range(len(names))
-        if any(i in pair.views for pair in pairs)
-    }
-    judged = {}
-    for i in errors:
-        mine = [pair for pair in pairs if i in pair.views]
-        judged[i] = len(mine) > 1 or len(mine[0].errors) >= EVIDENCE
-    wrong = [names[i] for i in errors if errors[i] > limit and judged[i]]
+    wrong = {name: error for name, mine in of_view.items() if (error := _pose_error(mine)) > limit}
     if wrong:
-        worst = max(errors[i] for i in errors if judged[i])
         yield (
-            f"the poses contradict the images: matches of {_listed(wrong)} lie {worst:.1f} pixels (median, "
-            f"at {size[0]}x{size[1]}) off their epipolar lines, {limit:.1f} are tolerable: estimate the "
-            "poses again, unless the scene repeats itself (wallpaper, tiles)"
+            f"the poses contradict the images: matches of {_listed(list(wrong))} lie "
+            f"{max(wrong.values()):.1f} pixels (median, at {size[0]}x{size[1]}) off their epipolar lines, "
+            f"{limit:.1f} are tolerable: estimate the poses again, unless the scene repeats itself "
+            "(wallpaper, tiles)"
         )
     yield from _from_depths(_all_depths(pairs, max(size)), weights)
+
+
+def _pose_error(pairs: Sequence[Pair]) -> float:
+    """Median over all matches of a view; 0 where a single pair is too little evidence: what it matches may
+    be things that look the same.
+    """
+    errors = np.concatenate([pair.errors for pair in pairs]) if pairs else np.zeros(0)
+    return float(np.median(errors)) if len(pairs) > 1 or len(errors) >= EVIDENCE else 0.0
 
 
 def _from_depths(depths: np.ndarray, weights: Weights) -> Iterator[str]:
@@ -182,13 +179,17 @@ def _from_depths(depths: np.ndarray, weights: Weights) -> Iterator[str]:
     model = weights.config.model
     near, far = weights.seen.depth if weights.seen else (model.near, model.far)
     low, high = np.percentile(depths, [100 * DEPTH_SHARE, 100 - 100 * DEPTH_SHARE])
-    where = f"{{}} times the inputs' extent away (weights saw {near:.2g} to {far:.2g})"
+    unit = f"times the inputs' extent away (weights saw {near:.2g} to {far:.2g})"
     if low < near:
-        where = f"a quarter of the scene is less than {where.format(f'{low:.2g}')}"
-        yield f"{where}: the inputs are too far apart; choose a part of the capture"
+        yield (
+            f"a quarter of the scene is less than {low:.2g} {unit}: the inputs are too far apart; "
+            "choose a part of the capture"
+        )
     elif high > far:
-        where = f"a quarter of the scene is more than {where.format(f'{high:.2g}')}"
-        yield f"{where}: the inputs are too close together; choose views further apart"
+        yield (
+            f"a quarter of the scene is more than {high:.2g} {unit}: the inputs are too close together; "
+            "choose views further apart"
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

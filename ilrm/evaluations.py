@@ -66,6 +66,7 @@ class Job:
             "run": self.weights.config.to_dict(),
             "protocol": self.protocol.name,
             "data": self.data.resolve().name,
+            # folders of one name are different data
             "data_digest": hashlib.sha256(str(self.data.resolve()).encode()).hexdigest()[:10],
             "index": self.index.name if self.index else "",
             "index_digest": _file_digest(self.index) if self.index else "",

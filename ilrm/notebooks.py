@@ -19,11 +19,11 @@ def read_config(namespace: dict[str, Any]) -> RunConfig:
     return run_config(values.pop("scale", "tiny"), **values)
 
 
-def check_parameters(namespace: dict[str, Any], *known: str) -> None:
+def check_parameters(namespace: dict[str, Any], known: str) -> None:
     """Raise ConfigError on a parameter that a notebook does not have, with the nearest right name: call it
-    with globals(), before any other name.
+    with globals(), before any other name. `known`: the names of its parameters, with spaces between.
     """
-    check_names(_parameters(namespace), list(known), "the notebook")
+    check_names(_parameters(namespace), known.split(), "the notebook")
 
 
 def _parameters(namespace: dict[str, Any]) -> dict[str, Any]:

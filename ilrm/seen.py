@@ -55,10 +55,9 @@ def seen_in_training(model: ILRM, data: TrainingData, steps: int) -> Seen:
     """Of a trained model, from samples of its `steps` training steps."""
     device = next(model.parameters()).device
     count = max(1, SAMPLES // data.dataset.batch_size)
-    views, rotations, fovs, depths = [], [], [], []
+    rotations, fovs, depths = [], [], []
     for step in sorted({round(k * (steps - 1) / max(1, count - 1)) for k in range(count)}):
         inputs = data.batch(step).to(device).inputs
-        views.append(inputs.images.shape[1])
         rotations.append(rotation(inputs.cameras))
         fovs.append(vertical_fov(inputs.cameras).flatten())
         rendered = render(model(inputs), inputs.cameras, depth=True).depths

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from ilrm.command_line import one_line_errors
+from ilrm.data.scene import Scene
 from ilrm.environment import describe
 from ilrm.errors import ConfigError
 from ilrm.evaluation import METRICS, measure
@@ -89,12 +90,12 @@ def trade_off(found: Reconstruction, weights: Weights, steps: int, seed: int = 0
 
     refine(found.gaussians, inputs, max(REFINEMENT), refined)
 
-    points = found.scene.points
-    if points is None or len(points.positions) < FEWEST_POINTS:
+    if has_points(found.scene):
+        assert found.scene.points is not None
+        points = points_in_scene(found.scene.points, found.to_scene)
+    else:
         count = round(SPLATS_PER_PIXEL * inputs.images[:, :, 0].numel())
         points = start_points(inputs, count, seed)
-    else:
-        points = points_in_scene(points, found.to_scene)
     shown = curve_steps(steps)
     bar = progress_bar(total=steps, desc="3D-GS", unit="step")
     watch = _Watch(device)
@@ -109,6 +110,11 @@ def trade_off(found: Reconstruction, weights: Weights, steps: int, seed: int = 0
     splat(inputs, points, steps, seed, splatted)
     bar.close()
     return pd.DataFrame(rows)
+
+
+def has_points(scene: Scene) -> bool:
+    """Whether structure from motion found enough points to start 3D-GS from."""
+    return scene.points is not None and len(scene.points.positions) >= FEWEST_POINTS
 
 
 def curve_steps(steps: int) -> set[int]:
@@ -164,9 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
         "targets": len(found.targets),
         "size": size,
         "weights": Path(weights.source).name,
-        "start": "structure from motion"
-        if scene.points is not None and len(scene.points.positions) >= FEWEST_POINTS
-        else "random points",
+        "start": "structure from motion" if has_points(scene) else "random points",
         "environment": describe(found.gaussians.means.device),
     }
     write_json(out / "about.json", about)

@@ -1,5 +1,6 @@
 """The command lines: evaluation of a run on other scenes, training by fields, errors in one line."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ilrm import evaluate, train
+from ilrm import evaluate, reconstruct, train
+from ilrm.data.example import example_capture
 from ilrm.data.scenes import dataset_root
 
 
@@ -55,6 +57,52 @@ def test_an_evaluation_goes_on_scene_by_scene(smoke_run, tmp_path, capsys):
     assert status == 0 and "2 scenes evaluated, 0 skipped" in printed
     assert (folder / "metrics.json").read_text() == whole
     assert done[0].stat().st_mtime_ns == kept and done[1].exists()
+
+
+def test_a_target_may_be_an_input(smoke_run, tmp_path, capsys):
+    """As in published indices of DL3DV: the copied photo has 100 dB, not infinity."""
+    root = dataset_root(smoke_run.config.data)
+    entries = json.loads((root / "evaluation_index_4v.json").read_text())
+    for entry in entries.values():
+        entry["target"] = [*entry["target"], entry["context"][0]]
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps(entries))
+    arguments = ("--weights", smoke_run.folder, "--data", root, "--protocol", "re10k")
+    arguments += ("--index", index, "--views", 4, "--pictures", 0)
+    assert evaluated(capsys, tmp_path, *arguments)[0] == 0
+    (folder,) = (tmp_path / "evaluations").iterdir()
+    rows = pd.read_csv(folder / "per_view.csv")
+    assert rows[rows.method == "nearest_view"].psnr.max() == 100
+
+
+def test_data_sets_of_one_name_are_told_apart(smoke_run, tmp_path, capsys):
+    for parent in ("one", "two"):
+        example_capture(tmp_path / parent / "captures" / "room", 32)
+        arguments = ("--weights", smoke_run.folder, "--data", tmp_path / parent / "captures")
+        arguments += ("--protocol", "captures", "--views", 4, "--pictures", 0)
+        assert evaluated(capsys, tmp_path, *arguments)[0] == 0
+    assert len(list((tmp_path / "evaluations").iterdir())) == 2
+
+
+def test_numbers_without_sense_are_one_line(smoke_run, tmp_path, capsys):
+    capture = example_capture(tmp_path / "room", 32)
+    for main, given, message in (
+        (evaluate.main, ["--views", 0], "at least 2 input views"),
+        (evaluate.main, ["--scenes", 0], "scenes=0: give at least 1"),
+        (evaluate.main, ["--size", "0x32"], "give height x width"),
+        (reconstruct.main, ["--views", 1], "at least 2 input views"),
+        (reconstruct.main, ["--refine", -1], "refine=-1"),
+        (reconstruct.main, ["--size", "0x0"], "give height x width"),
+    ):
+        if main is evaluate.main:
+            arguments = ["--data", capture, "--protocol", "captures", "--store", tmp_path]
+        else:
+            arguments = [capture, "--out", tmp_path / "out"]
+        arguments += ["--weights", smoke_run.folder, *given]
+        assert main([str(a) for a in arguments]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line.startswith("error: ") and message in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_processes_evaluate_what_one_does(smoke_run, tmp_path, capsys):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ilrm import matching
 from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
 from ilrm.data.example import example_capture
@@ -76,6 +77,28 @@ def test_a_wrong_pose_is_named(scene, weights):
         scene.names[frame] in line
         and "estimate the poses again, unless the scene repeats itself" in line
     )
+
+
+def test_the_tolerance_is_a_pixel_of_a_256_pixel_image(scene, weights):
+    """Turned by half a degree, matches are off by more than that, and by less than twice that."""
+    found = reconstruct(scene, weights, 4, framing_of(scene, weights), "even")
+    frame = found.inputs[1]
+    pitch = scene.c2w.clone()
+    turn = rotation_about_y(torch.tensor(np.radians(0.5))).float()
+    about_x = turn[[1, 0, 2]][:, [1, 0, 2]].T  # the same turn about the x axis
+    pitch[frame, :3, :3] = pitch[frame, :3, :3] @ about_x
+    diagnosis = lines(replace(scene, c2w=pitch), weights)
+    (line,) = diagnosis.findings
+    assert scene.names[frame] in line
+    pixels = float(line.split(" pixels (median")[0].split()[-1])
+    assert 192 / 256 < pixels < 2 * 192 / 256
+
+
+def test_views_that_face_apart_are_not_matched():
+    c2w = torch.eye(4).repeat(3, 1, 1)
+    c2w[:, :3, :3] = rotation_about_y(torch.deg2rad(torch.tensor([0.0, 50.0, 75.0])))
+    c2w[:, 0, 3] = torch.arange(3.0)
+    assert matching._pairs(c2w) == [(0, 1), (1, 2)]
 
 
 def test_cameras_in_one_place_are_said(scene, weights):

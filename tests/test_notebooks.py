@@ -65,6 +65,6 @@ def test_parameters_are_read_from_the_namespace_of_a_notebook():
 
 
 def test_a_misspelt_parameter_is_named():
-    check_parameters({"capture": None, "In": [], "types": types}, "capture", "views")
+    check_parameters({"capture": None, "In": [], "types": types}, "capture views")
     with pytest.raises(ConfigError, match="'captrue' in the notebook: did you mean 'capture'"):
-        check_parameters({"capture": None, "captrue": "photos"}, "capture", "views")
+        check_parameters({"capture": None, "captrue": "photos"}, "capture views")

@@ -87,3 +87,15 @@ def test_damaged_and_foreign_weights(folder):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsError, match="missing keys blocks"):
         read_weights(folder)
+
+
+def test_the_model_that_comes_with_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights = read_weights("ilrm-small")
+    assert weights.seen is not None and weights.config.model.layers == 6
+    views = some_views(batch=1)
+    assert next(weights.model.parameters()).dtype == torch.float32
+    with torch.no_grad():
+        assert torch.equal(
+            ILRM.from_pretrained("ilrm-small").encode(views), weights.model.encode(views)
+        )

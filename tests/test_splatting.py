@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ilrm import splatting
 from ilrm.cameras import normalization
 from ilrm.data.scene import PointCloud
 from ilrm.metrics import psnr
@@ -118,6 +119,26 @@ def test_points_move_with_the_cameras(views):
     centres = PointCloud(shifted.c2w[0, :, :3, 3], torch.rand(6, 3))
     moved = points_in_scene(centres, to_scene)
     torch.testing.assert_close(moved.positions, to_scene(shifted).c2w[0, :, :3, 3])
+
+
+def test_thresholds_are_stretched_with_steps_and_pixels():
+    """A tenth of 30,000 steps on images a tenth of the reference height."""
+    strategy = splatting._strategy(3_000, 100)
+    assert (strategy.refine_start_iter, strategy.refine_stop_iter) == (50, 1_500)
+    assert (strategy.refine_every, strategy.reset_every) == (10, 300)
+    assert strategy.grow_grad2d == pytest.approx(0.002)
+    assert strategy.grow_scale3d == pytest.approx(0.1)
+    assert strategy.prune_scale3d == pytest.approx(1.0)
+
+
+def test_positions_slow_down_to_a_hundredth(fitted):
+    """A first step of Adam is its learning rate long in every coordinate that has a gradient."""
+    inputs, _, seen, _ = fitted
+    rate = splatting.POSITION_RATE * scene_scale(inputs.cameras)
+    first = (seen[1].means - fitted[1].positions).abs().max()
+    assert first == pytest.approx(rate, rel=0.01)
+    last = (seen[600].means - seen[599].means).abs().max()
+    assert last < 0.1 * first
 
 
 @pytest.mark.gpu

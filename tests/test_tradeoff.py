@@ -1,12 +1,16 @@
 """The trade-off of one capture: which rows, in which order of seconds, and the files of the command."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
 from ilrm import tradeoff
+from ilrm.data.captures import read_capture
 from ilrm.data.example import example_capture
+from ilrm.data.scene import PointCloud
 from ilrm.evaluation import summarize
 from ilrm.reconstruct import main as reconstruct_main
 
@@ -56,6 +60,14 @@ def test_steps_of_the_curve():
     assert tradeoff.curve_steps(10) == {10}
     steps = sorted(tradeoff.curve_steps(3_000))
     assert steps[0] == 10 and steps[-1] == 3_000 and 100 in steps and 1_000 in steps
+
+
+def test_few_points_are_no_start(capture):
+    scene = read_capture(capture)
+    for count, enough in ((0, False), (99, False), (100, True)):
+        points = PointCloud(torch.zeros(count, 3), torch.zeros(count, 3))
+        assert tradeoff.has_points(replace(scene, points=points)) is enough
+    assert tradeoff.has_points(scene) is False  # this layout has none
 
 
 def test_too_few_steps_are_one_line(capture, smoke_run, capsys):

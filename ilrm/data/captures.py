@@ -7,7 +7,8 @@ that says it).
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,15 +65,7 @@ def read_capture(
             f"{folder} holds no posed images: need a COLMAP model (sparse/0), transforms.json, "
             "opencv_cameras.json or poses_bounds.npy"
         )
-    try:
-        frames, points = read(folder, image_folder)
-    except IlrmError:
-        raise
-    except (TypeError, ValueError, OverflowError, AttributeError, ZeroDivisionError) as error:
-        reason = str(error).splitlines()[0]
-        raise CaptureUnreadableError(
-            f"{folder}: its cameras hold a value of a wrong kind ({reason}): export them again"
-        ) from error
+    frames, points = read(folder, image_folder)
     if not frames:
         raise CaptureUnreadableError(f"{folder}: no frame with a pose: register images first")
     return _scene(folder.resolve().name, frames, points, distortion)
@@ -199,18 +192,32 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
         return np.full((4, 4), np.nan)
 
 
+@contextmanager
+def _values_of(where: str) -> Iterator[None]:
+    """Values of a wrong kind, such as text for a number, as an error that says where."""
+    try:
+        yield
+    except IlrmError:
+        raise
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise CaptureUnreadableError(
+            f"{where}: a value of a wrong kind ({error}): export the cameras again"
+        ) from error
+
+
 def _opencv(folder: Path, image_folder: str) -> tuple[list[_Frame], PointCloud | None]:
     """Long-LRM's layout: undistorted images, world-to-camera matrices, intrinsics in pixels."""
     path = folder / "opencv_cameras.json"
     frames = []
     for number, entry in enumerate(_json(path)["frames"]):
         where = f"{path}, frame {number}"
-        width, height = (int(_field(entry, name, where)) for name in ("w", "h"))
-        intrinsics = [float(_field(entry, name, where)) for name in ("fx", "fy", "cx", "cy")]
-        camera = make_camera("PINHOLE", width, height, intrinsics, where)
-        name = Path(_field(entry, "file_path", where))
-        c2w = _inverse(_matrix(_field(entry, "w2c", where), where))
-        frames.append(_Frame(_image(folder, name, image_folder), camera, c2w))
+        with _values_of(where):
+            width, height = (int(_field(entry, name, where)) for name in ("w", "h"))
+            intrinsics = [float(_field(entry, name, where)) for name in ("fx", "fy", "cx", "cy")]
+            camera = make_camera("PINHOLE", width, height, intrinsics, where)
+            name = Path(_field(entry, "file_path", where))
+            c2w = _inverse(_matrix(_field(entry, "w2c", where), where))
+            frames.append(_Frame(_image(folder, name, image_folder), camera, c2w))
     return frames, None
 
 
@@ -221,11 +228,12 @@ def _nerfstudio(folder: Path, image_folder: str) -> tuple[list[_Frame], PointClo
     frames = []
     for number, own in enumerate(shared["frames"]):
         where = f"{path}, frame {number}"
-        entry = {**shared, **own}
-        image = _image(folder, Path(_field(entry, "file_path", where)), image_folder)
-        camera = _nerfstudio_camera(entry, image, where)
-        c2w = _matrix(_field(entry, "transform_matrix", where), where) @ OPENGL_TO_OPENCV
-        frames.append(_Frame(image, camera, c2w))
+        with _values_of(where):
+            entry = {**shared, **own}
+            image = _image(folder, Path(_field(entry, "file_path", where)), image_folder)
+            camera = _nerfstudio_camera(entry, image, where)
+            c2w = _matrix(_field(entry, "transform_matrix", where), where) @ OPENGL_TO_OPENCV
+            frames.append(_Frame(image, camera, c2w))
     return sorted(frames, key=lambda frame: frame.path.name), None
 
 
@@ -306,15 +314,16 @@ def _llff(folder: Path, image_folder: str) -> tuple[list[_Frame], PointCloud | N
         )
     frames = []
     for number, (file, row) in enumerate(zip(files, poses, strict=True)):
-        down, right, backward, position, (height, width, focal) = row[:15].reshape(3, 5).T
-        c2w = np.eye(4)
-        c2w[:3] = np.stack([right, down, -backward, position], 1)
         where = f"{path}, row {number}"
-        if not np.isfinite([height, width, focal]).all():
-            raise BadCamerasError(f"{where}: its height, width or focal length is not finite")
-        parameters = [focal, focal, width / 2, height / 2]
-        camera = make_camera("PINHOLE", round(width), round(height), parameters, where)
-        frames.append(_Frame(file, camera, c2w))
+        with _values_of(where):
+            down, right, backward, position, (height, width, focal) = row[:15].reshape(3, 5).T
+            c2w = np.eye(4)
+            c2w[:3] = np.stack([right, down, -backward, position], 1)
+            if not np.isfinite([height, width, focal]).all():
+                raise BadCamerasError(f"{where}: its height, width or focal length is not finite")
+            parameters = [focal, focal, width / 2, height / 2]
+            camera = make_camera("PINHOLE", round(width), round(height), parameters, where)
+            frames.append(_Frame(file, camera, c2w))
     return frames, None
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from ilrm.data import errors
 from ilrm.data.captures import CaptureScenes, read_capture
-from ilrm.data.example import example_capture
 from ilrm.data.scene import Framing
 from ilrm.data.scenes import open_scenes
 
@@ -292,14 +291,43 @@ def test_a_folder_of_captures_and_a_capture_alone(tmp_path):
         scenes.load("c")
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("w", None), ("w", "abc"), ("h", float("inf")), ("fx", [1]), ("fy", None), ("file_path", 3)],
-)
-def test_values_of_a_wrong_kind_are_one_line(tmp_path, name, value):
-    folder = example_capture(tmp_path / "room", 32)
-    cameras = json.loads((folder / "opencv_cameras.json").read_text())
-    cameras["frames"][3][name] = value
-    (folder / "opencv_cameras.json").write_text(json.dumps(cameras))
-    with pytest.raises(errors.CaptureUnreadableError, match="hold a value of a wrong kind"):
+SIZES = [("w", None), ("w", "abc"), ("w", -4), ("h", float("inf")), ("file_path", 3)]
+WRONG_KINDS = [
+    *[(opencv, name, value) for name, value in [*SIZES, ("fx", [1]), ("fy", None)]],
+    *[(nerfstudio, name, value) for name, value in [*SIZES, ("fl_x", [1]), ("k1", "x")]],
+]
+
+
+@pytest.mark.parametrize(("layout", "name", "value"), WRONG_KINDS)
+def test_values_of_a_wrong_kind_are_one_line_that_names_the_frame(tmp_path, layout, name, value):
+    folder = layout(tmp_path / "capture")
+    (path,) = folder.rglob("*.json")
+    cameras = json.loads(path.read_text())
+    cameras["frames"][2][name] = value
+    path.write_text(json.dumps(cameras))
+    with pytest.raises(errors.DataError, match="frame 2"):
+        read_capture(folder)
+
+
+def test_a_frame_that_is_no_object_is_one_line(tmp_path):
+    folder = opencv(tmp_path / "capture")
+    (folder / "opencv_cameras.json").write_text(json.dumps({"frames": [3]}))
+    with pytest.raises(errors.CaptureUnreadableError, match="frame 0: a value of a wrong kind"):
+        read_capture(folder)
+
+
+def test_text_in_poses_bounds_is_one_line(tmp_path):
+    folder = with_images(tmp_path / "capture")
+    np.save(folder / "poses_bounds.npy", np.full((FRAMES, 17), "1.0"))
+    with pytest.raises(errors.CaptureUnreadableError, match="row 0: a value of a wrong kind"):
+        read_capture(folder)
+
+
+def test_positions_beyond_32_bits_are_refused(tmp_path):
+    folder = opencv(tmp_path / "capture")
+    path = folder / "opencv_cameras.json"
+    cameras = json.loads(path.read_text())
+    cameras["frames"][0]["w2c"][0][3] = 1e300
+    path.write_text(json.dumps(cameras))
+    with pytest.raises(errors.BadCamerasError, match="too large for 32 bits"):
         read_capture(folder)
