@@ -57,10 +57,10 @@ def test_nothing_to_compare_says_why(smoke_run):
     for run, base, reason in (
         (shorter, smoke_run, "trained unlike the base model: steps differ"),
         (smoke_run, None, "no base run is recorded for the smoke scale"),
-        (smoke_run, smoke_run, "the base model itself"),
+        (smoke_run, smoke_run, "the base model itself: pass a parameter to see a variant"),
         (other, smoke_run, "no such variant"),
     ):
-        assert reason in tables.against_paper(run, base).to_string()
+        assert reason in tables.against_paper(run, base)._repr_html_()  # as a notebook shows it
 
 
 def test_markdown_has_a_row_an_entry(smoke_run):
