@@ -1,5 +1,6 @@
 """From a capture to a scene folder: what is written, in which frame, and what a browser shows."""
 
+import json
 import shutil
 import subprocess
 
@@ -30,9 +31,9 @@ def capture(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def out(capture, smoke_run, tmp_path_factory):
+def out(capture, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out") / "scene"
-    arguments = [capture, "--weights", smoke_run.folder, "--out", folder, "--refine", "2"]
+    arguments = [capture, "--weights", "ilrm-small", "--out", folder, "--refine", "2"]
     assert reconstruct.main([str(a) for a in arguments]) == 0
     return folder
 
@@ -109,7 +110,8 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the viewer in")
-def test_the_viewer_shows_the_scene_without_a_network(out, tmp_path):
+def test_the_viewer_shows_the_scene_without_a_network(out, capture, tmp_path):
+    """From the first input's place a browser shows what our rasteriser does."""
     picture = tmp_path / "viewer.png"
     flags = "--headless --no-sandbox --disable-gpu --use-angle=swiftshader --no-first-run "
     flags += "--enable-unsafe-swiftshader --disable-background-networking --disable-sync "
@@ -117,12 +119,24 @@ def test_the_viewer_shows_the_scene_without_a_network(out, tmp_path):
     done = subprocess.run(
         [
             str(BROWSER), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}",
-            "--virtual-time-budget=20000", f"--screenshot={picture}", f"file://{out / 'viewer.html'}",
+            "--virtual-time-budget=120000", f"--screenshot={picture}", f"file://{out / 'viewer.html'}",
         ],
         capture_output=True,
         timeout=120,
     )  # fmt: skip
     assert done.returncode == 0 and picture.exists()
-    pixels = np.asarray(Image.open(picture).convert("RGB"))[150:, 100:500].astype(float)
-    assert (pixels.min(-1) < 245).mean() > 0.3  # splats, not an empty white page
-    assert pixels.std() > 10
+    shown = np.asarray(Image.open(picture).convert("L"), dtype=float)
+    scene = read_capture(capture)
+    first = json.loads((out / "metrics.json").read_text())["inputs"][0]
+    frame = list(scene.names).index(first)
+    height, width = shown.shape
+    focal = float(scene.fxfycxcy[frame, 1]) * height / scene.sizes[frame][0]
+    clear = (slice(150, None), slice(100, 500))  # of the viewer's own panels
+    found = []
+    # headless Chromium lays the page out before it has its full height, and stretches what was drawn
+    for stretched in torch.linspace(0.5, 1, 11).tolist():
+        fxfycxcy = torch.tensor([[[focal * stretched, focal, width / 2, height / 2]]])
+        camera = Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[None, [frame]], height, width)
+        image = render(read_ply(out / "scene.ply"), camera).images[0, 0].clamp(0, 1).mean(0).numpy()
+        found.append(np.corrcoef(shown[clear].ravel(), image[clear].ravel())[0, 1])
+    assert max(found) > 0.95
