@@ -82,6 +82,10 @@ class Cameras:
     def device(self) -> torch.device:
         return self.c2w.device
 
+    def float(self) -> "Cameras":
+        """In single precision: what the model and the rasteriser take."""
+        return replace(self, fxfycxcy=self.fxfycxcy.float(), c2w=self.c2w.float())
+
     def to(self, device: torch.device | str) -> "Cameras":
         return replace(self, fxfycxcy=self.fxfycxcy.to(device), c2w=self.c2w.to(device))
 

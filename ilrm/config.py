@@ -171,7 +171,7 @@ class DataConfig:
     gap_steps: int = 30_000
     flip: bool = True  # mirror half of the samples
     camera_scale: Literal["recentred", "world"] = "recentred"  # ilrm.cameras.normalization
-    procedural_path: Literal["re10k", "wide"] = "re10k"  # camera path of procedural scenes
+    procedural_path: Literal["re10k", "wide", "mixed"] = "re10k"  # camera path of procedural scenes
     procedural_train: int = 2_000  # procedural training scenes
     procedural_test: int = 64  # procedural held-out scenes
     procedural_frames: int = 32  # frames a procedural scene

@@ -10,7 +10,7 @@ import numpy as np
 
 from ilrm.cameras import Cameras
 from ilrm.data.scene import Framing
-from ilrm.matching import FEWEST, Pair, match
+from ilrm.matching import EVIDENCE, FEWEST, Pair, match
 from ilrm.pretrained import Weights
 from ilrm.reconstruction import Reconstruction
 from ilrm.seen import Range, rotation, vertical_fov
@@ -18,7 +18,6 @@ from ilrm.seen import Range, rotation, vertical_fov
 LONGEST = 800  # pixels: larger images are matched at this size
 SMALLEST = 100  # pixels, the longer side: smaller images hold too few points to match
 MAX_ERROR = 1 / 256  # of the longer side: a pixel of a 256x256 input
-EVIDENCE = 100  # matches of a view without which a single pair does not judge its pose
 MARGIN = 0.25  # of a range that weights saw, beyond which a capture is unlike it
 DEPTH_SHARE = 0.25  # of the triangulated points may lie on either side of what weights saw
 

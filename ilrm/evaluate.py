@@ -55,7 +55,8 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Res
     weights = read_weights(options.weights)
     if options.size:
         resize = protocol.framing.resize if options.size == _text(protocol.framing) else "cover"
-        framing = Framing(*parse_size(options.size), resize)
+        multiple = weights.config.model.size_multiple
+        framing = Framing(*parse_size(options.size, multiple), resize)
     else:
         framing = evaluations.framing_for(protocol, weights.config)
     job = evaluations.Job(

@@ -126,25 +126,31 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
     the scenes. `pictures`: of so many first scenes, renders beside the targets are kept.
 
-    Raises DataError on whatever is wrong with the data; scenes done before are kept.
+    Scenes done before are kept, unless their files have changed since. Raises DataError on whatever is wrong
+    with the data.
     """
     folder = store / STORE / job.name
-    if (folder / "metrics.json").exists():
-        return Result(folder)
     group = processes()
     selection = job.protocol.selection(job.index, job.views)
     stored = open_scenes(job.data, "test", job.protocol.image_folder, job.protocol.distortion)
     held_out = HeldOutScenes(stored, selection, job.framing, job.weights.config.data.camera_scale)
     keys = held_out.keys[: job.scenes]
+    versions = {key: stored.version(key) for key in keys}
+    missing = [key for key in keys if _evaluated(folder, key).get("version") != versions[key]]
+    if not missing and (folder / "metrics.json").exists():
+        return Result(folder)
+    if group.count > 1:
+        torch.distributed.barrier()  # every process has seen what is missing before the first one writes
     if group.is_first:
+        (folder / "metrics.json").unlink(missing_ok=True)
         write_json(folder / "config.json", job.identity)
         write_json(folder / "environment.json", describe(group.device))
     model = job.weights.model.to(group.device)
-    mine = keys[group.rank :: group.count]
+    mine = missing[group.rank :: group.count]
     shown = show_progress and group.is_first
     for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
-        if not _file(folder, key).exists():
-            _evaluate_scene(job, model, held_out, key, folder, key in keys[:pictures])
+        found = _evaluate_scene(job, model, held_out, key, folder, key in keys[:pictures])
+        write_json(_file(folder, key), {"version": versions[key], **found})
     if group.count > 1:
         torch.distributed.barrier()
     if group.is_first:
@@ -172,29 +178,36 @@ def recorded(records: Path = RECORDS) -> Iterator[Result]:
 
 def _evaluate_scene(
     job: Job, model: ILRM, held_out: HeldOutScenes, key: str, folder: Path, picture: bool
-) -> None:
+) -> dict[str, Any]:
+    """The rows of a scene, or why it is skipped."""
     scene = held_out.usable(key)
     if scene is None:
-        write_json(_file(folder, key), {"skipped": held_out.stored.skipped[key]})
-        return
+        return {"skipped": held_out.stored.skipped[key]}
     rows = evaluate(model, [scene], job.how).per_view
     if picture:
         seen = with_inaccurate_poses(scene.batch, job.how.camera_noise, key)
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
         with atomic_path(folder / "pictures" / f"{quote(key, safe='')}.png") as beside:
             comparison(scene.batch, rendering).save(beside)
-    records = [row.dropna().to_dict() for _, row in rows.iterrows()]  # baselines have no depth
-    write_json(_file(folder, key), {"rows": records})
+    return {
+        "rows": [row.dropna().to_dict() for _, row in rows.iterrows()]
+    }  # baselines have no depth
 
 
 def _file(folder: Path, key: str) -> Path:
     return folder / "scenes" / f"{quote(key, safe='')}.json"
 
 
+def _evaluated(folder: Path, key: str) -> dict[str, Any]:
+    """What is kept of a scene; empty before it is evaluated."""
+    path = _file(folder, key)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
     rows, skipped = [], {}
     for key in keys:
-        found = json.loads(_file(folder, key).read_text())
+        found = _evaluated(folder, key)
         rows += found.get("rows", [])
         if "skipped" in found:
             skipped[key] = found["skipped"]

@@ -16,6 +16,7 @@ from ilrm.progress import progress_bar
 RATIO = 0.8  # Lowe's test
 TOLERANCE = 1.0  # pixels, of the epipolar geometry that RANSAC looks for
 FEWEST = 20  # matches that agree on an epipolar geometry: fewer are chance
+EVIDENCE = 100  # matches that show the same thing whatever the cameras say
 NEIGHBOURS = 6  # views that each view is matched with
 WIDEST = (
     60.0  # degrees between viewing directions: beyond, what matches are things that look the same
@@ -36,16 +37,30 @@ class Pair:
 def match(
     images: Float[Tensor, "V 3 H W"], cameras: Cameras, show_progress: bool = True
 ) -> list[Pair]:
-    """The pairs of views with at least 20 such matches, each view tried with its six nearest."""
+    """The pairs of views with at least 20 such matches. Each view is tried with its six nearest; one that
+    shares nothing with these is tried with all, as its pose may be wrong: there a hundred matches count.
+    """
     sift = cv2.SIFT.create()
     gray = [cv2.cvtColor(_bytes(image), cv2.COLOR_RGB2GRAY) for image in images]
     features = [sift.detectAndCompute(image, None) for image in gray]
-    pairs = []
-    tried = _pairs(cameras.c2w)
-    for i, j in progress_bar(tried, desc="matching", unit="pair", disable=not show_progress):
-        pixels = _matches(features[i], features[j])
-        if pixels is not None:
-            pairs.append(_pair((i, j), pixels, cameras))
+
+    def tried(chosen: list[tuple[int, int]]) -> list[Pair]:
+        found = []
+        for i, j in progress_bar(chosen, desc="matching", unit="pair", disable=not show_progress):
+            pixels = _matches(features[i], features[j])
+            if pixels is not None:
+                found.append(_pair((i, j), pixels, cameras))
+        return found
+
+    near = _pairs(cameras.c2w)
+    pairs = tried(near)
+    met = {view for pair in pairs for view in pair.views}
+    for view in sorted(set(range(len(images))) - met):
+        others = [(min(view, i), max(view, i)) for i in range(len(images)) if i != view]
+        far = tried([pair for pair in others if pair not in near])
+        near += others
+        if sum(len(pair.errors) for pair in far) >= EVIDENCE:
+            pairs += far
     return pairs
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ilrm.data.captures import read_capture
-from ilrm.data.scene import Framing, Scene, parse_size
+from ilrm.data.scene import Framing, Scene
 from ilrm.distributed import processes
 from ilrm.errors import ConfigError
 from ilrm.pretrained import Weights, read_weights
@@ -34,7 +34,7 @@ def open_capture(
     scene = read_capture(capture, images)
     read = read_weights(weights)
     read.model.to(processes().device)
-    framing = framing_of(scene, read, parse_size(size) if size else None)
+    framing = framing_of(scene, read, size)
     return scene, read, views or read.config.data.context_views, framing
 
 
@@ -44,7 +44,7 @@ def capture_inputs(
 ) -> Views:
     """The input views of a capture, chosen as for a reconstruction, their cameras normalised."""
     scene = read_capture(capture)
-    framing = framing_of(scene, weights, parse_size(size) if size else None)
+    framing = framing_of(scene, weights, size)
     return reconstruct(
         scene, weights, views or weights.config.data.context_views, framing
     ).batch.inputs

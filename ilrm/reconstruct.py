@@ -14,8 +14,9 @@ import torch
 from ilrm.cameras import Cameras
 from ilrm.command_line import one_line_errors
 from ilrm.diagnosis import diagnose
+from ilrm.errors import ConfigError
 from ilrm.evaluation import measure, summarize
-from ilrm.files import atomic_path, write_json
+from ilrm.files import atomic_folder, write_json
 from ilrm.flythrough import render_video, smooth_path
 from ilrm.opening import add_capture_arguments, open_capture
 from ilrm.pictures import comparison, depth_image, depth_limits, to_image
@@ -29,31 +30,55 @@ VIDEO_FRAMES = 120  # five seconds
 VIDEO_SIDE = 480  # pixels, the longer side
 
 
-@torch.no_grad()
+FILES = {
+    "scene.ply", "viewer.html", "flythrough.mp4", "renders", "depth", "comparison.png", "per_view.csv",
+    "metrics.json", "diagnosis.json",
+}  # fmt: skip
+
+
+def check_out(out: Path) -> None:
+    """Raises ConfigError on a file, or a folder that holds anything but an earlier scene (which goes)."""
+    if out.is_dir():
+        others = {path.name for path in out.iterdir()} - FILES
+        if others:
+            raise ConfigError(
+                f"{out} holds {min(others)}, which is no part of a scene: choose another folder"
+            )
+    elif out.exists():
+        raise ConfigError(f"{out} is a file: give a folder")
+
+
 def write_scene(found: Reconstruction, out: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """Everything about a reconstruction into a folder; returns the held-out metrics (`summarize`)."""
+    """Everything about a reconstruction into a folder; returns the held-out metrics (`summarize`).
+
+    A folder with an earlier scene is replaced as a whole. Raises ConfigError (`check_out`).
+    """
+    check_out(out)
+    with atomic_folder(out) as beside:
+        return _write(found, beside)
+
+
+@torch.no_grad()
+def _write(found: Reconstruction, out: Path) -> dict[str, dict[str, dict[str, float]]]:
     device = found.gaussians.means.device
     batch = found.batch.to(device)
     rendering = render(found.gaussians, batch.targets.cameras, depth=True)
     assert rendering.depths is not None
     limits = depth_limits(rendering.depths[0])
-    for i, frame in enumerate(found.targets):
-        name = f"{Path(found.scene.names[frame]).stem}.png"
+    for i, name in enumerate(_pictures(found)):
         for folder, image in (
             ("renders", to_image(rendering.images[0, i])),
             ("depth", depth_image(rendering.depths[0, i, 0], limits)),
         ):
-            with atomic_path(out / folder / name) as beside:
-                image.save(beside)
-    with atomic_path(out / "comparison.png") as beside:
-        comparison(found.batch, rendering).save(beside)
+            (out / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            image.save(out / folder / name)
+    comparison(found.batch, rendering).save(out / "comparison.png")
     write_ply(found.world_gaussians, out / "scene.ply")
     _write_viewer(found, rendering, out / "viewer.html")
     path = smooth_path(larger(batch.inputs.cameras, VIDEO_SIDE), VIDEO_FRAMES)
     render_video(found.gaussians, path, out / "flythrough.mp4")
     rows = measure(found.scene.key, found.targets, batch, rendering)
-    with atomic_path(out / "per_view.csv") as beside:
-        rows.to_csv(beside, index=False, float_format="%.6g")
+    rows.to_csv(out / "per_view.csv", index=False, float_format="%.6g")
     summary = summarize(rows)
     names = [found.scene.names[i] for i in found.inputs]
     write_json(
@@ -61,6 +86,17 @@ def write_scene(found: Reconstruction, out: Path) -> dict[str, dict[str, dict[st
         {"inputs": names, "gaussians": len(found.gaussians), "summary": summary},
     )
     return summary
+
+
+def _pictures(found: Reconstruction) -> list[str]:
+    """Names of the held-out frames' pictures: as the photos', which may lie in several folders."""
+    bare = [Path(name).with_suffix("") for name in found.scene.names]
+    distinct = len(set(bare)) == len(bare)  # a.jpg beside a.png keep their suffixes
+    names = [
+        f"{plain if distinct else name}.png"
+        for plain, name in zip(bare, found.scene.names, strict=True)
+    ]
+    return [names[frame] for frame in found.targets]
 
 
 def _write_viewer(found: Reconstruction, rendering: Rendering, path: Path) -> None:
@@ -72,7 +108,7 @@ def _write_viewer(found: Reconstruction, rendering: Rendering, path: Path) -> No
     world = Cameras.from_fxfycxcy(
         inputs.fxfycxcy, found.scene.c2w[list(found.inputs)][None], inputs.height, inputs.width
     )
-    write_viewer(found.world_gaussians, world, depth / float(found.to_scene.scale[0]), path)
+    write_viewer(found.world_gaussians, world.float(), depth / float(found.to_scene.scale[0]), path)
 
 
 def write_diagnosis(
@@ -101,6 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     scene, weights, views, framing = open_capture(
         options.capture, options.weights, options.views, options.size, options.images
     )
+    check_out(options.out)
     found = reconstruct(scene, weights, views, framing, options.choice, options.refine)
     summary = write_scene(found, options.out)
     print(

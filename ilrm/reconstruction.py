@@ -8,7 +8,7 @@ import torch
 
 from ilrm.cameras import Cameras, Normalization, normalization
 from ilrm.data.dataset import example
-from ilrm.data.scene import Framing, Scene
+from ilrm.data.scene import Framing, Scene, parse_size
 from ilrm.data.scenes import to_batch
 from ilrm.data.selection import Choice, FullCoverage
 from ilrm.errors import ConfigError
@@ -68,19 +68,18 @@ def reconstruct(
     return Reconstruction(scene, inputs, targets, batch, normalization(world, scale), gaussians)
 
 
-def framing_of(scene: Scene, weights: Weights, size: tuple[int, int] | None = None) -> Framing:
-    """The image size for a capture: `size` (height, width), or as many pixels as the weights were trained on
-    in the shape of the capture's frames, in whole patches.
+def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Framing:
+    """The image size for a capture: `size` ("HxW"), or as many pixels as the weights were trained on in the
+    shape of the capture's frames, in whole patches. Raises SettingsError on a size without whole patches.
     """
     multiple = weights.config.model.size_multiple
-    if size is None:
-        data = weights.config.data
-        pixels = data.image_height * data.image_width
-        h, w = scene.sizes[0]
-        height, width = ((pixels * a / b) ** 0.5 for a, b in ((h, w), (w, h)))
-    else:
-        height, width = size
-    rounded = (max(1, round(side / multiple)) * multiple for side in (height, width))
+    if size:
+        return Framing(*parse_size(size, multiple))
+    data = weights.config.data
+    pixels = data.image_height * data.image_width
+    h, w = scene.sizes[0]
+    sides = ((pixels * a / b) ** 0.5 for a, b in ((h, w), (w, h)))
+    rounded = (max(1, round(side / multiple)) * multiple for side in sides)
     return Framing(*rounded)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ilrm.cameras import Cameras, Normalization
 from ilrm.data.scene import PointCloud
+from ilrm.errors import ViewsError
 from ilrm.gaussians import SH_DEGREE_0, Gaussians
 from ilrm.metrics import ssim
 from ilrm.rendering import rasterization
@@ -27,6 +28,7 @@ SSIM_WEIGHT = 0.2
 SH_DEGREE = 3
 SH_EVERY = 1_000  # steps until the next degree is used
 START_OPACITY = 0.1
+SMALLEST_START = 4  # one and its three neighbours, whose distance is its size
 REFERENCE_HEIGHT = 1_000  # pixels of the images that the published thresholds were found on
 START_RANGE = (0.5, 20.0)  # choice: of random points' distances, in units of the scene's scale
 
@@ -42,13 +44,19 @@ def splat(
     on_step: Callable[[int, Callable[[], Gaussians]], None] = lambda step, gaussians: None,
 ) -> Gaussians:
     """3D Gaussians fitted to the views of one scene (B = 1), one view a step, from a start at `points` in the
-    frame of the views' cameras (`start_points` where there are none).
+    frame of the views' cameras (`start_points` where there are none). Raises ViewsError on cameras that all
+    stand in one place, and on fewer than four points.
 
     `on_step` sees every step done, from 1, and a function that gives its Gaussians. Thresholds of density
     control are per pixel: they are stretched with the images' size, as a pixel's part in the loss is.
     """
     generator = torch.Generator().manual_seed(seed)
     scale = scene_scale(views.cameras)
+    if not scale > 0 or len(points.positions) < SMALLEST_START:
+        raise ViewsError(
+            f"3D-GS needs cameras in several places and {SMALLEST_START} points to start from; it has "
+            f"{len(points.positions)} points and a scene scale of {scale:.3g}"
+        )
     parameters = _start(points, views.images.device)
     optimizers = _optimizers(parameters, scale)
     strategy = _strategy(steps, views.cameras.height)

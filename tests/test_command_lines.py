@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image, ImageOps
 
 from ilrm import evaluate, reconstruct, train
 from ilrm.data.example import example_capture
@@ -84,12 +85,38 @@ def test_data_sets_of_one_name_are_told_apart(smoke_run, tmp_path, capsys):
     assert len(list((tmp_path / "evaluations").iterdir())) == 2
 
 
+def test_a_scene_that_was_mended_is_evaluated_again(smoke_run, tmp_path, capsys):
+    """Also in a complete evaluation; the other scenes are kept."""
+    captures = tmp_path / "captures"
+    for name in ("a", "b"):
+        example_capture(captures / name, 32)
+    arguments = ("--weights", smoke_run.folder, "--data", captures, "--protocol", "captures")
+    arguments += ("--views", 4, "--pictures", 0)
+    assert evaluated(capsys, tmp_path, *arguments)[0] == 0
+    (folder,) = (tmp_path / "evaluations").iterdir()
+    kept, before = ((folder / f"scenes/{name}.json").read_bytes() for name in ("a", "b"))
+    written = (folder / "scenes/a.json").stat().st_mtime_ns
+    for path in (captures / "b/images").iterdir():
+        ImageOps.invert(Image.open(path)).save(path)
+    assert evaluated(capsys, tmp_path, *arguments)[0] == 0
+    assert (folder / "scenes/a.json").read_bytes() == kept
+    assert (folder / "scenes/a.json").stat().st_mtime_ns == written
+    after = json.loads((folder / "scenes/b.json").read_text())["rows"]
+    assert after != json.loads(before)["rows"]
+    rows = pd.read_csv(folder / "per_view.csv")
+    assert list(rows[rows.scene == "b"].psnr) == pytest.approx(
+        [row["psnr"] for row in after], abs=1e-3
+    )
+
+
 def test_numbers_without_sense_are_one_line(smoke_run, tmp_path, capsys):
     capture = example_capture(tmp_path / "room", 32)
     for main, given, message in (
         (evaluate.main, ["--views", 0], "at least 2 input views"),
         (evaluate.main, ["--scenes", 0], "scenes=0: give at least 1"),
         (evaluate.main, ["--size", "0x32"], "give height x width"),
+        (evaluate.main, ["--size", "4x4"], "multiples of 8 pixels, e.g. 8x8"),
+        (reconstruct.main, ["--size", "33x70"], "multiples of 8 pixels, e.g. 32x72"),
         (reconstruct.main, ["--views", 1], "at least 2 input views"),
         (reconstruct.main, ["--refine", -1], "refine=-1"),
         (reconstruct.main, ["--size", "0x0"], "give height x width"),

@@ -45,9 +45,9 @@ def lines(scene, weights, summary=GOOD, views=4):
 def turned(scene, frame, degrees):
     """The scene with one frame's pose turned about its vertical axis."""
     c2w = scene.c2w.clone()
-    c2w[frame, :3, :3] = (
-        c2w[frame, :3, :3] @ rotation_about_y(torch.tensor(np.radians(degrees))).float()
-    )
+    c2w[frame, :3, :3] = c2w[frame, :3, :3] @ rotation_about_y(
+        torch.tensor(np.radians(degrees))
+    ).to(c2w)
     return replace(scene, c2w=c2w)
 
 
@@ -63,7 +63,9 @@ def test_nothing_is_said_of_a_capture_in_order(scene, weights):
 def test_depth_is_the_true_one(scene, weights):
     """The triangulated points lie where the room's walls are: the cameras' unit is that of the poses."""
     images, fxfycxcy = scene.frames([0, 8, 16], Framing(192, 192))
-    pairs = match(images, Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[[0, 8, 16]], 192, 192), False)
+    pairs = match(
+        images, Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[[0, 8, 16]].float(), 192, 192), False
+    )
     depths = np.concatenate([pair.depths for pair in pairs])
     assert (depths > 0).mean() > 0.95 and 1.0 < np.median(depths) < 8.0  # metres, in a room
 
@@ -84,7 +86,7 @@ def test_the_tolerance_is_a_pixel_of_a_256_pixel_image(scene, weights):
     found = reconstruct(scene, weights, 4, framing_of(scene, weights), "even")
     frame = found.inputs[1]
     pitch = scene.c2w.clone()
-    turn = rotation_about_y(torch.tensor(np.radians(0.5))).float()
+    turn = rotation_about_y(torch.tensor(np.radians(0.5))).to(pitch)
     about_x = turn[[1, 0, 2]][:, [1, 0, 2]].T  # the same turn about the x axis
     pitch[frame, :3, :3] = pitch[frame, :3, :3] @ about_x
     diagnosis = lines(replace(scene, c2w=pitch), weights)
@@ -178,3 +180,9 @@ def test_epipolar_distances_are_opencv_s():
     ]
     found = epipolar_distance((pixels[0], moved), intrinsics, w2c)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_pose_turned_away_is_named_wrong_and_not_without_overlap(scene, weights):
+    frame = reconstruct(scene, weights, 4, framing_of(scene, weights), "even").inputs[1]
+    (line,) = lines(turned(scene, frame, 120.0), weights).findings
+    assert line.startswith("the poses contradict the images") and scene.names[frame] in line

@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
 from ilrm.data.errors import TooFewFramesError
 from ilrm.data.example import example_capture
+from ilrm.data.scene import Framing
 from ilrm.data.selection import FullCoverage
 from ilrm.flythrough import smooth_path
 from ilrm.ply import read_ply
@@ -53,7 +56,7 @@ def test_the_ply_seen_by_the_capture_s_own_cameras_is_the_render(out, capture):
     scene = read_capture(capture)
     frame = 8
     fxfycxcy, c2w = scene.fxfycxcy[None, [frame]], scene.c2w[None, [frame]]
-    cameras = Cameras.from_fxfycxcy(fxfycxcy, c2w, *scene.sizes[frame])
+    cameras = Cameras.from_fxfycxcy(fxfycxcy, c2w.float(), *scene.sizes[frame])
     image = render(read_ply(out / "scene.ply"), cameras).images[0, 0].clamp(0, 1)
     kept = np.asarray(Image.open(out / "renders" / f"{frame:03d}.png")) / 255
     np.testing.assert_allclose(image.permute(1, 2, 0).numpy(), kept, atol=0.01)
@@ -82,8 +85,9 @@ def test_views_are_no_targets_and_too_few_are_refused(capture):
 
 def test_sizes_follow_the_shape_of_the_frames(capture, smoke_run):
     scene, weights = read_capture(capture), read_weights(smoke_run.folder)
-    framing = framing_of(scene, weights, (33, 70))
-    assert (framing.height, framing.width) == (32, 72)
+    assert framing_of(scene, weights) == framing_of(scene, weights, "32x32") == Framing(32, 32)
+    wide = replace(scene, sizes=[(18, 64)] * len(scene))
+    assert framing_of(wide, weights) == Framing(16, 64)
     cameras = larger(some_cameras(batch=1), 480)
     assert (cameras.height, cameras.width) == (480, 480)
 
@@ -97,6 +101,46 @@ def test_a_smooth_path_passes_the_cameras():
     assert distances.max() < 0.05
     steps = path.c2w[0].diff(dim=0).flatten(1).norm(dim=1)
     assert steps.max() < 0.2
+
+
+def test_a_scene_replaces_an_earlier_one_and_nothing_else(
+    out, capture, smoke_run, tmp_path, capsys
+):
+    """No frame of the earlier scene is left; a folder with anything else in it is refused before the work."""
+    folder = tmp_path / "scene"
+    shutil.copytree(out, folder)
+    (folder / "renders/old.png").write_text("of another capture")
+    arguments = [capture, "--weights", smoke_run.folder, "--views", "4", "--out", folder]
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    assert not (folder / "renders/old.png").exists() and (folder / "scene.ply").exists()
+    (folder / "notes.txt").write_text("mine")
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for path, message in ((folder, "holds notes.txt"), (file, "is a file: give a folder")):
+        arguments[-1] = path
+        capsys.readouterr()
+        assert reconstruct.main([str(a) for a in arguments]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert message in line
+    assert (folder / "notes.txt").read_text() == file.read_text() == "mine"
+
+
+def test_frames_of_one_name_in_two_folders_are_kept_apart(capture, smoke_run, tmp_path):
+    folder = tmp_path / "two"
+    shutil.copytree(capture, folder)
+    path = folder / "opencv_cameras.json"
+    cameras = json.loads(path.read_text())
+    for i, frame in enumerate(cameras["frames"]):
+        name = Path(f"{('left', 'right')[i // 12]}/{i % 12:03d}.png")
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / frame["file_path"]).rename(folder / name)
+        frame["file_path"] = str(name)
+    path.write_text(json.dumps(cameras))
+    arguments = [folder, "--weights", smoke_run.folder, "--views", "4", "--out", tmp_path / "out"]
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    renders = tmp_path / "out/renders"
+    found = sorted(p.relative_to(renders).as_posix() for p in renders.rglob("*.png"))
+    assert found == ["left/000.png", "left/008.png", "right/004.png"]
 
 
 def test_errors_are_one_line(tmp_path, smoke_run, capsys):
@@ -136,7 +180,7 @@ def test_the_viewer_shows_the_scene_without_a_network(out, capture, tmp_path):
     # headless Chromium lays the page out before it has its full height, and stretches what was drawn
     for stretched in torch.linspace(0.5, 1, 11).tolist():
         fxfycxcy = torch.tensor([[[focal * stretched, focal, width / 2, height / 2]]])
-        camera = Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[None, [frame]], height, width)
+        camera = Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[None, [frame]].float(), height, width)
         image = render(read_ply(out / "scene.ply"), camera).images[0, 0].clamp(0, 1).mean(0).numpy()
         found.append(np.corrcoef(shown[clear].ravel(), image[clear].ravel())[0, 1])
     assert max(found) > 0.95

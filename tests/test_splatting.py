@@ -8,6 +8,7 @@ import torch
 from ilrm import splatting
 from ilrm.cameras import normalization
 from ilrm.data.scene import PointCloud
+from ilrm.errors import ViewsError
 from ilrm.metrics import psnr
 from ilrm.rendering import render
 from ilrm.splatting import (
@@ -149,3 +150,18 @@ def test_it_fits_on_cuda(views):
     assert (
         quality(splat(inputs, points, 600), inputs) > quality(splat(inputs, points, 1), inputs) + 6
     )
+
+
+@pytest.mark.parametrize("lacking", ["baseline", "points"])
+def test_what_3d_gs_cannot_start_from_is_one_line(views, lacking):
+    inputs, count = part(views, slice(4)), 300
+    if lacking == "baseline":
+        c2w = inputs.cameras.c2w.clone()
+        c2w[..., :3, 3] = c2w[:, :1, :3, 3]
+        inputs = replace(inputs, cameras=replace(inputs.cameras, c2w=c2w))
+    else:
+        count = 3
+    points = PointCloud(torch.rand(count, 3), torch.rand(count, 3))
+    with pytest.raises(ViewsError, match="several places and 4 points") as caught:
+        splat(inputs, points, 2)
+    assert "\n" not in str(caught.value)

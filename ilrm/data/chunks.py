@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ilrm.data.errors import (
     BadCamerasError,
@@ -26,9 +27,13 @@ from ilrm.data.errors import (
     SceneMissingError,
     UnsafeChunkError,
 )
-from ilrm.data.scene import EncodedImage, Scene, Scenes
+from ilrm.data.scene import EncodedImage, Scene, Scenes, newest
 
 OPEN_CHUNKS = 8  # memory-mapped chunks kept open
+MAX_FOCAL = 20.0  # in units of the image's size: beyond, intrinsics are in pixels
+MAX_FOV = 100.0  # degrees; the three rules of published RE10K loaders
+MAX_TRANSLATION = 1e3
+MAX_DETERMINANT_ERROR = 1e-3
 
 
 def parse_scene(raw: dict[str, Any], where: str) -> Scene:
@@ -40,13 +45,21 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
         raise BadShapeError(
             f"{where}: a scene without {', '.join(missing)}: this is not an RE10K chunk"
         )
-    key, cameras, images = raw["key"], raw["cameras"], list(raw["images"])
+    key, cameras, images = raw["key"], raw["cameras"], raw["images"]
+    if not isinstance(key, str) or not isinstance(cameras, Tensor) or not isinstance(images, list):
+        raise BadShapeError(
+            f"{where}, scene {key}: need a key of text, a tensor of cameras, a list of images: "
+            "this is not an RE10K chunk"
+        )
     if cameras.ndim != 2 or cameras.shape[1] != 18 or len(cameras) != len(images) or not images:
         raise BadShapeError(
             f"{where}, scene {key}: cameras {list(cameras.shape)} for {len(images)} images: "
             "need [N, 18] for N > 0"
         )
-    if any(image.dtype != torch.uint8 or image.ndim != 1 for image in images):
+    if any(
+        not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 1
+        for image in images
+    ):
         raise BadShapeError(
             f"{where}, scene {key}: images must be one-dimensional uint8 tensors of JPEG bytes"
         )
@@ -57,6 +70,11 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
         raise BadCamerasError(
             f"{where}, scene {key}: cameras of frames {bad[:5]} are not finite or have no focal length: "
             "fetch the chunk again or remove the scene"
+        )
+    if (cameras[:, :2] > MAX_FOCAL).any():
+        raise BadCamerasError(
+            f"{where}, scene {key}: a focal length of {cameras[:, :2].max():.4g}: chunks hold intrinsics in "
+            "units of the image's width and height, these seem to be in pixels"
         )
     sources = [EncodedImage(image) for image in images]
     try:
@@ -84,6 +102,35 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
     return Scene(key, cameras[:, :4] * pixels, c2w, sources, sizes, names, depths)
 
 
+def skip_reason(scene: Scene) -> str | None:
+    """Why published RE10K loaders skip a scene (None: they do not): field of view, far camera, no
+    rotation.
+    """
+    size = torch.tensor(scene.sizes).flip(1)  # [N, 2] width, height
+    fov = torch.rad2deg(2 * torch.atan(0.5 * size / scene.fxfycxcy[:, :2])).max().item()
+    if fov > MAX_FOV:
+        return f"field of view {fov:.0f} degrees > {MAX_FOV:.0f}"
+    far = scene.c2w[:, :3, 3].norm(dim=1).max().item()
+    if far > MAX_TRANSLATION:
+        return f"a camera {far:.0f} from the origin > {MAX_TRANSLATION:.0f}"
+    determinant = torch.linalg.det(scene.c2w[:, :3, :3].double())
+    if (error := (determinant - 1).abs().max().item()) > MAX_DETERMINANT_ERROR:
+        return f"a rotation's determinant is {error:.3g} away from 1"
+    return None
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    try:
+        index = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DatasetMissingError(f"{path} is no JSON ({error}): fetch it again") from error
+    if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
+        raise DatasetMissingError(
+            f"{path}: need a dict from scene to chunk file, as in pixelSplat's data sets"
+        )
+    return index
+
+
 class ChunkScenes(Scenes):
     """The scenes of a split by key, through index.json; chunks are memory-mapped when needed.
 
@@ -100,7 +147,7 @@ class ChunkScenes(Scenes):
                 f"{index} is missing: give a folder with train/ and test/ in the RE10K chunk format, or "
                 "of captures (COLMAP, transforms.json, opencv_cameras.json, poses_bounds.npy)"
             )
-        self.files: dict[str, str] = json.loads(index.read_text())  # key: chunk file
+        self.files: dict[str, str] = _read_index(index)  # key: chunk file
         if not self.files:
             raise EmptyDatasetError(f"{index} lists no scene")
 
@@ -113,6 +160,13 @@ class ChunkScenes(Scenes):
 
     def file(self, key: str) -> str:
         return self.files[key]
+
+    def version(self, key: str) -> str:
+        path = self.folder / self.files[key] if key in self.files else self.folder
+        return newest([path] if path.is_file() else [])
+
+    def skip_reason(self, scene: Scene) -> str | None:
+        return skip_reason(scene)
 
     def _chunk(self, name: str) -> dict[str, dict[str, Any]]:
         """The dicts of a chunk by key."""
@@ -148,7 +202,7 @@ class ChunkScenes(Scenes):
         return self._open[name]
 
     def load(self, key: str) -> Scene:
-        """The scene of a key, whatever `skip_reason` says of it."""
+        """The scene of a key, also one that is skipped."""
         if key not in self.files:
             raise SceneMissingError(f"scene {key} is not in {self.folder / 'index.json'}")
         name = self.files[key]

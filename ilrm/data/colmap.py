@@ -15,7 +15,7 @@ import pycolmap
 import torch
 
 from ilrm.data.distortion import make_camera
-from ilrm.data.errors import CameraModelError, CaptureUnreadableError
+from ilrm.data.errors import CaptureUnreadableError, DataError
 from ilrm.data.scene import PointCloud
 
 FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")  # where a capture keeps its model
@@ -66,13 +66,16 @@ def read_model(folder: Path) -> ColmapModel:
     points = np.zeros((0, 6))
     if (path := folder / f"points3D{suffix}").is_file():
         points = np.array(_read(path, read[2])).reshape(-1, 6)
-    cloud = torch.from_numpy(points[np.isfinite(points).all(1)]).float()
-    return ColmapModel(images, PointCloud(cloud[:, :3], cloud[:, 3:] / 255))
+    cloud = torch.from_numpy(points[np.isfinite(points).all(1)])
+    return ColmapModel(images, PointCloud(cloud[:, :3], cloud[:, 3:].float() / 255))
 
 
 def _w2c(pose: tuple[float, ...]) -> np.ndarray:
     """World to camera from (qw, qx, qy, qz, tx, ty, tz)."""
-    w, x, y, z = np.array(pose[:4]) / max(np.linalg.norm(pose[:4]), 1e-12)
+    length = np.linalg.norm(pose[:4])
+    if length < 1e-9:
+        return np.full((4, 4), np.nan)  # no rotation: reported with the frame that has it
+    w, x, y, z = np.array(pose[:4]) / length
     w2c = np.eye(4)
     w2c[:3, :3] = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -90,7 +93,7 @@ def _read(path: Path, parse: Callable):
         raise CaptureUnreadableError(
             f"{path} is missing: copy the whole model folder (cameras, images, points3D)"
         ) from error
-    except CameraModelError:
+    except DataError:
         raise
     except (struct.error, ValueError, IndexError, StopIteration, OverflowError) as error:
         raise CaptureUnreadableError(

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
 from ilrm.data.samplers import WindowSchedule, mirror, training_window
-from ilrm.data.scene import Framing, Scene, Scenes, skip_reason
+from ilrm.data.scene import Framing, Scene, Scenes
 from ilrm.progress import progress_bar
 
 Example = dict[str, Tensor]  # {context, target}_{images, fxfycxcy, c2w}; see example()
@@ -82,7 +82,7 @@ class ViewsDataset(Dataset[Example]):
 
     def _usable(self, scene: Scene) -> bool:
         """False, said and counted, for a scene that is left out."""
-        reason, needed = skip_reason(scene), self.context_range[1] + self.targets[0]
+        reason, needed = self.scenes.skip_reason(scene), self.context_range[1] + self.targets[0]
         if reason is None and len(scene) < needed:
             reason = f"{len(scene)} frames, {needed} are needed"
         if reason is not None:

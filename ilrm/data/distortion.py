@@ -9,6 +9,7 @@ import pycolmap
 from PIL import Image
 
 from ilrm.data.errors import BadCamerasError, CameraModelError
+from ilrm.data.scene import to_rgb
 
 PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
 # pycolmap reports each call that fails on stderr besides raising; the message raised here is enough
@@ -27,6 +28,8 @@ def make_camera(
         raise CameraModelError(
             f"{where}: camera model {model} is unknown: use one of COLMAP's ({', '.join(known)})"
         )
+    if width < 1 or height < 1:
+        raise BadCamerasError(f"{where}: {width}x{height} pixels: sizes are above 0")
     sample = pycolmap.Camera.create_from_model_name(0, model, 1.0, width, height)
     if parameters is None:
         return sample
@@ -36,11 +39,8 @@ def make_camera(
             f"{where}: {model} has {count} finite parameters ({sample.params_info}), not {list(parameters)}"
         )
     camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
-    if width < 1 or height < 1 or (camera.focal_length_idxs() and min(_focal(camera)) <= 0):
-        raise BadCamerasError(
-            f"{where}: {width}x{height} pixels, parameters {list(parameters)}: sizes and focal "
-            "lengths are above 0"
-        )
+    if camera.focal_length_idxs() and min(_focal(camera)) <= 0:
+        raise BadCamerasError(f"{where}: parameters {list(parameters)}: focal lengths are above 0")
     return camera
 
 
@@ -76,7 +76,7 @@ class ImageFile:
     distorted: tuple[str, int, int, tuple[float, ...]] | None = None  # model, width, height, params
 
     def open(self) -> Image.Image:
-        image = Image.open(self.path).convert("RGB")
+        image = to_rgb(Image.open(self.path))
         if self.distorted is None:
             return image
         model, width, height, parameters = self.distorted

@@ -48,7 +48,7 @@ class RoomsConfig:
     frames: int = 24  # per scene
     height: int = 32
     width: int = 32
-    path: str = "re10k"  # re10k: a walk with a pan; wide: a tour around the room
+    path: str = "re10k"  # re10k: a walk with a pan; wide: a tour around the room; mixed: both
     seed: int = 0
     supersample: int = 4  # rays per pixel and axis
 

@@ -3,21 +3,17 @@
 import io
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ilrm.data.errors import BadImageError, BadShapeError, SettingsError
-
-MAX_FOV = 100.0  # degrees; the three rules of published RE10K loaders
-MAX_TRANSLATION = 1e3
-MAX_DETERMINANT_ERROR = 1e-3
 
 Resize = Literal["cover", "crop", "stretch"]
 
@@ -45,12 +41,33 @@ class Framing:
         return max(round(height * scale), self.height), max(round(width * scale), self.width)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from "HxW". Raises SettingsError."""
+def parse_size(text: str, multiple: int = 1) -> tuple[int, int]:
+    """Height and width from "HxW". Raises SettingsError, also where a side is no multiple."""
     found = re.fullmatch(r"(\d+)x(\d+)", text)
     if not found or 0 in map(int, found.groups()):
         raise SettingsError(f"size {text!r}: give height x width in pixels, e.g. 256x448")
-    return int(found[1]), int(found[2])
+    height, width = int(found[1]), int(found[2])
+    if height % multiple or width % multiple:
+        near = (max(1, round(side / multiple)) * multiple for side in (height, width))
+        raise SettingsError(
+            f"size {text}: the weights need multiples of {multiple} pixels, e.g. {'x'.join(map(str, near))}"
+        )
+    return height, width
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any image as 8-bit RGB: 16 bits of grey scaled, transparent pixels over white.
+
+    Raises OSError for an image of floating-point or 32-bit values, whose white nobody knows.
+    """
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise OSError(f"its pixels have 32 bits ({image.mode}); need 8 or 16 bits")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
 
 
 class FrameSource(Protocol):
@@ -67,14 +84,19 @@ class EncodedImage:
     data: Tensor
 
     def open(self) -> Image.Image:
-        return Image.open(io.BytesIO(self.data.numpy().tobytes())).convert("RGB")
+        data = self.data.numpy().tobytes()
+        try:
+            image = Image.open(io.BytesIO(data))
+        except UnidentifiedImageError:
+            raise OSError(f"its {len(data)} bytes are no JPEG or PNG") from None
+        return to_rgb(image)
 
 
 @dataclass(frozen=True)
 class PointCloud:
     """Points that structure from motion found, in the world of the scene's cameras."""
 
-    positions: Tensor  # [P, 3]
+    positions: Tensor  # [P, 3] double
     colors: Tensor  # [P, 3] in [0, 1]
 
 
@@ -84,7 +106,8 @@ class Scene:
 
     key: str
     fxfycxcy: Tensor  # [N, 4] pixels of the stored images
-    c2w: Tensor  # [N, 4, 4] OpenCV camera-to-world
+    # [N, 4, 4] OpenCV camera-to-world; of captures in double: surveyed ones stand far from their origin
+    c2w: Tensor
     sources: Sequence[FrameSource]  # N
     sizes: Sequence[tuple[int, int]]  # N x (height, width) of the stored images
     names: Sequence[str]  # N, what errors and files call a frame
@@ -144,21 +167,11 @@ class Scene:
         return image
 
 
-def skip_reason(scene: Scene) -> str | None:
-    """Why published RE10K loaders skip a scene (None: they do not): field of view, far camera, no
-    rotation.
-    """
-    size = torch.tensor(scene.sizes).flip(1)  # [N, 2] width, height
-    fov = torch.rad2deg(2 * torch.atan(0.5 * size / scene.fxfycxcy[:, :2])).max().item()
-    if fov > MAX_FOV:
-        return f"field of view {fov:.0f} degrees > {MAX_FOV:.0f}"
-    far = scene.c2w[:, :3, 3].norm(dim=1).max().item()
-    if far > MAX_TRANSLATION:
-        return f"a camera {far:.0f} from the origin > {MAX_TRANSLATION:.0f}"
-    determinant = torch.linalg.det(scene.c2w[:, :3, :3].double())
-    if (error := (determinant - 1).abs().max().item()) > MAX_DETERMINANT_ERROR:
-        return f"a rotation's determinant is {error:.3g} away from 1"
-    return None
+def newest(files: Iterable[Path]) -> str:
+    """Number, total size and last change of files: differs once one of them is replaced."""
+    stats = [file.stat() for file in files]
+    last = max((stat.st_mtime_ns for stat in stats), default=0)
+    return f"{len(stats)}-{sum(stat.st_size for stat in stats)}-{last}"
 
 
 class Scenes(ABC):
@@ -175,11 +188,19 @@ class Scenes(ABC):
 
     @abstractmethod
     def load(self, key: str) -> Scene:
-        """The scene of a key, whatever `skip_reason` says of it. Raises a DataError."""
+        """The scene of a key, also one that is skipped. Raises a DataError."""
 
     def file(self, key: str) -> str:
         """The file or folder that holds a scene: scenes of one file are cheap to read together."""
         return key
+
+    @abstractmethod
+    def version(self, key: str) -> str:
+        """Changes when a file of the scene does."""
+
+    def skip_reason(self, scene: Scene) -> str | None:
+        """Why a scene is left out by the rules of its data set; None: it is not."""
+        return None
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -20,7 +20,7 @@ from ilrm.data.errors import EmptyDatasetError, TooFewFramesError
 from ilrm.data.indices import read_evaluation_index
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
 from ilrm.data.samplers import WindowSchedule
-from ilrm.data.scene import Framing, Scene, Scenes, skip_reason
+from ilrm.data.scene import Framing, Scene, Scenes
 from ilrm.data.selection import FullCoverage, Selection
 from ilrm.views import Batch, EvaluationScene, Views
 
@@ -135,7 +135,7 @@ class HeldOutScenes:
         or for having too few frames.
         """
         scene = self.stored.load(key)
-        reason = skip_reason(scene)
+        reason = self.stored.skip_reason(scene)
         if reason is None:
             try:
                 return self._scene(scene)
@@ -189,7 +189,7 @@ def to_batch(views: Example, camera_scale: CameraScale = "recentred") -> Batch:
         parts.append(
             Cameras.from_fxfycxcy(views[f"{name}_fxfycxcy"], views[f"{name}_c2w"], height, width)
         )
-    inputs, targets = normalize_cameras(*parts, camera_scale=camera_scale)
+    inputs, targets = (c.float() for c in normalize_cameras(*parts, camera_scale=camera_scale))
     return Batch(Views(views["context_images"], inputs), Views(views["target_images"], targets))
 
 

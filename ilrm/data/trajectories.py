@@ -97,7 +97,13 @@ def wide_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
     return _upright(rng, time, plan, np.unwrap(yaw))
 
 
+def mixed_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
+    """A tour in one scene of four, a walk in the others; c2w [N, 4, 4]."""
+    return (wide_path if rng.random() < 0.25 else re10k_path)(rng, frames, size)
+
+
 PATHS: dict[str, Callable[[np.random.Generator, int, Array], Array]] = {
     "re10k": re10k_path,
     "wide": wide_path,
+    "mixed": mixed_path,
 }

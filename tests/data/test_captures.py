@@ -13,7 +13,8 @@ from PIL import Image
 from ilrm.data import errors
 from ilrm.data.captures import CaptureScenes, read_capture
 from ilrm.data.scene import Framing
-from ilrm.data.scenes import open_scenes
+from ilrm.data.scenes import HeldOutScenes, open_scenes
+from ilrm.data.selection import FullCoverage
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 4
 FXFYCXCY = [60.0, 61.0, 33.0, 23.0]
@@ -111,7 +112,7 @@ LAYOUTS = {
 def test_every_layout_gives_the_same_scene(layout, tmp_path):
     scene = read_capture(LAYOUTS[layout](tmp_path / "desk"))
     assert (scene.key, len(scene), scene.sizes[0]) == ("desk", FRAMES, (HEIGHT, WIDTH))
-    torch.testing.assert_close(scene.c2w, torch.from_numpy(poses()).float(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scene.c2w, torch.from_numpy(poses()), atol=1e-5, rtol=0)
     wanted = [60.0, 60.0, 32.0, 24.0] if layout == "llff" else FXFYCXCY
     torch.testing.assert_close(scene.fxfycxcy, torch.tensor([wanted] * FRAMES))
     images, _ = scene.frames([0, 3], Framing(48, 64))
@@ -171,6 +172,22 @@ def camera_model(folder, number):
     data = bytearray(path.read_bytes())
     data[12:16] = struct.pack("<i", number)
     path.write_bytes(data)
+    return folder
+
+
+def replaced(folder, file, old, new):
+    path = folder / "sparse/0" / file
+    path.write_text(path.read_text().replace(old, new))
+    return folder
+
+
+def zero_quaternion(folder):
+    path = folder / "sparse/0/images.txt"
+    lines = path.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line.endswith("000.png"))
+    words = lines[at].split()
+    lines[at] = " ".join([words[0], *["0"] * 4, *words[5:]])
+    path.write_text("\n".join(lines) + "\n")
     return folder
 
 
@@ -248,6 +265,37 @@ BROKEN = {
         errors.CaptureUnreadableError,
         r"poses_bounds\.npy is truncated",
     ),
+    "zero quaternion": (
+        lambda f: zero_quaternion(colmap(f, binary=False)),
+        errors.BadCamerasError,
+        r"frame 000\.png: its pose is not finite",
+    ),
+    "negative size": (
+        lambda f: replaced(colmap(f, binary=False), "cameras.txt", f" {WIDTH} ", f" -{WIDTH} "),
+        errors.BadCamerasError,
+        "camera 1: -64x48 pixels: sizes are above 0",
+    ),
+    "no image folder": (
+        lambda f: shutil.rmtree(colmap(f) / "images"),
+        errors.BadImageError,
+        r"a/images/000\.png is missing",
+    ),
+    "intrinsics in units of the size": (
+        lambda f: edited(
+            opencv(f),
+            "opencv_cameras.json",
+            lambda v: v["frames"][0].update(fx=0.9, fy=0.9, cx=0.5, cy=0.5),
+        ),
+        errors.BadCamerasError,
+        "intrinsics are in pixels",
+    ),
+    "principal point outside": (
+        lambda f: edited(
+            opencv(f), "opencv_cameras.json", lambda v: v["frames"][0].update(cx=70.0)
+        ),
+        errors.BadCamerasError,
+        "intrinsics are in pixels",
+    ),
     "nothing": (lambda f: f.mkdir(), errors.CaptureMissingError, "holds no posed images"),
 }
 
@@ -323,11 +371,67 @@ def test_text_in_poses_bounds_is_one_line(tmp_path):
         read_capture(folder)
 
 
-def test_positions_beyond_32_bits_are_refused(tmp_path):
+def test_positions_beyond_reason_are_refused(tmp_path):
     folder = opencv(tmp_path / "capture")
     path = folder / "opencv_cameras.json"
     cameras = json.loads(path.read_text())
     cameras["frames"][0]["w2c"][0][3] = 1e300
     path.write_text(json.dumps(cameras))
-    with pytest.raises(errors.BadCamerasError, match="too large for 32 bits"):
+    with pytest.raises(errors.BadCamerasError, match="recentre the cameras"):
         read_capture(folder)
+
+
+def test_surveyed_coordinates_keep_their_baseline(tmp_path):
+    """Cameras millions of metres from their origin give the normalised views of the same near it."""
+    near, far = opencv(tmp_path / "near"), opencv(tmp_path / "far")
+
+    def away(value):
+        for frame in value["frames"]:
+            c2w = np.linalg.inv(np.array(frame["w2c"]))
+            c2w[:3, 3] += [4e6, -5e5, 3e6]
+            frame["w2c"] = np.linalg.inv(c2w).tolist()
+
+    edited(far, "opencv_cameras.json", away)
+    batches = []
+    for folder in (near, far):
+        scenes = CaptureScenes(folder)
+        held_out = HeldOutScenes(scenes, FullCoverage(3), Framing(48, 64))
+        scene = held_out.usable(scenes.keys[0])  # not skipped for standing far away
+        batches.append(scene.batch)
+    a, b = (batch.inputs.cameras for batch in batches)
+    assert b.c2w.dtype == torch.float32
+    torch.testing.assert_close(b.c2w, a.c2w, atol=1e-6, rtol=0)
+
+
+def test_a_camera_without_size_is_of_the_image_that_its_file_names(tmp_path):
+    folder = with_images(nerfstudio(tmp_path / "a"), 4, "images_4")
+    edited(folder, "transforms.json", lambda value: (value.pop("w"), value.pop("h")))
+    for _ in range(2):
+        scene = read_capture(folder, "images_4")
+        assert scene.sizes[0] == (12, 16)
+        torch.testing.assert_close(scene.fxfycxcy[0], torch.tensor(FXFYCXCY) / 4)
+        shutil.rmtree(folder / "images", ignore_errors=True)  # only the smaller ones were copied
+
+
+def test_a_pinhole_with_distortion_is_undistorted(tmp_path):
+    bent = nerfstudio(tmp_path / "a", camera_model="PINHOLE", k1=0.3)
+    named = nerfstudio(tmp_path / "b", camera_model="OPENCV", k1=0.3)
+    a, b = read_capture(bent), read_capture(named)
+    assert torch.equal(a.fxfycxcy, b.fxfycxcy) and a.sizes == b.sizes
+    assert a.sources[0].distorted == b.sources[0].distorted is not None
+
+
+def test_names_of_several_folders_stay_apart(tmp_path):
+    folder = opencv(tmp_path / "a")
+    for name in ("left", "right"):
+        shutil.copytree(folder / "images", folder / name)
+
+    def two(value):
+        for i, frame in enumerate(value["frames"]):
+            frame["file_path"] = f"{('left', 'right')[i % 2]}/000.png"
+
+    edited(folder, "opencv_cameras.json", two)
+    with pytest.raises(errors.BadCamerasError, match=r"000\.png is the image of 2 frames"):
+        read_capture(folder)
+    edited(folder, "opencv_cameras.json", lambda value: value["frames"].__delitem__(slice(2, None)))
+    assert read_capture(folder).names == ["left/000.png", "right/000.png"]

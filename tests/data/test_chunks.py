@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from ilrm.data import errors
-from ilrm.data.chunks import ChunkScenes, parse_scene
-from ilrm.data.scene import Framing, skip_reason
+from ilrm.data.chunks import ChunkScenes, parse_scene, skip_reason
+from ilrm.data.scene import Framing
 
 
 def jpeg(height, width, colour=(10, 200, 30)):
@@ -62,6 +62,13 @@ def test_missing_index(tmp_path):
 def test_empty_index(folder):
     (folder / "index.json").write_text("{}")
     with pytest.raises(errors.EmptyDatasetError, match="lists no scene"):
+        load(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", '{"a": 3}'])
+def test_an_index_of_another_kind(folder, text):
+    (folder / "index.json").write_text(text)
+    with pytest.raises(errors.DatasetMissingError, match=r"index\.json"):
         load(folder)
 
 
@@ -127,6 +134,13 @@ def test_cameras_that_are_not_finite(value):
         parse_scene(raw, "chunk")
 
 
+def test_intrinsics_in_pixels():
+    raw = raw_scene()
+    raw["cameras"][:, :2] = 500.0
+    with pytest.raises(errors.BadCamerasError, match="seem to be in pixels"):
+        parse_scene(raw, "chunk")
+
+
 def test_camera_without_inverse():
     raw = raw_scene()
     raw["cameras"][:, 6:] = 0
@@ -142,6 +156,9 @@ def test_camera_without_inverse():
         {"images": [torch.zeros(3, 4)] * 3},
         {"images": [], "cameras": torch.ones(0, 18)},
         {"depths": torch.ones(3, 4, 4)},
+        {"cameras": [[1.0] * 18] * 3},
+        {"images": None},
+        {"images": [b"jpeg"] * 3},
     ],
 )
 def test_wrong_shapes(change):

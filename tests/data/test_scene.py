@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -67,8 +68,33 @@ def test_an_image_of_another_size_than_its_camera():
         scene_of(Image.new("RGB", STORED[::-1]), size=(36, 64)).frames([0], Framing(16, 16))
 
 
+def test_sixteen_bits_of_grey_keep_their_tones():
+    ramp = np.linspace(0, 65535, 72 * 128).round().reshape(STORED)
+    images, _ = scene_of(Image.fromarray(ramp.astype(np.uint16))).frames([0], Framing(*STORED))
+    wanted = torch.from_numpy(ramp / 65535).float().expand(3, -1, -1)
+    torch.testing.assert_close(images[0], wanted, atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_transparent_pixels_are_white():
+    image = Image.new("RGBA", STORED[::-1], (255, 0, 0, 255))
+    image.paste((0, 0, 255, 0), (0, 0, 64, 72))  # the colours below full transparency are arbitrary
+    images, _ = scene_of(image).frames([0], Framing(*STORED))
+    assert images[0, :, :, :64].min() == 1.0
+    assert images[0, :, :, 64:].mean((1, 2)).tolist() == [1.0, 0.0, 0.0]
+
+
+def test_pixels_without_a_known_white_are_refused():
+    image = Image.fromarray(np.full(STORED, 70_000, np.int32))
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF")
+    source = EncodedImage(torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8))
+    scene = Scene("a", FXFYCXCY, torch.eye(4)[None], [source], [STORED], ["one.tif"])
+    with pytest.raises(BadImageError, match=r"its pixels have 32 bits"):
+        scene.frames([0], Framing(16, 16))
+
+
 def test_a_file_that_is_no_image():
     source = EncodedImage(torch.zeros(10, dtype=torch.uint8))
     scene = Scene("a", FXFYCXCY, torch.eye(4)[None], [source], [STORED], ["one.png"])
-    with pytest.raises(BadImageError, match=r"scene a, frame one\.png: cannot decode"):
+    with pytest.raises(BadImageError, match=r"one\.png: cannot decode the image \(its 10 bytes"):
         scene.frames([0], Framing(16, 16))

@@ -1,0 +1,267 @@
+"""The layouts of posed images that `captures` reads: each gives frames as their files describe them."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+from PIL import Image
+
+from ilrm.data import colmap
+from ilrm.data.distortion import PINHOLES, make_camera
+from ilrm.data.errors import (
+    BadCamerasError,
+    BadImageError,
+    CameraModelError,
+    CaptureUnreadableError,
+)
+from ilrm.data.scene import PointCloud
+from ilrm.errors import IlrmError
+
+IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG")
+OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame as its layout describes it."""
+
+    path: Path
+    camera: pycolmap.Camera  # of the full-size image, or of the stored one
+    c2w: np.ndarray  # [4, 4] OpenCV
+
+
+Reader = Callable[[Path, str], tuple[list[Frame], PointCloud | None]]
+
+
+def find_layout(folder: Path) -> Reader | None:
+    """What reads a folder of posed images; None where it has no known layout."""
+    if (folder / "opencv_cameras.json").is_file():
+        return _opencv
+    if (folder / "transforms.json").is_file():
+        return _nerfstudio
+    if (folder / "nerfstudio" / "transforms.json").is_file():
+        return lambda root, images: _nerfstudio(root / "nerfstudio", images)
+    if colmap.find_model(folder) is not None:
+        return _colmap
+    if (folder / "poses_bounds.npy").is_file():
+        return _llff
+    return None
+
+
+def reduction(path: Path) -> int:
+    """N of an image in a folder images_N, else 1."""
+    prefix, _, factor = path.parent.name.rpartition("_")
+    return int(factor) if prefix == "images" and factor.isdigit() and int(factor) > 0 else 1
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CaptureUnreadableError(
+            f"{path} is truncated or no JSON ({error}): export it again"
+        ) from error
+    if not isinstance(value, dict) or not isinstance(value.get("frames"), list):
+        raise CaptureUnreadableError(f"{path} has no list of frames: export it again")
+    return value
+
+
+def _matrix(value: Any, where: str) -> np.ndarray:
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.zeros(0)
+    if matrix.shape not in ((4, 4), (3, 4)):
+        raise BadCamerasError(f"{where}: its pose is no 4x4 matrix: export the cameras again")
+    return np.vstack([matrix[:3], [0.0, 0.0, 0.0, 1.0]])
+
+
+def _field(frame: dict[str, Any], name: str, where: str) -> Any:
+    if name not in frame:
+        raise CaptureUnreadableError(f"{where} has no {name}: export the cameras again")
+    return frame[name]
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Of a rigid motion; NaN where there is none, which `_scene` reports."""
+    try:
+        return np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        return np.full((4, 4), np.nan)
+
+
+@contextmanager
+def _values_of(where: str) -> Iterator[None]:
+    """Values of a wrong kind, such as text for a number, as an error that says where."""
+    try:
+        yield
+    except IlrmError:
+        raise
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise CaptureUnreadableError(
+            f"{where}: a value of a wrong kind ({error}): export the cameras again"
+        ) from error
+
+
+def _opencv(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
+    """Long-LRM's layout: undistorted images, world-to-camera matrices, intrinsics in pixels."""
+    path = folder / "opencv_cameras.json"
+    frames = []
+    for number, entry in enumerate(_json(path)["frames"]):
+        where = f"{path}, frame {number}"
+        with _values_of(where):
+            width, height = (int(_field(entry, name, where)) for name in ("w", "h"))
+            intrinsics = [float(_field(entry, name, where)) for name in ("fx", "fy", "cx", "cy")]
+            camera = make_camera("PINHOLE", width, height, intrinsics, where)
+            name = Path(_field(entry, "file_path", where))
+            c2w = _inverse(_matrix(_field(entry, "w2c", where), where))
+            frames.append(Frame(_image(folder, name, image_folder), camera, c2w))
+    return frames, None
+
+
+def _nerfstudio(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
+    """nerfstudio's and instant-ngp's transforms.json: OpenGL camera-to-world matrices."""
+    path = folder / "transforms.json"
+    shared = _json(path)
+    frames = []
+    for number, own in enumerate(shared["frames"]):
+        where = f"{path}, frame {number}"
+        with _values_of(where):
+            entry = {**shared, **own}
+            name = Path(_field(entry, "file_path", where))
+            image = _image(folder, name, image_folder)
+            camera = _nerfstudio_camera(entry, _image(folder, name, ""), image, where)
+            c2w = _matrix(_field(entry, "transform_matrix", where), where) @ OPENGL_TO_OPENCV
+            frames.append(Frame(image, camera, c2w))
+    return sorted(frames, key=lambda frame: frame.path.name), None
+
+
+def _full_size(full: Path, image: Path) -> tuple[int, int]:
+    """Width and height of the image that a camera without a size is of: the one that its file names, else
+    that of a folder of smaller ones, enlarged. (1, 1) where both are missing, which `_scene` reports.
+    """
+    path = full if full.is_file() else image
+    try:
+        with Image.open(path) as opened:
+            width, height = opened.size
+    except OSError:
+        return 1, 1
+    factor = reduction(path)
+    return width * factor, height * factor
+
+
+def _nerfstudio_camera(
+    entry: dict[str, Any], full: Path, image: Path, where: str
+) -> pycolmap.Camera:
+    """The camera of the image `full` that the file names, where `image` is read."""
+    if "w" in entry:
+        width, height = int(entry["w"]), int(_field(entry, "h", where))
+    else:
+        width, height = _full_size(full, image)
+    if "fl_x" in entry:
+        fx = float(entry["fl_x"])
+    else:
+        fx = 0.5 * width / math.tan(0.5 * float(_field(entry, "camera_angle_x", where)))
+    fy = float(entry.get("fl_y", fx))
+    centre = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
+    k = [float(entry.get(f"k{i}", 0.0)) for i in range(1, 7)]
+    p = [float(entry.get(f"p{i}", 0.0)) for i in (1, 2)]
+    model = str(entry.get("camera_model", "OPENCV"))
+    if entry.get("is_fisheye"):
+        model = "OPENCV_FISHEYE"
+    if model in PINHOLES and any([*k, *p]):
+        model = "OPENCV"  # nerfstudio applies the coefficients whatever the model is called
+    distortion = {
+        "SIMPLE_PINHOLE": [],
+        "PINHOLE": [],
+        "OPENCV": [*k[:2], *p],
+        "OPENCV_FISHEYE": k[:4],
+    }
+    if model not in distortion:
+        raise CameraModelError(
+            f"{where}: camera model {model} is none of {', '.join(distortion)}: render perspective "
+            "views, or undistort the images first"
+        )
+    if model == "OPENCV" and any(k[2:]):
+        if any(k[3:]):
+            raise CameraModelError(
+                f"{where}: distortion k4 and higher of camera model OPENCV has no agreed meaning: "
+                "undistort the images first"
+            )
+        model, coefficients = "FULL_OPENCV", [*k[:2], *p, k[2], 0.0, 0.0, 0.0]
+    else:
+        coefficients = distortion[model]
+    if not any(coefficients) and model != "OPENCV_FISHEYE":
+        model, coefficients = "PINHOLE", []
+    return make_camera(model, width, height, [fx, fy, *centre, *coefficients], where)
+
+
+def _colmap(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
+    where = colmap.find_model(folder)
+    assert where is not None
+    model = colmap.read_model(where)
+    images = folder / (
+        image_folder or _first(folder, ("images", "input"))
+    )  # input: raw 3D-GS captures
+    frames = [
+        Frame(images / image.name, image.camera, _inverse(image.w2c)) for image in model.images
+    ]
+    return frames, model.points
+
+
+def _llff(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
+    """LLFF's poses_bounds.npy: a 3x5 matrix a view (axes down, right, backward; h, w, f), near, far."""
+    path = folder / "poses_bounds.npy"
+    try:
+        poses = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise CaptureUnreadableError(
+            f"{path} is truncated or no NumPy array ({error}): export it again"
+        ) from error
+    if poses.ndim != 2 or poses.shape[1] != 17:
+        raise CaptureUnreadableError(
+            f"{path}: shape {list(poses.shape)} instead of [N, 17]: this is no LLFF file"
+        )
+    images = folder / (image_folder or _first(folder, IMAGE_FOLDERS))
+    files = sorted(f for f in images.glob("*") if f.suffix in SUFFIXES)
+    if len(files) != len(poses):
+        raise BadImageError(
+            f"{path} has {len(poses)} poses, {images} {len(files)} images: need one a pose"
+        )
+    frames = []
+    for number, (file, row) in enumerate(zip(files, poses, strict=True)):
+        where = f"{path}, row {number}"
+        with _values_of(where):
+            down, right, backward, position, (height, width, focal) = row[:15].reshape(3, 5).T
+            c2w = np.eye(4)
+            c2w[:3] = np.stack([right, down, -backward, position], 1)
+            if not np.isfinite([height, width, focal]).all():
+                raise BadCamerasError(f"{where}: its height, width or focal length is not finite")
+            parameters = [focal, focal, width / 2, height / 2]
+            camera = make_camera("PINHOLE", round(width), round(height), parameters, where)
+            frames.append(Frame(file, camera, c2w))
+    return frames, None
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> str:
+    return next((name for name in names if (folder / name).is_dir()), names[0])
+
+
+def _image(folder: Path, name: Path, image_folder: str) -> Path:
+    """The image that a JSON file names, in `image_folder` if one is asked for; without a suffix, what is
+    there of PNG and JPEG.
+    """
+    path = folder / name
+    if image_folder:
+        path = folder / image_folder / name.name
+    if not path.suffix:
+        found = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
+        path = next((p for p in found if p.is_file()), path.with_name(path.name + SUFFIXES[0]))
+    return path
