@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ilrm.cameras import Cameras
 from ilrm.data.scene import Framing
@@ -19,6 +20,7 @@ LONGEST = 800  # pixels: larger images are matched at this size
 SMALLEST = 100  # pixels, the longer side: smaller images hold too few points to match
 MAX_ERROR = 1 / 256  # of the longer side: a pixel of a 256x256 input
 MARGIN = 0.25  # of a range that weights saw, beyond which a capture is unlike it
+FINEST = 1e-4  # of the inputs' extent: steps between coordinates that still draw a scene
 DEPTH_SHARE = 0.25  # of the triangulated points may lie on either side of what weights saw
 
 
@@ -45,7 +47,7 @@ def diagnose(
         "rotation": round(float(rotation(inputs)), 2),
         "fov": round(float(vertical_fov(inputs).median()), 2),
     }
-    findings = list(_unlike_training(measured, weights))
+    findings = [*_far_away(found), *_unlike_training(measured, weights)]
     size = _matched_size(found)
     if max(size) >= SMALLEST:
         pairs = _match(found, size, show_progress)
@@ -71,6 +73,17 @@ def _poor(
             "may be too weak for this scene; try more --views, --refine 20"
         )
     yield line
+
+
+def _far_away(found: Reconstruction) -> Iterator[str]:
+    places = found.scene.c2w[list(found.inputs), :3, 3].double()
+    extent, distance = float(torch.pdist(places).max()), float(places.abs().max())
+    step = distance * torch.finfo(torch.float32).eps
+    if step > FINEST * extent > 0:
+        yield (
+            f"the capture stands {distance:.3g} from its world's origin, its inputs {extent:.3g} apart: "
+            f"coordinates in scene.ply have 32 bits, and come in steps of {step:.2g}; recentre the capture"
+        )
 
 
 def _unlike_training(measured: dict[str, Any], weights: Weights) -> Iterator[str]:

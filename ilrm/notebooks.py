@@ -4,6 +4,7 @@ import types
 from typing import Any
 
 from ilrm.config import RunConfig, check_names
+from ilrm.errors import ConfigError
 from ilrm.presets import run_config
 
 _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -19,11 +20,19 @@ def read_config(namespace: dict[str, Any]) -> RunConfig:
     return run_config(values.pop("scale", "tiny"), **values)
 
 
-def check_parameters(namespace: dict[str, Any], known: str) -> None:
-    """Raise ConfigError on a parameter that a notebook does not have, with the nearest right name: call it
-    with globals(), before any other name. `known`: the names of its parameters, with spaces between.
+_KINDS = {str: "text (papermill's -r keeps digits as text)", int: "a whole number", list: "a list"}
+
+
+def check_parameters(namespace: dict[str, Any], **kinds: type) -> None:
+    """Raise ConfigError on a parameter that a notebook does not have, with the nearest right name, and on a
+    value of another kind than str, int or list (None always fits): call it with globals(), before any
+    other name.
     """
-    check_names(_parameters(namespace), known.split(), "the notebook")
+    given = _parameters(namespace)
+    check_names(given, list(kinds), "the notebook")
+    for name, value in given.items():
+        if value is not None and type(value) is not kinds[name]:
+            raise ConfigError(f"{name}={value!r}: give {_KINDS[kinds[name]]}")
 
 
 def _parameters(namespace: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ SSIM_WEIGHT = 0.2
 SH_DEGREE = 3
 SH_EVERY = 1_000  # steps until the next degree is used
 START_OPACITY = 0.1
-SMALLEST_START = 4  # one and its three neighbours, whose distance is its size
+SMALLEST_START = 2  # a point and a neighbour, whose distance is its size
 REFERENCE_HEIGHT = 1_000  # pixels of the images that the published thresholds were found on
 START_RANGE = (0.5, 20.0)  # choice: of random points' distances, in units of the scene's scale
 
@@ -45,7 +45,7 @@ def splat(
 ) -> Gaussians:
     """3D Gaussians fitted to the views of one scene (B = 1), one view a step, from a start at `points` in the
     frame of the views' cameras (`start_points` where there are none). Raises ViewsError on cameras that all
-    stand in one place, and on fewer than four points.
+    stand in one place, and on fewer than two points.
 
     `on_step` sees every step done, from 1, and a function that gives its Gaussians. Thresholds of density
     control are per pixel: they are stretched with the images' size, as a pixel's part in the loss is.

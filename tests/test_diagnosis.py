@@ -186,3 +186,10 @@ def test_a_pose_turned_away_is_named_wrong_and_not_without_overlap(scene, weight
     frame = reconstruct(scene, weights, 4, framing_of(scene, weights), "even").inputs[1]
     (line,) = lines(turned(scene, frame, 120.0), weights).findings
     assert line.startswith("the poses contradict the images") and scene.names[frame] in line
+
+
+def test_coordinates_too_large_for_a_ply_are_said(scene, weights):
+    c2w = scene.c2w.clone()
+    c2w[:, :3, 3] += torch.tensor([4e6, 0.0, 3e6]).double()
+    (line,) = lines(replace(scene, c2w=c2w), weights).findings
+    assert line.startswith("the capture stands 4e+06 from its world's origin")

@@ -65,6 +65,11 @@ def test_parameters_are_read_from_the_namespace_of_a_notebook():
 
 
 def test_a_misspelt_parameter_is_named():
-    check_parameters({"capture": None, "In": [], "types": types}, "capture views")
+    check_parameters(
+        {"capture": None, "views": 4, "In": [], "types": types}, capture=str, views=int
+    )
     with pytest.raises(ConfigError, match="'captrue' in the notebook: did you mean 'capture'"):
-        check_parameters({"capture": None, "captrue": "photos"}, "capture views")
+        check_parameters({"capture": None, "captrue": "photos"}, capture=str, views=int)
+    for wrong, message in (({"capture": 2024}, "give text"), ({"views": "four"}, "a whole number")):
+        with pytest.raises(ConfigError, match=message):
+            check_parameters(wrong, capture=str, views=int)
