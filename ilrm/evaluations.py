@@ -62,7 +62,7 @@ class Job:
         """Everything that the result depends on; its hash names the folder."""
         return {
             "weights": Path(self.weights.source).name,
-            "parameters": _digest(self.weights.model),
+            "parameters": weights_digest(self.weights.model),
             "run": self.weights.config.to_dict(),
             "protocol": self.protocol.name,
             "data": self.data.resolve().name,
@@ -236,7 +236,7 @@ def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
 
 
-def _digest(model: ILRM) -> str:
+def weights_digest(model: ILRM) -> str:
     """Ten hex digits of the SHA-256 of the weights."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):

@@ -8,18 +8,23 @@ import torch
 from torch import Tensor
 
 from ilrm import metrics
+from ilrm.gaussians import Gaussians
 from ilrm.model import ILRM
 from ilrm.rendering import Rendering, render
-from ilrm.views import Batch, EvaluationScene
+from ilrm.views import Batch, EvaluationScene, Views
+
+
+@torch.no_grad()
+def layer_gaussians(model: ILRM, inputs: Views) -> list[Gaussians]:
+    """The Gaussians after every layer, those of V^(0) first, from one forward pass."""
+    return [model.decode(tokens, inputs) for tokens in _encode(model, inputs)]
 
 
 @torch.no_grad()
 def layer_renderings(model: ILRM, batch: Batch, depth: bool = True) -> list[Rendering]:
     """Target views after every layer, V^(0) first, from one forward pass."""
-    return [
-        render(model.decode(tokens, batch.inputs), batch.targets.cameras, depth=depth)
-        for tokens in _encode(model, batch)
-    ]
+    found = layer_gaussians(model, batch.inputs)
+    return [render(gaussians, batch.targets.cameras, depth=depth) for gaussians in found]
 
 
 def layer_quality(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
@@ -30,7 +35,7 @@ def layer_quality(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFram
     rows: list[dict[str, Any]] = []
     for scene in scenes:
         batch = scene.batch.to(device)
-        layers = _encode(model, batch)
+        layers = _encode(model, batch.inputs)
         for layer, tokens in enumerate(layers):
             with torch.no_grad():
                 images = render(model.decode(tokens, batch.inputs), batch.targets.cameras).images
@@ -43,10 +48,10 @@ def layer_quality(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFram
 
 
 @torch.no_grad()
-def _encode(model: ILRM, batch: Batch) -> list[Tensor]:
+def _encode(model: ILRM, inputs: Views) -> list[Tensor]:
     was_training = model.training
     model.eval()
-    layers = model.encode_layers(batch.inputs)
+    layers = model.encode_layers(inputs)
     model.train(was_training)
     return layers
 

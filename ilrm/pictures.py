@@ -1,5 +1,6 @@
 """Renders as pictures: rows of images to look at, depth in colour."""
 
+import math
 from collections.abc import Sequence
 
 import matplotlib
@@ -61,6 +62,18 @@ def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
         for c, image in enumerate(row):
             large = image.resize(cell, Image.Resampling.NEAREST)
             sheet.paste(large, (c * (cell[0] + gap), r * (cell[1] + gap)))
+    return sheet
+
+
+def mosaic(images: Sequence[Image.Image]) -> Image.Image:
+    """Images of one size as one of about that shape: as many rows as columns, whole pixels, on white."""
+    width, height = images[0].size
+    columns = math.ceil(math.sqrt(len(images)))
+    count = math.ceil(len(images) / columns)
+    sheet = Image.new("RGB", (columns * (width + 1) - 1, count * (height + 1) - 1), (255, 255, 255))
+    for i, image in enumerate(images):
+        row, column = divmod(i, columns)
+        sheet.paste(image, (column * (width + 1), row * (height + 1)))
     return sheet
 
 

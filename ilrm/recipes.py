@@ -1,6 +1,8 @@
-"""The published training recipes (supplementary, training): stages of parameters, at the paper's scale.
+"""Training recipes: the published ones (supplementary, training) at the paper's scale, and that of our own
+small weights; stages of parameters.
 
-A stage starts from the weights of the one before. Data sets are the user's: `root`, `evaluation_index`.
+A stage starts from the weights of the one before. Data sets are the user's (`root`, `evaluation_index`); that
+of ilrm-small is procedural.
 """
 
 from typing import Any
@@ -29,6 +31,16 @@ _WIDE: dict[str, Any] = {
     "gap_end": (200, 400),
 }
 
+_SMALL: dict[str, Any] = {
+    "scale": "tiny",
+    "layers": 6,
+    "width": 128,
+    "heads": 8,
+    "context_range": (2, 8),
+    "gap_start": (8, 23),
+    "gap_end": (8, 23),
+}
+
 RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
     # the batch of re10k-2 is not published (choice: re10k-4's)
     "re10k-2": ({"context_views": 2, "viewpoint_scale": "F", "batch": 128, "steps": 200_000},),
@@ -45,21 +57,30 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
         {**_WIDE, "image_height": 512, "image_width": 512, "steps": 50_000, "batch": 32},
         {**_WIDE, "image_height": 544, "image_width": 960, "resize": "stretch", "steps": 50_000, "batch": 32},
     ),
+    # what comes with the package: hours on one CPU core
+    "ilrm-small": (
+        {**_SMALL, "procedural_train": 4_000, "lr": 1.5e-3, "matrix_lr": 3e-3, "warmup": 200, "steps": 13_000,
+         "eval_every": 500},
+        {
+            **_SMALL, "image_height": 64, "image_width": 64, "procedural_path": "mixed",
+            "procedural_train": 3_000, "lr": 1e-3, "matrix_lr": 2e-3, "warmup": 100, "batch": 4,
+            "steps": 4_200, "eval_every": 300,
+        },
+    ),
 }  # fmt: skip
 
 
 def stages(name: str, **fields: Any) -> list[RunConfig]:
-    """The runs of a recipe in order, with some fields of all stages replaced.
+    """The runs of a recipe in order, with some fields (or the `scale`) of all stages replaced.
 
     `start` is the first stage's; the others start from the run before. Raises ConfigError.
     """
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
-    scale = fields.pop("scale", "paper")
     start = fields.pop("start", "")
     runs: list[RunConfig] = []
     for stage in RECIPES[name]:
-        run = run_config(scale, **{**stage, **fields, "start": start})
+        run = run_config(**{"scale": "paper", **stage, **fields, "start": start})
         runs.append(run)
         start = run.name
     return runs

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Perform one run, or a recipe's runs in order; prints folders and metrics. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.train", description=__doc__)
     parser.add_argument("--scale", help=f"one of {', '.join(SCALES)}; default: tiny")
-    parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}, at scale paper by default")
+    parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}")
     parser.add_argument("fields", nargs="*", metavar="name=value", help="fields to replace")
     options = parser.parse_args(arguments)
     for config in _configs(options):
@@ -29,7 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _configs(options: argparse.Namespace) -> list[RunConfig]:
     fields = _fields(options.fields)
     if options.recipe:
-        return stages(options.recipe, scale=options.scale or "paper", **fields)
+        scale = {"scale": options.scale} if options.scale else {}
+        return stages(options.recipe, **scale, **fields)
     return [run_config(options.scale or "tiny", **fields)]
 
 

@@ -12,6 +12,7 @@ from ablations.study import SCALE_FIELDS
 from ilrm.config import ModelConfig
 from ilrm.paths import PROJECT
 from ilrm.presets import run_config
+from ilrm.pretrained import PACKAGED
 from ilrm.runs import recorded_runs
 from reports import figures, tables
 from reports.claims import CONFIRMED, CONTRADICTED, judge, scorecard
@@ -32,8 +33,10 @@ from reports.cost_tables import (
 )
 from reports.effects import Measurements
 from reports.evaluation_tables import evaluations_notes, evaluations_table
+from reports.model_card import model_card
 from reports.paper_tables import long_table, table_names, wide_table
 from reports.power import power
+from reports.showcase import SMALL, beside_baselines, pretrained
 from reports.study_figures import study_figures
 from reports.sweep_figures import sweep_figures
 from reports.tradeoff_figures import tradeoff_figures
@@ -49,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--check", action="store_true", help="write nothing, fail if files are stale"
     )
     parser.add_argument(
-        "--no-base",
+        "--no-models",
         action="store_true",
-        help="leave out the base model's figures (they need its data)",
+        help="leave out what renders held-out rooms by trained models (minutes: the rooms are made)",
     )
     options = parser.parse_args(arguments)
     stale: list[str] = []
@@ -69,9 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         writer.clean("figures")
         if folder.name == "tiny":
             writer.table("evaluations", evaluations_table(), evaluations_notes())
-        if folder.name == "tiny" and not options.no_base:
+        if folder.name == "tiny" and not options.no_models:
             base(writer)
+            pretrained(writer)
+            beside_baselines(writer)
+            writer.clean("pictures")
         stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]
+    card = Writer(PACKAGED / SMALL, options.check)
+    card.text("README.md", model_card(SMALL))
+    stale += [str(card.folder.relative_to(PROJECT) / name) for name in card.stale]
     for name in stale:
         print(f"stale: {name}", file=sys.stderr)
     if stale:

@@ -33,9 +33,9 @@ def evaluations_table() -> pd.DataFrame:
                     "scenes": metrics["scenes"],
                     "skipped": len(metrics["skipped"]) + metrics["null"],
                     "method": name if method != "model" else config["weights"],
-                    "PSNR (dB)": _interval(metrics["summary"][method], "psnr"),
-                    "SSIM": _interval(metrics["summary"][method], "ssim"),
-                    "LPIPS": _interval(metrics["summary"][method], "lpips"),
+                    "PSNR (dB)": interval(metrics["summary"][method], "psnr"),
+                    "SSIM": interval(metrics["summary"][method], "ssim"),
+                    "LPIPS": interval(metrics["summary"][method], "lpips"),
                 }
             )
     return pd.DataFrame(rows)
@@ -102,7 +102,7 @@ def _row(result: Result, value: dict[str, float], entry: pd.Series) -> dict[str,
     }
 
 
-def _interval(summary: dict[str, dict[str, float]], metric: str) -> str:
+def interval(summary: dict[str, dict[str, float]], metric: str) -> str:
     if metric not in summary:
         return "not measured: no ImageNet weights"
     digits, value = DIGITS[metric], summary[metric]

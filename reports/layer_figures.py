@@ -2,17 +2,25 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
 
 from ilrm.evaluation import estimate
-from ilrm.layerwise import layer_renderings
+from ilrm.flythrough import smooth_path
+from ilrm.layerwise import layer_gaussians, layer_renderings
 from ilrm.metrics import psnr
 from ilrm.model import ILRM
-from ilrm.pictures import depth_image, depth_limits
-from ilrm.views import EvaluationScene
+from ilrm.pictures import depth_image, depth_limits, to_image
+from ilrm.reconstruction import larger
+from ilrm.rendering import render
+from ilrm.views import EvaluationScene, Views
 from reports import style
 
 CELL = 1.3  # inches
+SIDE = 160  # pixels of an animation's render, the longer side
+HOLD = 12  # pictures a layer
+BAND = 20  # pixels of the line of text
 
 
 def layer_strip(model: ILRM, scene: EvaluationScene, target: int | None = None) -> Figure:
@@ -33,7 +41,7 @@ def layer_strip(model: ILRM, scene: EvaluationScene, target: int | None = None) 
     for layer, rendering in enumerate(renderings):
         image = rendering.images[0, target].clamp(0, 1)
         panels[0, layer].imshow(image.permute(1, 2, 0).cpu().numpy())
-        panels[0, layer].set_title("initial" if layer == 0 else f"layer {layer}", fontsize=9)
+        panels[0, layer].set_title(_name(layer), fontsize=9)
         panels[0, layer].set_xlabel(f"{psnr(image[None], truth[None]).item():.1f} dB", fontsize=9)
         assert rendering.depths is not None
         panels[1, layer].imshow(depth_image(rendering.depths[0, target, 0], limits))
@@ -48,6 +56,41 @@ def layer_strip(model: ILRM, scene: EvaluationScene, target: int | None = None) 
         axes.grid(False)
     plt.close(figure)
     return figure
+
+
+@torch.no_grad()
+def layer_animation(model: ILRM, inputs: Views) -> list[Image.Image]:
+    """Pictures of flights past the input cameras, there and back, one through each layer's scene: the render
+    and its depth, on the final layer's scale.
+    """
+    path = smooth_path(larger(inputs.cameras, SIDE), HOLD)
+    renderings = [render(scene, path, depth=True) for scene in layer_gaussians(model, inputs)]
+    assert renderings[-1].depths is not None
+    limits = depth_limits(renderings[-1].depths)
+    pictures = []
+    for layer, rendering in enumerate(renderings):
+        assert rendering.depths is not None
+        pair = zip(rendering.images[0], rendering.depths[0, :, 0], strict=True)
+        flight = [
+            _labelled([to_image(image), depth_image(depth, limits)], _name(layer))
+            for image, depth in pair
+        ]
+        pictures += flight[::-1] if layer % 2 else flight
+    return pictures
+
+
+def _labelled(images: list[Image.Image], text: str) -> Image.Image:
+    """Images side by side under a line of text."""
+    width, height = images[0].size
+    sheet = Image.new("RGB", (len(images) * width, height + BAND), (255, 255, 255))
+    for i, image in enumerate(images):
+        sheet.paste(image, (i * width, BAND))
+    ImageDraw.Draw(sheet).text((4, 2), text, fill=(0, 0, 0), font=ImageFont.load_default(BAND - 6))
+    return sheet
+
+
+def _name(layer: int) -> str:
+    return "initial" if layer == 0 else f"layer {layer}"
 
 
 def layer_curves(tables: dict[str, pd.DataFrame]) -> Figure:

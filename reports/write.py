@@ -1,18 +1,21 @@
 """Writes the generated reports, or tells which of the committed ones are stale."""
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ilrm.files import atomic_path
 from ilrm.paths import PROJECT
 
 OUTPUT = PROJECT / "reports" / "output"
 BLOCK = 8  # pixels; figures are compared by blocks, so that one moved point counts
+COLORS = 64  # of an animation's picture
 BLOCK_TOLERANCE = (
     0.25  # mean difference of a block: fonts are anti-aliased a little differently elsewhere
 )
@@ -53,14 +56,41 @@ class Writer:
         self.text(f"{name}.csv", buffer.getvalue())
 
     def figure(self, name: str, figure: Figure) -> None:
-        """A PNG without anything that changes from run to run."""
-        path = self._path(f"{name}.png")
+        """A PNG and a PDF without anything that changes from run to run."""
+        path, vector = self._path(f"{name}.png"), self._path(f"{name}.pdf")
         if self.check:
-            if not path.exists() or not _looks_alike(path, figure):
+            if not path.exists() or not vector.exists() or not _looks_alike(path, figure):
                 self.stale.append(f"{name}.png")
             return
         with atomic_path(path) as beside:
             figure.savefig(beside, metadata={"Software": None})
+        with atomic_path(vector) as beside:
+            figure.savefig(beside, metadata={"CreationDate": None})
+
+    def animation(self, name: str, pictures: Sequence[Image.Image], seconds: float) -> None:
+        """A GIF that repeats, `seconds` a picture; with `check` it only has to be there."""
+        path = self._path(f"{name}.gif")
+        if self.check:
+            if not path.exists():
+                self.stale.append(f"{name}.gif")
+            return
+        first, *others = (
+            picture.quantize(COLORS, dither=Image.Dither.NONE) for picture in pictures
+        )
+        with atomic_path(path) as beside:
+            first.save(
+                beside, save_all=True, append_images=others, duration=round(1000 * seconds), loop=0
+            )
+
+    def arrays(self, name: str, values: Mapping[str, np.ndarray]) -> None:
+        """What a figure shows, as a compressed NumPy archive; with `check` only its names are compared."""
+        path = self._path(f"{name}.npz")
+        if self.check:
+            if not path.exists() or set(np.load(path).files) != set(values):
+                self.stale.append(f"{name}.npz")
+            return
+        with atomic_path(path) as beside, beside.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **dict(values))
 
     def clean(self, folder: str) -> None:
         """Remove files of a subfolder that are written no more; with `check` they are stale."""

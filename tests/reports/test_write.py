@@ -1,8 +1,10 @@
 """Written reports: four formats, the same bytes each time, and a check that finds what is stale."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from reports import __main__ as reports
 from reports.effects import Measurements
@@ -31,26 +33,36 @@ def test_a_table_has_four_formats_that_escape(tmp_path):
 
 
 def test_check_finds_what_is_stale_and_writes_nothing(tmp_path):
-    writer = Writer(tmp_path)
+    writer, pictures = Writer(tmp_path), [Image.new("RGB", (8, 8), c) for c in ("red", "blue")]
     writer.table("t", TABLE, [])
     writer.figure("f", figure(3))
+    writer.arrays("a", {"one": np.arange(3)})
+    writer.animation("g", pictures, 0.1)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     same = Writer(tmp_path, check=True)
     same.table("t", TABLE, [])
     same.figure("f", figure(3))
+    same.arrays("a", {"one": np.arange(3)})
+    same.animation("g", pictures, 0.1)
     assert not same.stale
     other = Writer(tmp_path, check=True)
     other.table("t", TABLE.assign(c="2"), [])
     other.figure("f", figure(9))
     other.figure("g", figure(3))
-    assert {"t.md", "t.csv", "f.png", "g.png"} <= set(other.stale)
+    other.arrays("a", {"two": np.arange(3)})
+    other.animation("h", pictures, 0.1)
+    assert {"t.md", "t.csv", "f.png", "g.png", "a.npz", "h.gif"} <= set(other.stale)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    Writer(tmp_path).figure("f", figure(3))
-    assert (tmp_path / "f.png").read_bytes() == before["f.png"]
+    again = Writer(tmp_path)
+    again.figure("f", figure(3))
+    again.arrays("a", {"one": np.arange(3)})
+    again.animation("g", pictures, 0.1)
+    for name in ("f.png", "f.pdf", "a.npz", "g.gif"):
+        assert (tmp_path / name).read_bytes() == before[name]
 
 
 def test_the_committed_reports_are_made_from_the_committed_records(capsys):
-    assert reports.main(["--check", "--no-base"]) == 0, capsys.readouterr().err
+    assert reports.main(["--check", "--no-models"]) == 0, capsys.readouterr().err
 
 
 def test_what_is_written_no_more_is_stale_and_goes(tmp_path):

@@ -1,0 +1,235 @@
+"""Side by side (Figures 5 to 7, 10, 13 to 17): inputs, ground truth, renders, errors and depth of the best,
+the median and the worst scene of any data set.
+
+`python -m reports.qualitative --weights W --beside W2 --refine 20 --data D --protocol P --out FOLDER` writes
+qualitative.png, qualitative.pdf and the arrays in them, qualitative.npz; without --data on held-out rooms.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ilrm.baselines import nearest_view
+from ilrm.command_line import one_line_errors
+from ilrm.data.example import example_scenes
+from ilrm.data.protocols import PROTOCOLS
+from ilrm.data.scene import Framing, parse_size
+from ilrm.data.scenes import HeldOutScenes, open_scenes
+from ilrm.errors import ConfigError
+from ilrm.evaluations import framing_for
+from ilrm.gaussians import Gaussians
+from ilrm.metrics import psnr
+from ilrm.model import ILRM
+from ilrm.pictures import depth_image, depth_limits, mosaic, to_image
+from ilrm.pretrained import Weights, read_weights
+from ilrm.progress import progress_bar
+from ilrm.refinement import refine
+from ilrm.rendering import Rendering, render
+from ilrm.views import EvaluationScene, Views
+from reports import style
+from reports.write import Writer
+
+ROOMS = 16  # held-out rooms, where no other data is asked for
+ERROR = 4  # times which errors are shown
+CELL = 1.35  # inches
+Method = Callable[[Views], Gaussians]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An image as it is drawn, and what stands below it."""
+
+    image: np.ndarray  # [H, W, 3] uint8
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A scene: panels by title."""
+
+    label: str
+    panels: dict[str, Panel]
+
+
+def reconstruction(model: ILRM, refinement_steps: int, inputs: Views) -> Gaussians:
+    """A model's Gaussians, refined on its inputs by so many steps (iLRM_20: 20)."""
+    with torch.no_grad():
+        gaussians = model(inputs)
+    return refine(gaussians, inputs, refinement_steps) if refinement_steps else gaussians
+
+
+def methods_of(weights: dict[str, Weights], refinement_steps: int = 0) -> dict[str, Method]:
+    """The models by label, and the first one refined."""
+    methods: dict[str, Method] = {
+        label: partial(reconstruction, entry.model, 0) for label, entry in weights.items()
+    }
+    if refinement_steps:
+        first = next(iter(weights))
+        refined = partial(reconstruction, weights[first].model, refinement_steps)
+        methods[f"{first}_{refinement_steps}"] = refined  # as the paper names it
+    return methods
+
+
+def rows(methods: dict[str, Method], scenes: Sequence[EvaluationScene]) -> list[Row]:
+    """The best, the median and the worst scene by the first method's PSNR, mean over the target views; of
+    each the middle target view. Nobody chooses by hand.
+    """
+    first = next(iter(methods.values()))
+    quality = [_quality(scene, _rendering(first, scene, depth=False)) for scene in _shown(scenes)]
+    order = np.argsort(quality, kind="stable")
+    best, median, worst = order[-1], order[len(order) // 2], order[0]
+    chosen = {worst: "worst", median: "median", best: "best"}  # of few scenes, as many rows
+    return [
+        _row(f"{label} of {len(scenes)}", methods, scenes[number])
+        for number, label in reversed(chosen.items())
+    ]
+
+
+def draw(found: Sequence[Row]) -> Figure:
+    """Rows of panels, titles above the first row."""
+    style.use()
+    titles = list(found[0].panels)
+    height, width = found[0].panels[titles[1]].image.shape[:2]
+    size = (CELL * len(titles) * width / height, (CELL + 0.16) * len(found) + 0.25)
+    figure, grid = plt.subplots(
+        len(found), len(titles), figsize=size, squeeze=False, layout="constrained"
+    )
+    for axes_row, row in zip(grid, found, strict=True):
+        for axes, title in zip(axes_row, titles, strict=True):
+            panel = row.panels[title]
+            axes.imshow(panel.image)
+            axes.set(xticks=[], yticks=[])
+            axes.grid(False)
+            axes.spines[:].set_visible(False)
+            axes.set_xlabel(panel.caption, fontsize=8)
+            if row is found[0]:
+                axes.set_title(title, fontsize=8)
+        axes_row[0].set_ylabel(row.label, fontsize=9)
+    plt.close(figure)
+    return figure
+
+
+def arrays(found: Sequence[Row]) -> dict[str, np.ndarray]:
+    """What is drawn, as {"row/title": uint8 [H, W, 3]}."""
+    return {
+        f"{row.label}/{' '.join(title.split())}": panel.image
+        for row in found
+        for title, panel in row.panels.items()
+    }
+
+
+def _shown(scenes: Sequence[EvaluationScene]) -> Iterable[EvaluationScene]:
+    return progress_bar(scenes, desc="render", unit="scene", leave=False)
+
+
+def _rendering(method: Method, scene: EvaluationScene, depth: bool) -> Rendering:
+    gaussians = method(scene.batch.inputs)
+    with torch.no_grad():
+        return render(gaussians, scene.batch.targets.cameras, depth=depth)
+
+
+def _quality(scene: EvaluationScene, rendering: Rendering) -> float:
+    return float(psnr(rendering.images[0], scene.batch.targets.images[0]).mean())
+
+
+def _row(label: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
+    view = len(scene.frames) // 2
+    truth = scene.batch.targets.images[0, view]
+    nearest = nearest_view(scene.batch)[0, view]
+    inputs = [to_image(image) for image in scene.batch.inputs.images[0]]
+    panels = {
+        "inputs": Panel(np.asarray(mosaic(inputs)), f"{len(inputs)} views"),
+        "ground truth": Panel(_pixels(truth), f"{scene.key}, {scene.frames[view]}"),
+    }
+    renderings = {name: _rendering(method, scene, depth=True) for name, method in methods.items()}
+    images = {name: rendering.images[0, view] for name, rendering in renderings.items()}
+    images["nearest view"] = nearest
+    for name, image in images.items():
+        value = psnr(image[None].clamp(0, 1), truth[None]).item()
+        panels[name] = Panel(_pixels(image), f"{value:.1f} dB")
+    for name in renderings:
+        error = ERROR * (images[name].clamp(0, 1) - truth).abs()
+        panels[f"error x {ERROR}\n{name}"] = Panel(_pixels(error))
+    depths = {name: _depth(rendering, view) for name, rendering in renderings.items()}
+    true = scene.depths[view] if scene.depths is not None else None
+    limits = depth_limits(next(iter(depths.values())) if true is None else true)
+    for name, depth in depths.items():
+        panels[f"depth\n{name}"] = Panel(np.asarray(depth_image(depth, limits)))
+    if true is not None:
+        panels["true depth"] = Panel(np.asarray(depth_image(true, limits)))
+    return Row(label, panels)
+
+
+def _depth(rendering: Rendering, view: int) -> Tensor:
+    assert rendering.depths is not None
+    return rendering.depths[0, view, 0]
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    return np.asarray(to_image(image))
+
+
+def label(weights: Weights) -> str:
+    """What a model is called in a figure, by what makes it differ from the paper's."""
+    model = weights.config.model
+    if model.cross_attention == "none":
+        return "full attention"
+    return "images read once" if model.refinement == "first_layer" else "iLRM"
+
+
+@one_line_errors
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the figure and its arrays. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m reports.qualitative", description=__doc__)
+    parser.add_argument("--weights", default="ilrm-small", help="folder, file or hub id")
+    parser.add_argument("--beside", nargs="*", default=[], metavar="W", help="weights to compare")
+    parser.add_argument("--refine", type=int, default=0, metavar="STEPS", help="of --weights")
+    parser.add_argument("--data", type=Path, help="data set or captures; default: held-out rooms")
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="captures")
+    parser.add_argument("--index", type=Path, help="your copy of the protocol's index file")
+    parser.add_argument("--views", type=int, help="input views; default: as trained")
+    parser.add_argument("--size", help="HxW; default: the protocol's, or the weights' if smaller")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    options = parser.parse_args(arguments)
+    weights: dict[str, Weights] = {}
+    for source in (options.weights, *options.beside):
+        entry = read_weights(source)
+        name = label(entry)
+        same = sum(label(other) == name for other in weights.values())
+        weights[f"{name} ({same + 1})" if same else name] = entry
+    if options.refine < 0:
+        raise ConfigError(f"refine={options.refine}: give 0 steps or more")
+    found = rows(
+        methods_of(weights, options.refine), _scenes(options, next(iter(weights.values())))
+    )
+    writer = Writer(options.out)
+    writer.figure("qualitative", draw(found))
+    writer.arrays("qualitative", arrays(found))
+    print(options.out / "qualitative.png")
+    return 0
+
+
+def _scenes(options: argparse.Namespace, weights: Weights) -> list[EvaluationScene]:
+    views = options.views or weights.config.data.context_views
+    if options.data is None:
+        return list(example_scenes(replace(weights.config.data, context_views=views), ROOMS))
+    protocol = PROTOCOLS[options.protocol]
+    framing = framing_for(protocol, weights.config)
+    if options.size:
+        framing = Framing(*parse_size(options.size, weights.config.model.size_multiple))
+    stored = open_scenes(options.data, "test", protocol.image_folder, protocol.distortion)
+    selection = protocol.selection(options.index, views)
+    return list(HeldOutScenes(stored, selection, framing, weights.config.data.camera_scale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Pictures of trained weights for `make report`: side by side, attention, iterative refinement, on held-out
+procedural rooms (nothing in them is anybody's photograph).
+"""
+
+from ilrm.attention import textured_tokens
+from ilrm.correspondence import correspondence_errors
+from ilrm.data.example import example_scenes
+from ilrm.data.scenes import held_out_scenes
+from ilrm.layerwise import layer_quality
+from ilrm.paths import RECORDED_RUNS
+from ilrm.presets import run_config
+from ilrm.pretrained import Weights, read_weights
+from reports.attention_figures import (
+    attention_figure,
+    correspondence_figure,
+    correspondence_table,
+    cross_attention_figure,
+)
+from reports.layer_figures import layer_animation, layer_curves, layer_strip
+from reports.qualitative import arrays, draw, label, methods_of, rows
+from reports.write import Writer
+
+SMALL = "ilrm-small"
+ROOMS = 16  # held-out rooms of ilrm-small's pictures
+REFINED = 20  # steps: iLRM_20
+SECONDS = 0.1  # a picture of an animation
+# beside the base model, trained as it was
+BESIDE = ({"cross_attention": "none", "initial_tokens": "image"}, {"refinement": "first_layer"})
+
+
+def pretrained(writer: Writer) -> None:
+    """What ilrm-small makes of held-out rooms, and how."""
+    weights = read_weights(SMALL)
+    model = weights.model
+    scenes = list(example_scenes(weights.config.data, ROOMS))
+    inputs = scenes[0].batch.inputs
+    queries = textured_tokens(inputs.images[0, 0], model.config.size_multiple)
+    side_by_side(writer, "qualitative_rooms", {label(weights): weights}, scenes, REFINED)
+    writer.figure("pictures/attention", attention_figure(model, inputs, queries))
+    cross = cross_attention_figure(model, inputs, queries[0])
+    writer.figure("pictures/cross_attention", cross)
+    errors = correspondence_errors(model, scenes)
+    writer.figure("pictures/correspondence", correspondence_figure(errors))
+    notes = [
+        f"{SMALL} on {ROOMS} held-out rooms: the most attended token of every other view against where true "
+        "depth and poses put the point; means with 95% intervals over rooms; hidden points do not count"
+    ]
+    writer.table("correspondence", correspondence_table(errors), notes, errors)
+    writer.figure("pictures/layers", layer_strip(model, scenes[0]))
+    writer.animation("pictures/layers", layer_animation(model, inputs), SECONDS)
+    curves = {SMALL: layer_quality(model, scenes)}
+    writer.figure("pictures/layer_curves", layer_curves(curves))
+
+
+def beside_baselines(writer: Writer) -> None:
+    """The tiny scale's base model beside full attention and a model that reads its images once, trained
+    alike.
+    """
+    config = run_config("tiny")
+    found = [read_weights(RECORDED_RUNS / config.name)]
+    found += [read_weights(RECORDED_RUNS / run_config("tiny", **fields).name) for fields in BESIDE]
+    models = {label(weights): weights for weights in found}
+    scenes = list(held_out_scenes(config.data))
+    side_by_side(writer, "qualitative_baselines", models, scenes)
+    curves = {name: layer_quality(weights.model, scenes) for name, weights in models.items()}
+    writer.figure("pictures/layer_curves_baselines", layer_curves(curves))
+
+
+def side_by_side(
+    writer: Writer, name: str, models: dict[str, Weights], scenes: list, refined: int = 0
+) -> None:
+    """The figure and its arrays."""
+    found = rows(methods_of(models, refined), scenes)
+    writer.figure(f"pictures/{name}", draw(found))
+    writer.arrays(f"pictures/{name}", arrays(found))
