@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from ilrm.evaluation import estimate
+from ilrm.evaluation import Estimate, estimate
 from ilrm.flythrough import smooth_path
 from ilrm.layerwise import layer_gaussians, layer_renderings
 from ilrm.metrics import psnr
@@ -56,6 +56,22 @@ def layer_strip(model: ILRM, scene: EvaluationScene, target: int | None = None) 
         axes.grid(False)
     plt.close(figure)
     return figure
+
+
+def layer_table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The numbers of `layer_curves`: mean and 95% interval over scenes, a row a model and layer."""
+    rows = []
+    for name, table in tables.items():
+        for layer, part in table.groupby("layer"):
+            quality = estimate(part.psnr.to_numpy())
+            row = {"model": name, "layer": layer, "PSNR (dB)": _text(quality, 2)}
+            update = part["update"].dropna().to_numpy()
+            rows.append(row | {"update": _text(estimate(update), 3) if len(update) else "-"})
+    return pd.DataFrame(rows)
+
+
+def _text(found: Estimate, digits: int) -> str:
+    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 @torch.no_grad()

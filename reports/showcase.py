@@ -2,7 +2,10 @@
 procedural rooms (nothing in them is anybody's photograph).
 """
 
-from ilrm.attention import textured_tokens
+import numpy as np
+import pandas as pd
+
+from ilrm.attention import self_attention, textured_tokens
 from ilrm.correspondence import correspondence_errors
 from ilrm.data.example import example_scenes
 from ilrm.data.scenes import held_out_scenes
@@ -16,7 +19,7 @@ from reports.attention_figures import (
     correspondence_table,
     cross_attention_figure,
 )
-from reports.layer_figures import layer_animation, layer_curves, layer_strip
+from reports.layer_figures import layer_animation, layer_curves, layer_strip, layer_table
 from reports.qualitative import arrays, draw, label, methods_of, rows
 from reports.write import Writer
 
@@ -37,6 +40,11 @@ def pretrained(writer: Writer) -> None:
     queries = textured_tokens(inputs.images[0, 0], model.config.size_multiple)
     side_by_side(writer, "qualitative_rooms", {label(weights): weights}, scenes, REFINED)
     writer.figure("pictures/attention", attention_figure(model, inputs, queries))
+    kept = {"queries": np.array(queries), "images": inputs.images[0].numpy()}
+    kept["attention"] = self_attention(
+        model, inputs, queries
+    ).numpy()  # [layers, queries, views, tokens]
+    writer.arrays("pictures/attention", kept)
     cross = cross_attention_figure(model, inputs, queries[0])
     writer.figure("pictures/cross_attention", cross)
     errors = correspondence_errors(model, scenes)
@@ -48,8 +56,7 @@ def pretrained(writer: Writer) -> None:
     writer.table("correspondence", correspondence_table(errors), notes, errors)
     writer.figure("pictures/layers", layer_strip(model, scenes[0]))
     writer.animation("pictures/layers", layer_animation(model, inputs), SECONDS)
-    curves = {SMALL: layer_quality(model, scenes)}
-    writer.figure("pictures/layer_curves", layer_curves(curves))
+    _curves(writer, "layers", {SMALL: layer_quality(model, scenes)}, ROOMS)
 
 
 def beside_baselines(writer: Writer) -> None:
@@ -63,7 +70,17 @@ def beside_baselines(writer: Writer) -> None:
     scenes = list(held_out_scenes(config.data))
     side_by_side(writer, "qualitative_baselines", models, scenes)
     curves = {name: layer_quality(weights.model, scenes) for name, weights in models.items()}
-    writer.figure("pictures/layer_curves_baselines", layer_curves(curves))
+    _curves(writer, "layers_baselines", curves, len(scenes))
+
+
+def _curves(writer: Writer, name: str, tables: dict[str, pd.DataFrame], rooms: int) -> None:
+    writer.figure(f"pictures/{name}_curves", layer_curves(tables))
+    notes = [
+        f"each layer's tokens decoded by the final head, on {rooms} held-out rooms; update: the layer's "
+        "change of the tokens relative to their size, root mean squares; means with 95% intervals over rooms"
+    ]
+    long = pd.concat([table.assign(model=model) for model, table in tables.items()])
+    writer.table(name, layer_table(tables), notes, long)
 
 
 def side_by_side(

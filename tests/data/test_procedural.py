@@ -198,6 +198,15 @@ def test_paths_keep_the_regularities_of_real_rooms(path):
         assert steps.max() < 3 * np.median(steps)  # smooth
 
 
+def test_mixed_paths_are_tours_in_one_scene_of_four():
+    turns = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        forward = PATHS["mixed"](rng, 24, room_size(rng))[:, :3, 2]
+        turns.append((forward @ forward.T).min() < np.cos(np.radians(120)))
+    assert 0.15 < np.mean(turns) < 0.35
+
+
 def test_cameras_are_outside_of_solids_and_things_are_near(rooms):
     scenes = ChunkScenes(rooms, "test")
     depths = torch.stack([scenes.load(key).depths for key in scenes.keys])
