@@ -7,10 +7,10 @@ qualitative.png, qualitative.pdf and the arrays in them, qualitative.npz; withou
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,6 +27,7 @@ from ilrm.data.scenes import HeldOutScenes, open_scenes
 from ilrm.errors import ConfigError
 from ilrm.evaluations import framing_for
 from ilrm.gaussians import Gaussians
+from ilrm.layerwise import layer_gaussians
 from ilrm.metrics import psnr
 from ilrm.model import ILRM
 from ilrm.pictures import depth_image, depth_limits, mosaic, to_image
@@ -60,37 +61,48 @@ class Row:
     panels: dict[str, Panel]
 
 
-def reconstruction(model: ILRM, refinement_steps: int, inputs: Views) -> Gaussians:
-    """A model's Gaussians, refined on its inputs by so many steps (iLRM_20: 20)."""
-    with torch.no_grad():
-        gaussians = model(inputs)
-    return refine(gaussians, inputs, refinement_steps) if refinement_steps else gaussians
+def method_of(model: ILRM, refinement_steps: int = 0, layer: int | None = None) -> Method:
+    """A model's Gaussians: of its last layer, or of an earlier one's tokens (0: V^(0)), refined on the inputs
+    by so many steps (iLRM_20: 20).
+    """
+
+    def gaussians(inputs: Views) -> Gaussians:
+        found = layer_gaussians(model, inputs)[-1 if layer is None else layer]
+        return refine(found, inputs, refinement_steps)
+
+    return gaussians
 
 
 def methods_of(weights: dict[str, Weights], refinement_steps: int = 0) -> dict[str, Method]:
     """The models by label, and the first one refined."""
-    methods: dict[str, Method] = {
-        label: partial(reconstruction, entry.model, 0) for label, entry in weights.items()
-    }
+    methods = {label: method_of(entry.model) for label, entry in weights.items()}
     if refinement_steps:
-        first = next(iter(weights))
-        refined = partial(reconstruction, weights[first].model, refinement_steps)
+        first, entry = next(iter(weights.items()))
+        refined = method_of(entry.model, refinement_steps)
         methods[f"{first}_{refinement_steps}"] = refined  # as the paper names it
     return methods
 
 
+def by_rule(quality: dict[Any, float]) -> dict[str, Any]:
+    """{"best" | "median" | "worst": which} by quality, never by hand; of fewer than three, as many."""
+    order = sorted(quality, key=lambda which: quality[which])
+    chosen = {order[0]: "worst", order[len(order) // 2]: "median"} | {order[-1]: "best"}
+    return {label: which for which, label in reversed(chosen.items())}
+
+
 def rows(methods: dict[str, Method], scenes: Sequence[EvaluationScene]) -> list[Row]:
     """The best, the median and the worst scene by the first method's PSNR, mean over the target views; of
-    each the middle target view. Nobody chooses by hand.
+    each the middle target view.
     """
     first = next(iter(methods.values()))
-    quality = [_quality(scene, _rendering(first, scene, depth=False)) for scene in _shown(scenes)]
-    order = np.argsort(quality, kind="stable")
-    best, median, worst = order[-1], order[len(order) // 2], order[0]
-    chosen = {worst: "worst", median: "median", best: "best"}  # of few scenes, as many rows
+    shown = progress_bar(scenes, desc="render", unit="scene", leave=False)
+    quality = {
+        number: _quality(scene, _rendering(first, scene, depth=False))
+        for number, scene in enumerate(shown)
+    }
     return [
-        _row(f"{label} of {len(scenes)}", methods, scenes[number])
-        for number, label in reversed(chosen.items())
+        row(f"{label} of {len(scenes)}", methods, scenes[number])
+        for label, number in by_rule(quality).items()
     ]
 
 
@@ -103,17 +115,17 @@ def draw(found: Sequence[Row]) -> Figure:
     figure, grid = plt.subplots(
         len(found), len(titles), figsize=size, squeeze=False, layout="constrained"
     )
-    for axes_row, row in zip(grid, found, strict=True):
+    for axes_row, shown in zip(grid, found, strict=True):
         for axes, title in zip(axes_row, titles, strict=True):
-            panel = row.panels[title]
+            panel = shown.panels[title]
             axes.imshow(panel.image)
             axes.set(xticks=[], yticks=[])
             axes.grid(False)
             axes.spines[:].set_visible(False)
             axes.set_xlabel(panel.caption, fontsize=8)
-            if row is found[0]:
+            if shown is found[0]:
                 axes.set_title(title, fontsize=8)
-        axes_row[0].set_ylabel(row.label, fontsize=9)
+        axes_row[0].set_ylabel(shown.label, fontsize=9)
     plt.close(figure)
     return figure
 
@@ -121,14 +133,10 @@ def draw(found: Sequence[Row]) -> Figure:
 def arrays(found: Sequence[Row]) -> dict[str, np.ndarray]:
     """What is drawn, as {"row/title": uint8 [H, W, 3]}."""
     return {
-        f"{row.label}/{' '.join(title.split())}": panel.image
-        for row in found
-        for title, panel in row.panels.items()
+        f"{scene.label}/{' '.join(title.split())}": panel.image
+        for scene in found
+        for title, panel in scene.panels.items()
     }
-
-
-def _shown(scenes: Sequence[EvaluationScene]) -> Iterable[EvaluationScene]:
-    return progress_bar(scenes, desc="render", unit="scene", leave=False)
 
 
 def _rendering(method: Method, scene: EvaluationScene, depth: bool) -> Rendering:
@@ -141,7 +149,8 @@ def _quality(scene: EvaluationScene, rendering: Rendering) -> float:
     return float(psnr(rendering.images[0], scene.batch.targets.images[0]).mean())
 
 
-def _row(label: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
+def row(label: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
+    """A scene's middle target view."""
     view = len(scene.frames) // 2
     truth = scene.batch.targets.images[0, view]
     nearest = nearest_view(scene.batch)[0, view]
