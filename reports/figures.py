@@ -33,8 +33,8 @@ def learning_curve(run: Run, base: Run | None = None) -> Figure:
 
 
 def renders(run: Run) -> Figure:
-    """Inputs, ground truth, render, error and depth of the best, median and worst held-out scene, as the run's
-    configuration says that it is evaluated.
+    """Inputs, ground truth, render, error and depth of the best, median and worst held-out scene, as the
+    run's configuration says that it is evaluated.
     """
     how = run.config.evaluation
     quality = scene_means(run.per_view, "model", "psnr")
