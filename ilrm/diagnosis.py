@@ -92,7 +92,8 @@ def _unlike_training(measured: dict[str, Any], weights: Weights) -> Iterator[str
     views, (fewest, most) = measured["views"], weights.seen.views
     if not fewest <= views <= most:
         trained = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        yield f"{views} input views, the weights were trained with {trained}: try --views {fewest}"
+        nearest = min(max(views, fewest), most)
+        yield f"{views} input views, the weights were trained with {trained}: try --views {nearest}"
     if _outside(measured["rotation"], weights.seen.rotation):
         low, high = weights.seen.rotation
         yield (

@@ -96,9 +96,12 @@ def _matches(
     if len(chosen) < FEWEST:
         return None
     points = np.array(sorted(chosen)) + 0.5  # [M, 2, 2]; OpenCV's pixel centres are whole numbers
-    _, inlier = cv2.findFundamentalMat(
-        points[:, 0], points[:, 1], cv2.USAC_MAGSAC, TOLERANCE, 0.999, 10_000
-    )
+    try:
+        _, inlier = cv2.findFundamentalMat(
+            points[:, 0], points[:, 1], cv2.USAC_MAGSAC, TOLERANCE, 0.999, 10_000
+        )
+    except cv2.error:  # of some degenerate samples: no model at all
+        return None
     if inlier is None or inlier.sum() < FEWEST:
         return None
     kept = points[inlier.ravel() == 1]

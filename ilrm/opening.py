@@ -1,6 +1,7 @@
 """What works on a capture starts with: its folder, weights, the input views and their size."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from ilrm.distributed import processes
 from ilrm.errors import ConfigError
 from ilrm.pretrained import Weights, read_weights
 from ilrm.reconstruction import framing_of, reconstruct
-from ilrm.views import Views
+from ilrm.views import EvaluationScene
 
 
 def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,12 +40,19 @@ def open_capture(
 
 
 @torch.no_grad()
-def capture_inputs(
-    capture: str | Path, weights: Weights, views: int | None, size: str | None
-) -> Views:
-    """The input views of a capture, chosen as for a reconstruction, their cameras normalised."""
-    scene = read_capture(capture)
-    framing = framing_of(scene, weights, size)
-    return reconstruct(
-        scene, weights, views or weights.config.data.context_views, framing
-    ).batch.inputs
+def capture_scene(
+    capture: str | Path, weights: str | Path, views: int | None, size: str | None
+) -> EvaluationScene:
+    """A capture's inputs, chosen as for a reconstruction, and its held-out frames. Raises what `open_capture`
+    raises.
+    """
+    scene, read, count, framing = open_capture(capture, weights, views, size)
+    found = reconstruct(scene, read, count, framing)
+    return EvaluationScene(scene.key, tuple(found.targets), found.batch, None)
+
+
+def chosen(scenes: Sequence[EvaluationScene], number: int) -> EvaluationScene:
+    """A scene by its place. Raises ConfigError."""
+    if not 0 <= number < len(scenes):
+        raise ConfigError(f"room={number}: there are {len(scenes)}, 0 to {len(scenes) - 1}")
+    return scenes[number]

@@ -72,6 +72,8 @@ def stages(name: str, **fields: Any) -> list[RunConfig]:
     """
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
+    if "scale" in fields and "scale" in RECIPES[name][0]:
+        raise ConfigError(f"recipe {name} has a scale of its own: give single fields instead")
     start = fields.pop("start", "")
     runs: list[RunConfig] = []
     for stage in RECIPES[name]:

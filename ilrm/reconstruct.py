@@ -40,10 +40,14 @@ def check_out(out: Path) -> None:
     """Raises ConfigError on a file, or a folder that holds anything but an earlier scene (which goes)."""
     if out.is_dir():
         others = {path.name for path in out.iterdir()} - FILES
+        pictures = (path for name in ("renders", "depth") for path in (out / name).rglob("*"))
+        others |= {path.name for path in pictures if path.is_file() and path.suffix != ".png"}
         if others:
             raise ConfigError(
                 f"{out} holds {min(others)}, which is no part of a scene: choose another folder"
             )
+        if any(out.iterdir()) and not (out / "metrics.json").is_file():
+            raise ConfigError(f"{out} is not empty and holds no scene: choose another folder")
     elif out.exists():
         raise ConfigError(f"{out} is a file: give a folder")
 
@@ -54,7 +58,7 @@ def write_scene(found: Reconstruction, out: Path) -> dict[str, dict[str, dict[st
     A folder with an earlier scene is replaced as a whole. Raises ConfigError (`check_out`).
     """
     check_out(out)
-    with atomic_folder(out) as beside:
+    with atomic_folder(out.resolve()) as beside:
         return _write(found, beside)
 
 

@@ -155,6 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.steps < 10:
         raise ConfigError(f"steps={options.steps}: give at least 10")
+    if options.out is not None and options.out.is_file():
+        raise ConfigError(f"{options.out} is a file: give a folder")
     scene, weights, views, framing = open_capture(
         options.capture, options.weights, options.views, options.size, options.images
     )

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ilrm.attention import cross_attention, self_attention, top_tokens
+from ilrm.errors import ConfigError
 from ilrm.evaluation import Estimate, estimate
 from ilrm.model import ILRM
 from ilrm.views import Views
@@ -27,13 +28,14 @@ def attention_figure(model: ILRM, views: Views, queries: Sequence[int]) -> Figur
     """
     style.use()
     side = model.config.size_multiple
+    _check_queries(queries, views, side)
     attention = self_attention(model, views, queries)  # [layers, Q, V, N]
     figure, panels = _panels(len(attention), attention.shape[2], views)
     for layer, row in enumerate(panels):
         row[0].set_ylabel(f"layer {layer + 1}")
         for view, axes in enumerate(row):
             _photo(axes, views.images[0, view])
-            for query, color in zip(range(len(queries)), COLORS, strict=False):
+            for query, color in zip(range(len(queries)), COLORS[: len(queries)], strict=True):
                 weights = attention[layer, query, view]
                 if view == 0:
                     _token(axes, queries[query], side, views, color, 0.35)
@@ -52,6 +54,7 @@ def cross_attention_figure(model: ILRM, views: Views, query: int) -> Figure:
     """
     style.use()
     c = model.config
+    _check_queries([query], views, c.size_multiple)
     maps = cross_attention(model, views, [query])[:, 0]  # [layers, k, M]
     height, width = (length // (c.patch * c.image_factor) for length in views.images.shape[-2:])
     figure, panels = _panels(len(maps), maps.shape[1], views)
@@ -118,6 +121,19 @@ def correspondence_table(errors: pd.DataFrame) -> pd.DataFrame:
 
 def _text(found: Estimate) -> str:
     return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _check_queries(queries: Sequence[int], views: Views, side: int) -> None:
+    """Raises ConfigError unless they are few enough to tell apart, and tokens of the first view."""
+    height, width = views.images.shape[-2:]
+    count = (height // side) * (width // side)
+    if not 0 < len(queries) <= len(COLORS) or not all(
+        type(query) is int and 0 <= query < count for query in queries
+    ):
+        raise ConfigError(
+            f"queries={list(queries)}: give 1 to {len(COLORS)} tokens of the first view by number, 0 to "
+            f"{count - 1}"
+        )
 
 
 def _panels(rows: int, columns: int, views: Views) -> tuple[Figure, np.ndarray]:

@@ -1,5 +1,7 @@
 """Iterative refinement as pictures: what each layer holds, quality and updates by layer (Figure 1)."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
@@ -116,7 +118,7 @@ def layer_curves(tables: dict[str, pd.DataFrame]) -> Figure:
     style.use()
     figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.3), layout="constrained")
     colors = (style.COLORS["model"], style.COLORS["base"], style.COLORS["nearest_view"])
-    for (name, table), color in zip(tables.items(), colors, strict=False):
+    for (name, table), color in zip(tables.items(), itertools.cycle(colors), strict=False):
         for axes, value in zip(panels, ("psnr", "update"), strict=True):
             known = table.dropna(subset=value)
             layers = sorted(known.layer.unique())

@@ -40,9 +40,9 @@ model = ILRM.from_pretrained("{name}")
 ## Training
 
 Procedural rooms only (`ilrm/data/procedural.py`): boxes, spheres and cylinders under photographs from the
-wheels of scikit-image and scikit-learn and under coloured noise, diffuse light, walks as in RealEstate10K and
-tours of the room. No real scene was trained on; the recipe was looked at on the six clips below while it was
-made. Its stages, each from the weights of the one before (here in half precision):
+wheels of scikit-image and scikit-learn and under coloured noise, diffuse light, {paths}.
+No real scene was trained on; the recipe was looked at on the six clips below while it was made. Its stages,
+each from the weights of the one before (here in half precision):
 
 {stages}
 `python -m ilrm.train --recipe {name}` is all of it; with a GPU, longer:
@@ -80,6 +80,7 @@ def model_card(name: str) -> str:
         architecture=_architecture(weights),
         views=f"{fewest} to {most}",
         size=f"{data.image_height}x{data.image_width}",
+        paths=_paths(name),
         stages=markdown(_stages(name), index=False),
         megabytes=f"{(PACKAGED / name / FILE).stat().st_size / 1e6:.1f}",
         results=markdown(_table(results), index=False),
@@ -94,6 +95,11 @@ def _architecture(weights: Weights) -> str:
         f"{m.layers} layers of width {m.width}, {m.heads} heads, patch {m.patch}, viewpoints at "
         f"{m.viewpoint_scale}, images at {m.image_scale}, token uplifting {m.uplift}"
     )
+
+
+def _paths(name: str) -> str:
+    tours = any(run.data.procedural_path != "re10k" for run in stages(name))
+    return "walks as in RealEstate10K" + (" and tours of the room" if tours else "")
 
 
 def _stages(name: str) -> pd.DataFrame:

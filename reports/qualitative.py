@@ -188,10 +188,12 @@ def _pixels(image: Tensor) -> np.ndarray:
 
 
 def label(weights: Weights) -> str:
-    """What a model is called in a figure, by what makes it differ from the paper's."""
+    """What a model is called in a figure, by the component of the paper's that it lacks."""
     model = weights.config.model
     if model.cross_attention == "none":
         return "full attention"
+    if not model.self_attention:
+        return "no self-attention"
     return "images read once" if model.refinement == "first_layer" else "iLRM"
 
 
@@ -209,32 +211,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", help="HxW; default: the protocol's, or the weights' if smaller")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     options = parser.parse_args(arguments)
-    weights: dict[str, Weights] = {}
-    for source in (options.weights, *options.beside):
-        entry = read_weights(source)
-        name = label(entry)
-        same = sum(label(other) == name for other in weights.values())
-        weights[f"{name} ({same + 1})" if same else name] = entry
     if options.refine < 0:
         raise ConfigError(f"refine={options.refine}: give 0 steps or more")
-    found = rows(
-        methods_of(weights, options.refine), _scenes(options, next(iter(weights.values())))
-    )
+    if options.out.exists() and not options.out.is_dir():
+        raise ConfigError(f"{options.out} is a file: give a folder")
+    weights = _named([options.weights, *options.beside])
+    scenes = _scenes(options, next(iter(weights.values())))
+    _check_fit(weights, scenes[0])
+    found = rows(methods_of(weights, options.refine), scenes)
     writer = Writer(options.out)
     writer.figure("qualitative", draw(found))
     writer.arrays("qualitative", arrays(found))
+    for name, entry in weights.items():
+        print(f"{name}: {entry.source}")
     print(options.out / "qualitative.png")
     return 0
 
 
+def _named(sources: Sequence[str]) -> dict[str, Weights]:
+    """Weights by label; of one label, by number."""
+    named: dict[str, Weights] = {}
+    for source in sources:
+        entry = read_weights(source)
+        same = sum(label(other) == label(entry) for other in named.values())
+        named[f"{label(entry)} ({same + 1})" if same else label(entry)] = entry
+    return named
+
+
+def _check_fit(weights: dict[str, Weights], scene: EvaluationScene) -> None:
+    """Raises ConfigError on weights that cannot take the first one's images or cameras."""
+    first = next(iter(weights.values())).config.data.camera_scale
+    cameras = scene.batch.inputs.cameras
+    for entry in weights.values():
+        multiple = entry.config.model.size_multiple
+        if cameras.height % multiple or cameras.width % multiple:
+            raise ConfigError(
+                f"{entry.source}: needs images in multiples of {multiple} pixels, not "
+                f"{cameras.height}x{cameras.width}: give --size"
+            )
+        if entry.config.data.camera_scale != first:
+            raise ConfigError(f"{entry.source}: was trained with another camera_scale than {first}")
+
+
 def _scenes(options: argparse.Namespace, weights: Weights) -> list[EvaluationScene]:
-    views = options.views or weights.config.data.context_views
+    views = weights.config.data.context_views if options.views is None else options.views
+    if views < 2:
+        raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
     if options.data is None:
+        if options.index or options.size:
+            raise ConfigError("--index and --size need --data: held-out rooms have their own")
         return list(example_scenes(replace(weights.config.data, context_views=views), ROOMS))
     protocol = PROTOCOLS[options.protocol]
-    framing = framing_for(protocol, weights.config)
     if options.size:
         framing = Framing(*parse_size(options.size, weights.config.model.size_multiple))
+    else:
+        framing = framing_for(protocol, weights.config)
     stored = open_scenes(options.data, "test", protocol.image_folder, protocol.distortion)
     selection = protocol.selection(options.index, views)
     return list(HeldOutScenes(stored, selection, framing, weights.config.data.camera_scale))

@@ -193,3 +193,18 @@ def test_coordinates_too_large_for_a_ply_are_said(scene, weights):
     c2w[:, :3, 3] += torch.tensor([4e6, 0.0, 3e6]).double()
     (line,) = lines(replace(scene, c2w=c2w), weights).findings
     assert line.startswith("the capture stands 4e+06 from its world's origin")
+
+
+def test_pairs_that_opencv_gives_up_on_are_not_matched(scene, weights, monkeypatch):
+    def gives_up(*arguments):
+        raise cv2.error("!model.empty()")
+
+    monkeypatch.setattr(matching.cv2, "findFundamentalMat", gives_up)
+    diagnosis = lines(scene, weights)
+    assert diagnosis.measured["matched_pairs"] == 0
+
+
+def test_the_nearest_number_of_views_is_advised(scene, weights):
+    seen = replace(weights, seen=replace(SEEN, views=(2, 6)))
+    (line,) = lines(scene, seen, views=8).findings
+    assert line.startswith("8 input views, the weights were trained with 2 to 6: try --views 6")

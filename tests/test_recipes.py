@@ -29,6 +29,8 @@ def test_fields_and_scale_replace_those_of_all_stages():
     assert {(run.scale, run.train.steps, run.data.image_width) for run in runs} == {
         ("smoke", 3, 32)
     }
+    with pytest.raises(ConfigError, match="has a scale of its own"):
+        stages("ilrm-small", scale="smoke")
     with pytest.raises(ConfigError, match="unknown recipe 're10k-3'"):
         stages("re10k-3")
 

@@ -114,15 +114,33 @@ def test_a_scene_replaces_an_earlier_one_and_nothing_else(
     assert reconstruct.main([str(a) for a in arguments]) == 0
     assert not (folder / "renders/old.png").exists() and (folder / "scene.ply").exists()
     (folder / "notes.txt").write_text("mine")
+    scan = tmp_path / "scans/depth/mine.exr"  # named as a part of a scene is
+    scan.parent.mkdir(parents=True)
+    scan.write_text("mine")
+    pictures = tmp_path / "pictures/renders/mine.png"
+    pictures.parent.mkdir(parents=True)
+    pictures.write_text("mine")
     file = tmp_path / "file"
     file.write_text("mine")
-    for path, message in ((folder, "holds notes.txt"), (file, "is a file: give a folder")):
+    for path, message in (
+        (folder, "holds notes.txt"),
+        (tmp_path / "scans", "holds mine.exr"),
+        (tmp_path / "pictures", "is not empty and holds no scene"),
+        (file, "is a file: give a folder"),
+    ):
         arguments[-1] = path
         capsys.readouterr()
         assert reconstruct.main([str(a) for a in arguments]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert message in line
-    assert (folder / "notes.txt").read_text() == file.read_text() == "mine"
+    mine = (folder / "notes.txt", scan, pictures, file)
+    assert {path.read_text() for path in mine} == {"mine"}
+    link = tmp_path / "link"
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to(tmp_path / "elsewhere")
+    arguments[-1] = link
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    assert link.is_symlink() and (tmp_path / "elsewhere/scene.ply").exists()
 
 
 def test_frames_of_one_name_in_two_folders_are_kept_apart(capture, smoke_run, tmp_path):

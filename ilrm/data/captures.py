@@ -1,8 +1,8 @@
 """Own captures and folders of scenes: COLMAP, nerfstudio and instant-ngp, LLFF, undistorted OpenCV cameras.
 
 Every layout becomes a `Scene` here: OpenCV axes, pinhole cameras in pixels, frames in the order of their
-names. Distorted images are undistorted (or, where a protocol says so, used as they are, with a line
-that says it).
+names (those of opencv_cameras.json in the file's, which published indices count). Distorted images are
+undistorted, or, where a protocol says so, used as they are, with a line that says it.
 """
 
 import math
@@ -28,7 +28,7 @@ from ilrm.data.errors import (
     SceneMissingError,
 )
 from ilrm.data.layouts import Frame, find_layout, reduction
-from ilrm.data.scene import PointCloud, Scene, Scenes, newest
+from ilrm.data.scene import PointCloud, Scene, Scenes, fingerprint
 
 FOV = (0.5, 170.0)  # degrees: what intrinsics in pixels give
 LARGEST = 1e12  # of a camera's coordinates
@@ -51,6 +51,12 @@ def read_capture(
         raise CaptureMissingError(
             f"{folder} holds no posed images: need a COLMAP model (sparse/0), transforms.json, "
             "opencv_cameras.json or poses_bounds.npy"
+        )
+    if image_folder and not any(
+        (root / image_folder).is_dir() for root in (folder, folder / "nerfstudio")
+    ):
+        raise CaptureMissingError(
+            f"{folder} has no folder {image_folder}: name one that it has, or leave it out"
         )
     frames, points = read(folder, image_folder)
     if not frames:
@@ -100,10 +106,11 @@ def _scene(
 
 def _names(key: str, paths: Sequence[Path]) -> list[str]:
     """Paths below the folder that holds all images. Raises BadCamerasError where two are the same."""
-    if repeated := [path for path, count in Counter(paths).items() if count > 1]:
+    counts = Counter(path.resolve() for path in paths)
+    if repeated := [path for path, count in counts.items() if count > 1]:
         raise BadCamerasError(
-            f"capture {key}: {repeated[0].name} is the image of {paths.count(repeated[0])} frames: keep one "
-            "of them in the cameras"
+            f"capture {key}: {repeated[0].name} is the image of {counts[repeated[0]]} frames: keep one of "
+            "them in the cameras"
         )
     root = os.path.commonpath([path.parent for path in paths])
     return [Path(os.path.relpath(path, root)).as_posix() for path in paths]
@@ -131,7 +138,7 @@ def _fitted(camera: pycolmap.Camera, path: Path, where: str) -> pycolmap.Camera:
         raise BadImageError(
             f"{where}: {path} is missing: fetch the image or remove the frame from the cameras"
         ) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise BadImageError(f"{where}: {path} is no image ({error}): fetch it again") from error
     if (camera.width, camera.height) == (width, height):
         return camera
@@ -182,4 +189,4 @@ class CaptureScenes(Scenes):
 
     def version(self, key: str) -> str:
         folder = self.captures.get(key, self.folder)
-        return newest(path for path in folder.rglob("*") if path.is_file())
+        return fingerprint(path for path in folder.rglob("*") if path.is_file())

@@ -27,7 +27,7 @@ from ilrm.data.errors import (
     SceneMissingError,
     UnsafeChunkError,
 )
-from ilrm.data.scene import EncodedImage, Scene, Scenes, newest
+from ilrm.data.scene import EncodedImage, Scene, Scenes, fingerprint
 
 OPEN_CHUNKS = 8  # memory-mapped chunks kept open
 MAX_FOCAL = 20.0  # in units of the image's size: beyond, intrinsics are in pixels
@@ -79,15 +79,14 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
     sources = [EncodedImage(image) for image in images]
     try:
         width, height = sources[0].open().size
-    except OSError as error:
+    except (OSError, SyntaxError) as error:
         raise BadImageError(
             f"{where}, scene {key}, frame 0: cannot decode its JPEG ({error}): fetch the chunk again"
         ) from error
     depths = raw.get("depths")
-    if depths is not None and depths.shape != (len(images), height, width):
-        raise BadShapeError(
-            f"{where}, scene {key}: depths {list(depths.shape)}, need {[len(images), height, width]}"
-        )
+    shape = (len(images), height, width)
+    if depths is not None and (not isinstance(depths, Tensor) or depths.shape != shape):
+        raise BadShapeError(f"{where}, scene {key}: depths are no tensor {list(shape)}")
     w2c = torch.eye(4, dtype=torch.float64).repeat(len(cameras), 1, 1)
     w2c[:, :3] = cameras[:, 6:].double().view(-1, 3, 4)
     try:
@@ -163,7 +162,7 @@ class ChunkScenes(Scenes):
 
     def version(self, key: str) -> str:
         path = self.folder / self.files[key] if key in self.files else self.folder
-        return newest([path] if path.is_file() else [])
+        return fingerprint([path] if path.is_file() else [])
 
     def skip_reason(self, scene: Scene) -> str | None:
         return skip_reason(scene)

@@ -4,6 +4,7 @@ The files are read here and not by pycolmap, which takes truncated cameras for c
 come back from truncated points; camera models are pycolmap's.
 """
 
+import itertools
 import re
 import struct
 from collections.abc import Callable
@@ -163,8 +164,16 @@ def _binary_points(path: Path) -> list[tuple[float, ...]]:
 
 
 def _lines(path: Path) -> list[list[str]]:
-    text = path.read_text().splitlines()
+    text = path.read_text(encoding="utf-8-sig").splitlines()
     return [line.split() for line in text if not line.startswith("#")]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _complete(path: Path, found: int) -> None:
@@ -190,9 +199,15 @@ def _text_images(path: Path) -> list[tuple[str, int, tuple[float, ...]]]:
     while lines and not lines[0]:
         lines.pop(0)
     images = []
-    for words in lines[::2]:  # every second line holds observations, and may be empty
+    nothing: list[str] = []
+    # every second line holds observations (x, y, point), and may be empty
+    for words, observations in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=nothing):
         if not words:
             continue
+        if len(observations) % 3 or not all(map(_is_number, observations)):
+            raise ValueError(
+                f"after image {words[-1]}, a line of observations is missing, which may be empty"
+            )
         if len(words) < 10:
             raise ValueError(f"an image has {len(words)} values instead of 10")
         images.append((" ".join(words[9:]), int(words[8]), tuple(map(float, words[1:8]))))

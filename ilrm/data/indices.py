@@ -75,12 +75,22 @@ def read_evaluation_index(path: str | Path, views: int | None = None) -> Evaluat
                 f"{path}, scene {key}: need non-empty lists of frames context and target, or null"
             )
         context, target = entry["context"], entry["target"]
-        evaluated[key] = evaluation_context(context, target, views or len(context)), target
+        context = evaluation_context(context, target, views or len(context))
+        _check_distinct(f"{path}, scene {key}", context, target)
+        evaluated[key] = context, target
     if not evaluated:
         raise EmptyDatasetError(f"{path}: {len(raw)} entries, none to evaluate")
     index = EvaluationIndex(path, len(raw), evaluated)
     print(index)
+    shared = sum(not set(context).isdisjoint(target) for _, context, target in index)
+    if shared:
+        print(f"{path.name}: in {shared} scenes a target is an input, too")
     return index
+
+
+def _check_distinct(where: str, *parts: list[int]) -> None:
+    if any(len(set(frames)) < len(frames) for frames in parts):
+        raise BadIndexError(f"{where}: a frame is listed twice: list every input and target once")
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,9 @@ def read_wide_index(path: str | Path, views: int) -> WideIndex:
     path = Path(path)
     raw = _json(path)
     name = f"fold_{HOLD_OUT}_kmeans_{views}_input"
-    if not isinstance(raw, list) or not all(isinstance(e, dict) and "scene_name" in e for e in raw):
+    if not isinstance(raw, list) or not all(
+        isinstance(e, dict) and isinstance(e.get("scene_name"), str) for e in raw
+    ):
         raise BadIndexError(f"{path} is no list of scenes with a scene_name: it is no wide index")
     inputs = {}
     for entry in raw:
@@ -119,7 +131,14 @@ def read_wide_index(path: str | Path, views: int) -> WideIndex:
                 f"{path}, scene {entry['scene_name']}: no {views} frames under {name} (it has "
                 f"{', '.join(known) or 'none'}): leave the index out to choose views by K-means"
             )
-        inputs[entry["scene_name"]] = frames
+        scene = entry["scene_name"]
+        _check_distinct(f"{path}, scene {scene}", frames)
+        if scene in inputs or any(frame % HOLD_OUT == 0 for frame in frames):
+            raise BadIndexError(
+                f"{path}, scene {scene}: listed twice, or with inputs that are held out (every "
+                f"{HOLD_OUT}th frame): fetch the index again"
+            )
+        inputs[scene] = frames
     index = WideIndex(path, inputs)
     print(index)
     return index

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,8 +58,12 @@ def find_layout(folder: Path) -> Reader | None:
 
 def reduction(path: Path) -> int:
     """N of an image in a folder images_N, else 1."""
-    prefix, _, factor = path.parent.name.rpartition("_")
-    return int(factor) if prefix == "images" and factor.isdigit() and int(factor) > 0 else 1
+    for folder in path.parents:  # images may lie in subfolders
+        if folder.name == "images":
+            return 1
+        if found := re.fullmatch(r"images_([1-9]\d*)", folder.name):
+            return int(found[1])
+    return 1
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -80,6 +85,10 @@ def _matrix(value: Any, where: str) -> np.ndarray:
         matrix = np.zeros(0)
     if matrix.shape not in ((4, 4), (3, 4)):
         raise BadCamerasError(f"{where}: its pose is no 4x4 matrix: export the cameras again")
+    if len(matrix) == 4 and not np.allclose(matrix[3], [0, 0, 0, 1]):
+        raise BadCamerasError(
+            f"{where}: the last row of its pose is not 0 0 0 1 (is it transposed?): export the cameras again"
+        )
     return np.vstack([matrix[:3], [0.0, 0.0, 0.0, 1.0]])
 
 
@@ -140,7 +149,7 @@ def _nerfstudio(folder: Path, image_folder: str) -> tuple[list[Frame], PointClou
             camera = _nerfstudio_camera(entry, _image(folder, name, ""), image, where)
             c2w = _matrix(_field(entry, "transform_matrix", where), where) @ OPENGL_TO_OPENCV
             frames.append(Frame(image, camera, c2w))
-    return sorted(frames, key=lambda frame: frame.path.name), None
+    return sorted(frames, key=lambda frame: frame.path), None
 
 
 def _full_size(full: Path, image: Path) -> tuple[int, int]:
@@ -168,7 +177,10 @@ def _nerfstudio_camera(
     if "fl_x" in entry:
         fx = float(entry["fl_x"])
     else:
-        fx = 0.5 * width / math.tan(0.5 * float(_field(entry, "camera_angle_x", where)))
+        angle = float(_field(entry, "camera_angle_x", where))
+        if not 0 < angle < math.pi:
+            raise BadCamerasError(f"{where}: camera_angle_x is {angle:.4g}: need radians, 0 to pi")
+        fx = 0.5 * width / math.tan(0.5 * angle)
     fy = float(entry.get("fl_y", fx))
     centre = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
     k = [float(entry.get(f"k{i}", 0.0)) for i in range(1, 7)]
@@ -260,7 +272,10 @@ def _image(folder: Path, name: Path, image_folder: str) -> Path:
     """
     path = folder / name
     if image_folder:
-        path = folder / image_folder / name.name
+        below = Path(*name.parts[1:]) if len(name.parts) > 1 else name
+        path = folder / image_folder / below
+        if not path.parent.is_dir():
+            path = folder / image_folder / name.name
     if not path.suffix:
         found = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
         path = next((p for p in found if p.is_file()), path.with_name(path.name + SUFFIXES[0]))

@@ -1,5 +1,6 @@
 """A scene on disk: posed frames that are decoded when asked for, and collections of such scenes."""
 
+import hashlib
 import io
 import re
 from abc import ABC, abstractmethod
@@ -167,11 +168,10 @@ class Scene:
         return image
 
 
-def newest(files: Iterable[Path]) -> str:
-    """Number, total size and last change of files: differs once one of them is replaced."""
-    stats = [file.stat() for file in files]
-    last = max((stat.st_mtime_ns for stat in stats), default=0)
-    return f"{len(stats)}-{sum(stat.st_size for stat in stats)}-{last}"
+def fingerprint(files: Iterable[Path]) -> str:
+    """Of names, sizes and times of change: another one once a file is replaced, added or gone."""
+    stats = sorted((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
 
 class Scenes(ABC):

@@ -93,6 +93,11 @@ class FullCoverage:
 
     def frames(self, scene: Scene) -> tuple[list[int], list[int]]:
         others = [i for i in range(len(scene)) if i % HOLD_OUT]
+        if self.views > len(others):
+            raise TooFewFramesError(
+                f"scene {scene.key}: {self.views} views asked of {len(others)} frames ({len(scene)}, every "
+                f"{HOLD_OUT}th of them held out): give fewer views or more frames"
+            )
         if self.choice == "kmeans":
             chosen = kmeans_views(scene.c2w[others], self.views)
         else:

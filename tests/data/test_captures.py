@@ -1,6 +1,7 @@
 """One capture in every layout gives one scene; what is broken is one clear line."""
 
 import json
+import os
 import shutil
 import struct
 
@@ -181,6 +182,13 @@ def replaced(folder, file, old, new):
     return folder
 
 
+def without_observations(folder):
+    path = folder / "sparse/0/images.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if line and not line.startswith("#")))
+    return folder
+
+
 def zero_quaternion(folder):
     path = folder / "sparse/0/images.txt"
     lines = path.read_text().splitlines()
@@ -295,6 +303,34 @@ BROKEN = {
         ),
         errors.BadCamerasError,
         "intrinsics are in pixels",
+    ),
+    "no lines of observations": (
+        lambda f: without_observations(colmap(f, binary=False)),
+        errors.CaptureUnreadableError,
+        "a line of observations is missing",
+    ),
+    "transposed poses": (
+        lambda f: edited(
+            opencv(f),
+            "opencv_cameras.json",
+            lambda v: [e.update(w2c=np.array(e["w2c"]).T.tolist()) for e in v["frames"]],
+        ),
+        errors.BadCamerasError,
+        "frame 0: the last row of its pose is not 0 0 0 1",
+    ),
+    "degrees": (
+        lambda f: edited(
+            nerfstudio(f, camera_angle_x=60), "transforms.json", lambda v: v.pop("fl_x")
+        ),
+        errors.BadCamerasError,
+        "camera_angle_x is 60: need radians",
+    ),
+    "null byte": (
+        lambda f: edited(
+            opencv(f), "opencv_cameras.json", lambda v: v["frames"][0].update(file_path="a\0b.png")
+        ),
+        errors.BadImageError,
+        "null byte",
     ),
     "nothing": (lambda f: f.mkdir(), errors.CaptureMissingError, "holds no posed images"),
 }
@@ -433,5 +469,56 @@ def test_names_of_several_folders_stay_apart(tmp_path):
     edited(folder, "opencv_cameras.json", two)
     with pytest.raises(errors.BadCamerasError, match=r"000\.png is the image of 2 frames"):
         read_capture(folder)
+    edited(
+        folder,
+        "opencv_cameras.json",
+        lambda v: v["frames"][2].update(file_path="left/../left/000.png"),
+    )
+    with pytest.raises(errors.BadCamerasError, match=r"000\.png is the image of 2 frames"):
+        read_capture(folder)
     edited(folder, "opencv_cameras.json", lambda value: value["frames"].__delitem__(slice(2, None)))
     assert read_capture(folder).names == ["left/000.png", "right/000.png"]
+
+
+def test_smaller_images_may_lie_in_subfolders(tmp_path):
+    for layout in (nerfstudio, colmap):
+        folder = layout(tmp_path / layout.__name__)
+        for name, factor in (("images", 1), ("images_4", 4)):
+            if name == "images":
+                shutil.rmtree(folder / name)
+            with_images(folder / name, factor, "a")
+        if layout is nerfstudio:
+            edited(
+                folder,
+                "transforms.json",
+                lambda v: [
+                    e.update(file_path=e["file_path"].replace("images/", "images/a/"))
+                    for e in v["frames"]
+                ],
+            )
+        else:
+            renamed(folder / "sparse/0")
+        scene = read_capture(folder, "images_4")
+        assert scene.sizes[0] == (12, 16), layout
+        torch.testing.assert_close(scene.fxfycxcy[0], torch.tensor(FXFYCXCY) / 4)
+    with pytest.raises(errors.CaptureMissingError, match="has no folder images_9"):
+        read_capture(folder, "images_9")
+
+
+def renamed(model):
+    """The model's images in a subfolder."""
+    scene = pycolmap.Reconstruction(str(model))
+    for image in scene.images.values():
+        image.name = f"a/{image.name}"
+    scene.write_binary(str(model))
+
+
+def test_any_file_that_is_replaced_changes_a_scene_s_version(tmp_path):
+    """Also by one of the same length and an older time, as copying with times leaves it."""
+    folder = opencv(tmp_path / "a")
+    scenes = CaptureScenes(folder)
+    before = scenes.version("a")
+    assert CaptureScenes(folder).version("a") == before
+    cameras = folder / "opencv_cameras.json"
+    os.utime(cameras, (1e9, 1e9))
+    assert scenes.version("a") != before

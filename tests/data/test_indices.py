@@ -22,6 +22,12 @@ def test_counts_are_printed(tmp_path, capsys):
     assert "2 entries, 1 null, 1 scenes evaluated" in capsys.readouterr().out
 
 
+def test_targets_that_are_inputs_are_counted(tmp_path, capsys):
+    entries = {"a": {"context": [3, 9], "target": [5]}, "b": {"context": [3, 9], "target": [9]}}
+    read_evaluation_index(written(tmp_path, entries))
+    assert "in 1 scenes a target is an input, too" in capsys.readouterr().out
+
+
 def test_more_views(tmp_path):
     path = written(tmp_path, {"a": {"context": [0, 30], "target": [10]}})
     ((_, context, target),) = read_evaluation_index(path, views=4)
@@ -38,6 +44,8 @@ def test_more_views(tmp_path):
         ({"a": {"context": [1, -2], "target": [0]}}, BadIndexError),
         ({"a": {"context": [1, 2.5], "target": [0]}}, BadIndexError),
         ({"a": 3}, BadIndexError),
+        ({"a": {"context": [5, 5], "target": [7]}}, BadIndexError),
+        ({"a": {"context": [5, 9], "target": [7, 7]}}, BadIndexError),
         ({"a": None}, EmptyDatasetError),
         ({}, EmptyDatasetError),
     ],

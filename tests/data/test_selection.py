@@ -64,6 +64,10 @@ def scene(count: int, key="a") -> Scene:
 
 def test_full_coverage_never_shows_a_target():
     inputs, targets = FullCoverage(6).frames(scene(50))
+    with pytest.raises(
+        TooFewFramesError, match=r"scene a: 6 views asked of 2 frames \(3, every 8th"
+    ):
+        FullCoverage(6).frames(scene(3))
     assert targets == list(range(0, 50, 8))
     assert len(inputs) == 6 and not set(inputs) & set(targets)
 
@@ -75,6 +79,18 @@ def test_wide_index(tmp_path, capsys):
     assert "1 scenes evaluated" in capsys.readouterr().out
     with pytest.raises(BadIndexError, match="no 4 frames under fold_8_kmeans_4_input"):
         read_wide_index(path, 4)
+    held_out, twice = [3, 16], [3, 3]
+    for entries in (
+        [{"scene_name": "a", "fold_8_kmeans_2_input": held_out}],
+        [{"scene_name": "a", "fold_8_kmeans_2_input": twice}],
+        2 * [{"scene_name": "a", "fold_8_kmeans_2_input": [3, 9]}],
+    ):
+        path.write_text(json.dumps(entries))
+        with pytest.raises(BadIndexError, match="scene a: .*listed twice"):
+            read_wide_index(path, 2)
+    path.write_text(json.dumps([{"scene_name": ["a"], "fold_8_kmeans_2_input": [3, 9]}]))
+    with pytest.raises(BadIndexError, match="no wide index"):
+        read_wide_index(path, 2)
     path.write_text("{}")
     with pytest.raises(BadIndexError, match="no wide index"):
         read_wide_index(path, 2)

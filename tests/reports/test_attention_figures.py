@@ -7,6 +7,7 @@ from matplotlib.patches import Rectangle
 
 from ilrm.attention import self_attention, top_tokens
 from ilrm.config import ModelConfig
+from ilrm.errors import ConfigError
 from ilrm.model import ILRM
 from reports.attention_figures import (
     attention_figure,
@@ -60,3 +61,14 @@ def test_correspondences_by_layer_with_their_baseline():
     assert set(table["random"]) == {"3.00"}
     figure = correspondence_figure(errors)
     assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([1.05, 0.05])
+
+
+@pytest.mark.parametrize("queries", [[16], [-1], [1.5], [], list(range(6))])
+def test_queries_are_tokens_of_the_first_view(case, queries):
+    """Of 4 x 4 tokens; 16 is the second view's first, of which the first view's picture tells nothing."""
+    model, views = case
+    with pytest.raises(ConfigError, match="1 to 5 tokens of the first view by number, 0 to 15"):
+        attention_figure(model, views, queries)
+    if len(queries) == 1:
+        with pytest.raises(ConfigError, match="0 to 15"):
+            cross_attention_figure(model, views, queries[0])

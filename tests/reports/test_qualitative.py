@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ilrm.data.scenes import dataset_root, held_out_scenes
+from ilrm.errors import ConfigError
 from ilrm.evaluation import evaluate, predict, scene_means
 from ilrm.metrics import psnr
 from ilrm.pretrained import read_weights
@@ -88,8 +89,39 @@ def test_the_command_line_on_a_data_set(smoke_run, tmp_path, capsys):
     kept = np.load(tmp_path / "qualitative.npz")
     first, second = (kept[f"best of 2/{name}"] for name in ("iLRM", "iLRM (2)"))
     np.testing.assert_array_equal(first, second)  # the same weights twice
-    assert qualitative.main([*map(str, arguments), "--refine", "-1"]) == 2
-    assert "refine=-1" in capsys.readouterr().err
+    printed = capsys.readouterr().out
+    assert f"iLRM: {smoke_run.folder}" in printed and f"iLRM (2): {smoke_run.folder}" in printed
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for given, message in (
+        (["--refine", -1], "refine=-1"),
+        (["--views", 0], "at least 2 input views"),
+        (["--out", file], "is a file: give a folder"),
+        (["--size", "20x20"], "multiples of 8 pixels"),
+    ):
+        assert qualitative.main([str(a) for a in (*arguments, *given)]) == 2
+        assert message in capsys.readouterr().err
+    rooms = ["--weights", smoke_run.folder, "--out", tmp_path, "--index", "index.json"]
+    assert qualitative.main([str(a) for a in rooms]) == 2
+    assert "need --data" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_take_the_images_are_named(weights, scenes):
+    model = replace(weights.config.model, patch=16)
+    other = replace(weights, config=replace(weights.config, model=model), source="coarse")
+    scene = scenes[0]
+    qualitative._check_fit({"iLRM": weights, "iLRM (2)": other}, scene)  # 32 is a multiple of 32
+    model, data = replace(model, patch=12), weights.config.data
+    data = replace(data, image_height=24, image_width=24)
+    other = replace(other, config=replace(weights.config, model=model, data=data))
+    with pytest.raises(
+        ConfigError, match="coarse: needs images in multiples of 24 pixels, not 32x32"
+    ):
+        qualitative._check_fit({"iLRM": weights, "iLRM (2)": other}, scene)
+    data = replace(weights.config.data, camera_scale="world")
+    other = replace(weights, config=replace(weights.config, data=data), source="worldly")
+    with pytest.raises(ConfigError, match="worldly: was trained with another camera_scale"):
+        qualitative._check_fit({"iLRM": weights, "iLRM (2)": other}, scene)
 
 
 def test_models_are_named_by_what_they_lack(weights):
@@ -99,4 +131,5 @@ def test_models_are_named_by_what_they_lack(weights):
 
     assert named() == "iLRM"
     assert named(refinement="first_layer") == "images read once"
+    assert named(self_attention=False) == "no self-attention"
     assert named(cross_attention="none", initial_tokens="image") == "full attention"
