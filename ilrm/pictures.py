@@ -66,14 +66,15 @@ def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
 
 
 def mosaic(images: Sequence[Image.Image]) -> Image.Image:
-    """Images of one size as one of about that shape: as many rows as columns, whole pixels, on white."""
+    """Images of one size as one of that shape: rows and columns alike, on white, fewer rows in the middle."""
     width, height = images[0].size
     columns = math.ceil(math.sqrt(len(images)))
-    count = math.ceil(len(images) / columns)
-    sheet = Image.new("RGB", (columns * (width + 1) - 1, count * (height + 1) - 1), (255, 255, 255))
+    empty = columns - math.ceil(len(images) / columns)  # rows
+    side = (columns * (width + 1) - 1, columns * (height + 1) - 1)
+    sheet = Image.new("RGB", side, (255, 255, 255))
     for i, image in enumerate(images):
         row, column = divmod(i, columns)
-        sheet.paste(image, (column * (width + 1), row * (height + 1)))
+        sheet.paste(image, (column * (width + 1), row * (height + 1) + empty * (height + 1) // 2))
     return sheet
 
 

@@ -1,5 +1,7 @@
 """Camera models and undistortion, by pycolmap: whatever a camera does, the model gets a pinhole image."""
 
+import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from ilrm.data.scene import to_rgb
 PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
 # pycolmap reports each call that fails on stderr besides raising; the message raised here is enough
 pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
+if threading.current_thread() is threading.main_thread():  # nor is a run that is stopped a crash
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
 
 
 def make_camera(

@@ -98,6 +98,13 @@ def _field(frame: dict[str, Any], name: str, where: str) -> Any:
     return frame[name]
 
 
+def _whole(value: Any) -> int:
+    """Raises ValueError on a number with a fraction."""
+    if int(value) != float(value):
+        raise ValueError(f"{value} is no whole number of pixels")
+    return int(value)
+
+
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Of a rigid motion; NaN where there is none, which `_scene` reports."""
     try:
@@ -126,7 +133,7 @@ def _opencv(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | 
     for number, entry in enumerate(_json(path)["frames"]):
         where = f"{path}, frame {number}"
         with _values_of(where):
-            width, height = (int(_field(entry, name, where)) for name in ("w", "h"))
+            width, height = (_whole(_field(entry, name, where)) for name in ("w", "h"))
             intrinsics = [float(_field(entry, name, where)) for name in ("fx", "fy", "cx", "cy")]
             camera = make_camera("PINHOLE", width, height, intrinsics, where)
             name = Path(_field(entry, "file_path", where))
@@ -166,22 +173,27 @@ def _full_size(full: Path, image: Path) -> tuple[int, int]:
     return width * factor, height * factor
 
 
+def _focal(entry: dict[str, Any], axis: str, side: int, where: str) -> float:
+    """Focal length in pixels, given as such or as the field of view along an axis of so many pixels."""
+    if f"fl_{axis}" in entry:
+        return float(entry[f"fl_{axis}"])
+    name = f"camera_angle_{axis}"
+    angle = float(_field(entry, name, where))
+    if not 0 < angle < math.pi:
+        raise BadCamerasError(f"{where}: {name} is {angle:.4g}: need radians, 0 to pi")
+    return 0.5 * side / math.tan(0.5 * angle)
+
+
 def _nerfstudio_camera(
     entry: dict[str, Any], full: Path, image: Path, where: str
 ) -> pycolmap.Camera:
     """The camera of the image `full` that the file names, where `image` is read."""
-    if "w" in entry:
-        width, height = int(entry["w"]), int(_field(entry, "h", where))
+    if "w" in entry or "h" in entry:
+        width, height = (_whole(_field(entry, name, where)) for name in ("w", "h"))
     else:
         width, height = _full_size(full, image)
-    if "fl_x" in entry:
-        fx = float(entry["fl_x"])
-    else:
-        angle = float(_field(entry, "camera_angle_x", where))
-        if not 0 < angle < math.pi:
-            raise BadCamerasError(f"{where}: camera_angle_x is {angle:.4g}: need radians, 0 to pi")
-        fx = 0.5 * width / math.tan(0.5 * angle)
-    fy = float(entry.get("fl_y", fx))
+    fx = _focal(entry, "x", width, where)
+    fy = _focal(entry, "y", height, where) if {"fl_y", "camera_angle_y"} & entry.keys() else fx
     centre = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
     k = [float(entry.get(f"k{i}", 0.0)) for i in range(1, 7)]
     p = [float(entry.get(f"p{i}", 0.0)) for i in (1, 2)]

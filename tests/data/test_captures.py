@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pycolmap
@@ -375,7 +378,7 @@ def test_a_folder_of_captures_and_a_capture_alone(tmp_path):
         scenes.load("c")
 
 
-SIZES = [("w", None), ("w", "abc"), ("w", -4), ("h", float("inf")), ("file_path", 3)]
+SIZES = [("w", None), ("w", "abc"), ("w", -4), ("w", 64.5), ("h", float("inf")), ("file_path", 3)]
 WRONG_KINDS = [
     *[(opencv, name, value) for name, value in [*SIZES, ("fx", [1]), ("fy", None)]],
     *[(nerfstudio, name, value) for name, value in [*SIZES, ("fl_x", [1]), ("k1", "x")]],
@@ -447,6 +450,14 @@ def test_a_camera_without_size_is_of_the_image_that_its_file_names(tmp_path):
         assert scene.sizes[0] == (12, 16)
         torch.testing.assert_close(scene.fxfycxcy[0], torch.tensor(FXFYCXCY) / 4)
         shutil.rmtree(folder / "images", ignore_errors=True)  # only the smaller ones were copied
+
+
+def test_fields_of_view_give_focal_lengths(tmp_path):
+    folder = nerfstudio(tmp_path / "a", camera_angle_x=1.0, camera_angle_y=0.9)
+    edited(folder, "transforms.json", lambda value: (value.pop("fl_x"), value.pop("fl_y")))
+    focal = read_capture(folder).fxfycxcy[0, :2]
+    wanted = [0.5 * WIDTH / np.tan(0.5), 0.5 * HEIGHT / np.tan(0.45)]
+    torch.testing.assert_close(focal, torch.tensor(wanted).float())
 
 
 def test_a_pinhole_with_distortion_is_undistorted(tmp_path):
@@ -522,3 +533,9 @@ def test_any_file_that_is_replaced_changes_a_scene_s_version(tmp_path):
     cameras = folder / "opencv_cameras.json"
     os.utime(cameras, (1e9, 1e9))
     assert scenes.version("a") != before
+
+
+def test_a_process_that_is_stopped_prints_no_stack():
+    code = "import os, signal, ilrm.data.captures; os.kill(os.getpid(), signal.SIGTERM)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
