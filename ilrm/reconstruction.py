@@ -69,15 +69,15 @@ def reconstruct(
 
 
 def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Framing:
-    """The image size for a capture: `size` ("HxW"), or as many pixels as the weights were trained on in the
-    shape of the capture's frames, in whole patches. Raises SettingsError on a size without whole patches.
+    """The image size for a capture: `size` ("HxW"), or as many pixels as the weights were trained on, if its
+    frames have so many, in their shape and in whole patches. Raises SettingsError on a size without whole patches.
     """
     multiple = weights.config.model.size_multiple
     if size:
         return Framing(*parse_size(size, multiple))
     data = weights.config.data
-    pixels = data.image_height * data.image_width
     h, w = scene.sizes[0]
+    pixels = min(data.image_height * data.image_width, h * w)
     sides = ((pixels * a / b) ** 0.5 for a, b in ((h, w), (w, h)))
     rounded = (max(1, round(side / multiple)) * multiple for side in sides)
     return Framing(*rounded)

@@ -88,6 +88,8 @@ def test_sizes_follow_the_shape_of_the_frames(capture, smoke_run):
     assert framing_of(scene, weights) == framing_of(scene, weights, "32x32") == Framing(32, 32)
     wide = replace(scene, sizes=[(18, 64)] * len(scene))
     assert framing_of(wide, weights) == Framing(16, 64)
+    small = replace(scene, sizes=[(16, 16)] * len(scene))  # not enlarged
+    assert framing_of(small, weights) == Framing(16, 16)
     cameras = larger(some_cameras(batch=1), 480)
     assert (cameras.height, cameras.width) == (480, 480)
 
