@@ -61,6 +61,9 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
     "ilrm-small": (
         {**_SMALL, "procedural_train": 4_000, "lr": 1.5e-3, "matrix_lr": 3e-3, "warmup": 200, "steps": 13_000,
          "eval_every": 500},
+        {**_SMALL, "image_height": 64, "image_width": 64, "procedural_path": "mixed",
+         "procedural_train": 3_000, "lr": 1e-3, "matrix_lr": 2e-3, "warmup": 100, "batch": 4, "steps": 4_200,
+         "eval_every": 300},
     ),
 }  # fmt: skip
 

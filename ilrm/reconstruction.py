@@ -70,7 +70,8 @@ def reconstruct(
 
 def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Framing:
     """The image size for a capture: `size` ("HxW"), or as many pixels as the weights were trained on, if its
-    frames have so many, in their shape and in whole patches. Raises SettingsError on a size without whole patches.
+    frames have so many, in their shape and in whole patches. Raises SettingsError on a size without whole
+    patches.
     """
     multiple = weights.config.model.size_multiple
     if size:
