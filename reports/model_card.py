@@ -134,9 +134,10 @@ def _record(run: RunConfig) -> Path:
 
 
 def _evaluations(weights: Weights) -> list[Result]:
-    """The recorded ones of exactly these weights."""
+    """The recorded ones of exactly these weights, by scenes and number of views."""
     own = weights_digest(weights.model)
-    return [result for result in recorded() if result.config["parameters"] == own]
+    found = [result for result in recorded() if result.config["parameters"] == own]
+    return sorted(found, key=lambda r: (_scenes(r.config["data"]), r.config["views"]))
 
 
 def _table(results: list[Result]) -> pd.DataFrame:
