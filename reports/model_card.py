@@ -84,7 +84,7 @@ def model_card(name: str) -> str:
         stages=markdown(_stages(name), index=False),
         megabytes=f"{(PACKAGED / name / FILE).stat().st_size / 1e6:.1f}",
         results=markdown(_table(results), index=False),
-        depth=_depth(results),
+        depth=_depth([r for r in results if r.config["views"] == data.context_views]),
         seen=_seen(weights),
     )
 
