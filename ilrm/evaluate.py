@@ -52,6 +52,8 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Res
         raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
     if options.scenes is not None and options.scenes < 1:
         raise ConfigError(f"scenes={options.scenes}: give at least 1")
+    if options.pictures < 0:
+        raise ConfigError(f"pictures={options.pictures}: give 0 or more")
     weights = read_weights(options.weights)
     if options.size:
         resize = protocol.framing.resize if options.size == _text(protocol.framing) else "cover"

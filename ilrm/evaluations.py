@@ -19,7 +19,8 @@ import torch
 
 from ilrm import cost
 from ilrm.config import EvaluationConfig, RunConfig
-from ilrm.data.errors import DatasetMissingError, EmptyDatasetError
+from ilrm.data.errors import EmptyDatasetError
+from ilrm.data.indices import check_index
 from ilrm.data.protocols import Protocol
 from ilrm.data.scene import Framing
 from ilrm.data.scenes import HeldOutScenes, open_scenes
@@ -231,8 +232,7 @@ def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
 
 
 def _file_digest(path: Path) -> str:
-    if not path.is_file():
-        raise DatasetMissingError(f"evaluation index {path} is missing: give the path of your copy")
+    check_index(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
 
 

@@ -114,6 +114,7 @@ def test_numbers_without_sense_are_one_line(smoke_run, tmp_path, capsys):
     for main, given, message in (
         (evaluate.main, ["--views", 0], "at least 2 input views"),
         (evaluate.main, ["--scenes", 0], "scenes=0: give at least 1"),
+        (evaluate.main, ["--pictures", -1], "pictures=-1: give 0 or more"),
         (evaluate.main, ["--size", "0x32"], "give height x width"),
         (evaluate.main, ["--size", "4x4"], "multiples of 8 pixels, e.g. 8x8"),
         (reconstruct.main, ["--size", "33x70"], "multiples of 8 pixels, e.g. 32x72"),

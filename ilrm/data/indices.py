@@ -144,9 +144,15 @@ def read_wide_index(path: str | Path, views: int) -> WideIndex:
     return index
 
 
-def _json(path: Path) -> Any:
+def check_index(path: Path) -> None:
+    """Raises DatasetMissingError where there is no such file."""
     if not path.is_file():
-        raise DatasetMissingError(f"evaluation index {path} is missing: give the path of your copy")
+        what = "is a folder" if path.is_dir() else "is missing"
+        raise DatasetMissingError(f"evaluation index {path} {what}: give the path of your copy")
+
+
+def _json(path: Path) -> Any:
+    check_index(path)
     try:
         return json.loads(path.read_text())
     except ValueError as error:

@@ -58,6 +58,8 @@ def test_bad_indices(tmp_path, value, error):
 def test_missing_index(tmp_path):
     with pytest.raises(DatasetMissingError, match="give the path of your copy"):
         read_evaluation_index(tmp_path / "none.json")
+    with pytest.raises(DatasetMissingError, match="is a folder: give the path"):
+        read_evaluation_index(tmp_path)
 
 
 @pytest.mark.parametrize(
