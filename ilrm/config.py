@@ -179,10 +179,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.context_views < 2:
-            raise ConfigError(
-                f"context_views={self.context_views}: iLRM needs at least 2 input views"
-            )
+        check_views("context_views", self.context_views)
         if self.context_range and not 2 <= self.context_range[0] <= self.context_range[1]:
             raise ConfigError(
                 f"context_range={self.context_range}: give (min, max), min at least 2"
@@ -243,8 +240,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.input_views is not None and self.input_views < 2:
-            raise ConfigError(f"input_views={self.input_views}: iLRM needs at least 2 input views")
+        if self.input_views is not None:
+            check_views("input_views", self.input_views)
         if not 0 <= self.camera_noise < math.inf:
             raise ConfigError(f"camera_noise={self.camera_noise}: give a finite number, 0 or more")
 
@@ -339,6 +336,12 @@ class RunConfig:
         m, d = self.model, self.data
         size = f"{m.layers}x{m.width}-{d.context_views}{m.viewpoint_scale}{m.image_scale}"
         return f"{self.scale}-{size}-{self.hash}"
+
+
+def check_views(name: str, views: int) -> None:
+    """Raise ConfigError on fewer than two input views."""
+    if views < 2:
+        raise ConfigError(f"{name}={views}: iLRM needs at least 2 input views")
 
 
 def check_names(values: dict[str, Any], allowed: list[str], where: str) -> None:

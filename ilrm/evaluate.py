@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ilrm import evaluations
 from ilrm.command_line import one_line_errors
-from ilrm.config import EvaluationConfig
+from ilrm.config import EvaluationConfig, check_views
 from ilrm.data.protocols import PROTOCOLS, Protocol
-from ilrm.data.scene import Framing, parse_size
 from ilrm.distributed import processes
 from ilrm.errors import ConfigError
 from ilrm.evaluation import lpips_missing
@@ -48,27 +47,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Result:
     how = EvaluationConfig(camera_noise=options.camera_noise)
     views = protocol.views if options.views is None else options.views
-    if views < 2:
-        raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
+    check_views("views", views)
     if options.scenes is not None and options.scenes < 1:
         raise ConfigError(f"scenes={options.scenes}: give at least 1")
     if options.pictures < 0:
         raise ConfigError(f"pictures={options.pictures}: give 0 or more")
     weights = read_weights(options.weights)
-    if options.size:
-        resize = protocol.framing.resize if options.size == _text(protocol.framing) else "cover"
-        multiple = weights.config.model.size_multiple
-        framing = Framing(*parse_size(options.size, multiple), resize)
-    else:
-        framing = evaluations.framing_for(protocol, weights.config)
+    framing = evaluations.framing_for(protocol, weights.config, options.size)
     job = evaluations.Job(
         weights, protocol, options.data, options.index, views, framing, how, options.scenes
     )
     return evaluations.perform(job, options.store, options.pictures)
-
-
-def _text(framing: Framing) -> str:
-    return f"{framing.height}x{framing.width}"
 
 
 def _show(result: evaluations.Result) -> None:

@@ -182,6 +182,10 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
+    def text(self, digits: int) -> str:
+        """With so many decimals."""
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
 
 def estimate(values: np.ndarray) -> Estimate:
     """Mean of one value a scene, 95% percentile bootstrap over scenes (10,000 resamples, seed 0)."""

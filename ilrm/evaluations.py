@@ -22,7 +22,7 @@ from ilrm.config import EvaluationConfig, RunConfig
 from ilrm.data.errors import EmptyDatasetError
 from ilrm.data.indices import check_index
 from ilrm.data.protocols import Protocol
-from ilrm.data.scene import Framing
+from ilrm.data.scene import Framing, parse_size
 from ilrm.data.scenes import HeldOutScenes, open_scenes
 from ilrm.distributed import processes
 from ilrm.environment import describe
@@ -110,10 +110,16 @@ class Result:
         return json.loads((self.folder / "environment.json").read_text())
 
 
-def framing_for(protocol: Protocol, config: RunConfig) -> Framing:
-    """The protocol's image size, or that of weights trained on smaller images (said in a line)."""
+def framing_for(protocol: Protocol, config: RunConfig, size: str | None = None) -> Framing:
+    """The image size that is asked for ("HxW"), else the protocol's, or that of weights trained on smaller
+    images (said in a line). Raises SettingsError on a size without whole patches.
+    """
     own = Framing(config.data.image_height, config.data.image_width)
     published = protocol.framing
+    if size:
+        height, width = parse_size(size, config.model.size_multiple)
+        same = (height, width) == (published.height, published.width)
+        return published if same else Framing(height, width)
     if own.height * own.width >= published.height * published.width:
         return published
     print(

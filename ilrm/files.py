@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ilrm.errors import ConfigError
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -38,6 +40,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         beside.replace(path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_folder(path: Path) -> None:
+    """Raise ConfigError where a folder is to be written and something else is there."""
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path} is a file: give a folder")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from ilrm.config import check_views
 from ilrm.data.captures import read_capture
 from ilrm.data.scene import Framing, Scene
 from ilrm.distributed import processes
@@ -30,8 +31,8 @@ def open_capture(
     """The capture, the weights on their device, the number of input views and their size. Raises what
     reading the two raises, and ConfigError on fewer than two views.
     """
-    if views is not None and views < 2:
-        raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
+    if views is not None:
+        check_views("views", views)
     scene = read_capture(capture, images)
     read = read_weights(weights)
     read.model.to(processes().device)

@@ -16,7 +16,7 @@ from ilrm.command_line import one_line_errors
 from ilrm.diagnosis import diagnose
 from ilrm.errors import ConfigError
 from ilrm.evaluation import measure, summarize
-from ilrm.files import atomic_folder, write_json
+from ilrm.files import atomic_folder, check_folder, write_json
 from ilrm.flythrough import render_video, smooth_path
 from ilrm.opening import add_capture_arguments, open_capture
 from ilrm.pictures import comparison, depth_image, depth_limits, to_image
@@ -38,6 +38,7 @@ FILES = {
 
 def check_out(out: Path) -> None:
     """Raises ConfigError on a file, or a folder that holds anything but an earlier scene (which goes)."""
+    check_folder(out)
     if out.is_dir():
         others = {path.name for path in out.iterdir()} - FILES
         pictures = (path for name in ("renders", "depth") for path in (out / name).rglob("*"))
@@ -48,8 +49,6 @@ def check_out(out: Path) -> None:
             )
         if any(out.iterdir()) and not (out / "metrics.json").is_file():
             raise ConfigError(f"{out} is not empty and holds no scene: choose another folder")
-    elif out.exists():
-        raise ConfigError(f"{out} is a file: give a folder")
 
 
 def write_scene(found: Reconstruction, out: Path) -> dict[str, dict[str, dict[str, float]]]:

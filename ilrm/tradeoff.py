@@ -21,7 +21,7 @@ from ilrm.data.scene import Scene
 from ilrm.environment import describe
 from ilrm.errors import ConfigError
 from ilrm.evaluation import METRICS, measure
-from ilrm.files import atomic_path, write_json
+from ilrm.files import atomic_path, check_folder, write_json
 from ilrm.gaussians import Gaussians
 from ilrm.opening import add_capture_arguments, open_capture
 from ilrm.paths import PROJECT
@@ -155,8 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.steps < 10:
         raise ConfigError(f"steps={options.steps}: give at least 10")
-    if options.out is not None and options.out.is_file():
-        raise ConfigError(f"{options.out} is a file: give a folder")
+    if options.out is not None:
+        check_folder(options.out)
     scene, weights, views, framing = open_capture(
         options.capture, options.weights, options.views, options.size, options.images
     )

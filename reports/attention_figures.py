@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ilrm.attention import cross_attention, self_attention, top_tokens
 from ilrm.errors import ConfigError
-from ilrm.evaluation import Estimate, estimate
+from ilrm.evaluation import estimate
 from ilrm.model import ILRM
 from ilrm.views import Views
 from reports import style
@@ -35,7 +35,7 @@ def attention_figure(model: ILRM, views: Views, queries: Sequence[int]) -> Figur
         row[0].set_ylabel(f"layer {layer + 1}")
         for view, axes in enumerate(row):
             _photo(axes, views.images[0, view])
-            for query, color in zip(range(len(queries)), COLORS[: len(queries)], strict=True):
+            for query, color in enumerate(COLORS[: len(queries)]):
                 weights = attention[layer, query, view]
                 if view == 0:
                     _token(axes, queries[query], side, views, color, 0.35)
@@ -110,17 +110,13 @@ def correspondence_table(errors: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "layer": layer,
-                "tokens from the true place": _text(distance),
+                "tokens from the true place": distance.text(2),
                 "random": f"{part.random_distance.mean():.2f}",
-                "share within 1.5 tokens": _text(near),
+                "share within 1.5 tokens": near.text(2),
                 "random ": f"{part.random_near.mean():.2f}",
             }
         )
     return pd.DataFrame(rows)
-
-
-def _text(found: Estimate) -> str:
-    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def _check_queries(queries: Sequence[int], views: Views, side: int) -> None:

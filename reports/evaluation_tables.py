@@ -6,6 +6,7 @@ import pandas as pd
 
 from ilrm.config import ModelConfig
 from ilrm.data.protocols import PROTOCOLS
+from ilrm.evaluation import Estimate
 from ilrm.evaluations import Result, recorded
 from reports.cost_tables import paper_case
 
@@ -103,7 +104,7 @@ def _row(result: Result, value: dict[str, float], entry: pd.Series) -> dict[str,
 
 
 def interval(summary: dict[str, dict[str, float]], metric: str) -> str:
+    """A metric of a method's summary, mean and 95% interval."""
     if metric not in summary:
         return "not measured: no ImageNet weights"
-    digits, value = DIGITS[metric], summary[metric]
-    return f"{value['mean']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+    return Estimate(**summary[metric]).text(DIGITS[metric])

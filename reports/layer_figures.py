@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from ilrm.evaluation import Estimate, estimate
+from ilrm.evaluation import estimate
 from ilrm.flythrough import smooth_path
 from ilrm.layerwise import layer_gaussians, layer_renderings
 from ilrm.metrics import psnr
@@ -66,14 +66,10 @@ def layer_table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     for name, table in tables.items():
         for layer, part in table.groupby("layer"):
             quality = estimate(part.psnr.to_numpy())
-            row = {"model": name, "layer": layer, "PSNR (dB)": _text(quality, 2)}
+            row = {"model": name, "layer": layer, "PSNR (dB)": quality.text(2)}
             update = part["update"].dropna().to_numpy()
-            rows.append(row | {"update": _text(estimate(update), 3) if len(update) else "-"})
+            rows.append(row | {"update": estimate(update).text(3) if len(update) else "-"})
     return pd.DataFrame(rows)
-
-
-def _text(found: Estimate, digits: int) -> str:
-    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import pandas as pd
 from ilrm import cost
 from ilrm.config import RunConfig
 from ilrm.errors import RunError
+from ilrm.evaluation import Estimate
 from ilrm.evaluations import Result, recorded, weights_digest
 from ilrm.paths import RECORDED_RUNS
 from ilrm.pretrained import FILE, PACKAGED, Weights, read_weights
@@ -165,10 +166,7 @@ def _depth(results: list[Result]) -> str:
     for result in results:
         found = result.metrics["summary"]["model"]
         if all(name in found for name in DEPTH):
-            parts = [
-                f"{label} {found[name]['mean']:.3f} [{found[name]['low']:.3f}, {found[name]['high']:.3f}]"
-                for name, label in DEPTH.items()
-            ]
+            parts = [f"{label} {Estimate(**found[name]).text(3)}" for name, label in DEPTH.items()]
             views = result.config["views"]
             return f"Depth on the rooms with {views} views, nothing aligned: {', '.join(parts)}."
     return ""

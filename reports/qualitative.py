@@ -20,12 +20,13 @@ from torch import Tensor
 
 from ilrm.baselines import nearest_view
 from ilrm.command_line import one_line_errors
+from ilrm.config import check_views
 from ilrm.data.example import example_scenes
 from ilrm.data.protocols import PROTOCOLS
-from ilrm.data.scene import Framing, parse_size
 from ilrm.data.scenes import HeldOutScenes, open_scenes
 from ilrm.errors import ConfigError
 from ilrm.evaluations import framing_for
+from ilrm.files import check_folder
 from ilrm.gaussians import Gaussians
 from ilrm.layerwise import layer_gaussians
 from ilrm.metrics import psnr
@@ -75,7 +76,7 @@ def method_of(model: ILRM, refinement_steps: int = 0, layer: int | None = None) 
 
 def methods_of(weights: dict[str, Weights], refinement_steps: int = 0) -> dict[str, Method]:
     """The models by label, and the first one refined."""
-    methods = {label: method_of(entry.model) for label, entry in weights.items()}
+    methods = {name: method_of(entry.model) for name, entry in weights.items()}
     if refinement_steps:
         first, entry = next(iter(weights.items()))
         refined = method_of(entry.model, refinement_steps)
@@ -87,7 +88,7 @@ def by_rule(quality: dict[Any, float]) -> dict[str, Any]:
     """{"best" | "median" | "worst": which} by quality, never by hand; of fewer than three, as many."""
     order = sorted(quality, key=lambda which: quality[which])
     chosen = {order[0]: "worst", order[len(order) // 2]: "median"} | {order[-1]: "best"}
-    return {label: which for which, label in reversed(chosen.items())}
+    return {rank: which for which, rank in reversed(chosen.items())}
 
 
 def rows(methods: dict[str, Method], scenes: Sequence[EvaluationScene]) -> list[Row]:
@@ -101,8 +102,8 @@ def rows(methods: dict[str, Method], scenes: Sequence[EvaluationScene]) -> list[
         for number, scene in enumerate(shown)
     }
     return [
-        row(f"{label} of {len(scenes)}", methods, scenes[number])
-        for label, number in by_rule(quality).items()
+        row(f"{rank} of {len(scenes)}", methods, scenes[number])
+        for rank, number in by_rule(quality).items()
     ]
 
 
@@ -149,7 +150,7 @@ def _quality(scene: EvaluationScene, rendering: Rendering) -> float:
     return float(psnr(rendering.images[0], scene.batch.targets.images[0]).mean())
 
 
-def row(label: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
+def row(heading: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
     """A scene's middle target view."""
     view = len(scene.frames) // 2
     truth = scene.batch.targets.images[0, view]
@@ -175,7 +176,7 @@ def row(label: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
         panels[f"depth\n{name}"] = Panel(np.asarray(depth_image(depth, limits)))
     if true is not None:
         panels["true depth"] = Panel(np.asarray(depth_image(true, limits)))
-    return Row(label, panels)
+    return Row(heading, panels)
 
 
 def _depth(rendering: Rendering, view: int) -> Tensor:
@@ -187,7 +188,7 @@ def _pixels(image: Tensor) -> np.ndarray:
     return np.asarray(to_image(image))
 
 
-def label(weights: Weights) -> str:
+def label_of(weights: Weights) -> str:
     """What a model is called in a figure, by the component of the paper's that it lacks."""
     model = weights.config.model
     if model.cross_attention == "none":
@@ -213,8 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.refine < 0:
         raise ConfigError(f"refine={options.refine}: give 0 steps or more")
-    if options.out.exists() and not options.out.is_dir():
-        raise ConfigError(f"{options.out} is a file: give a folder")
+    check_folder(options.out)
     weights = _named([options.weights, *options.beside])
     scenes = _scenes(options, next(iter(weights.values())))
     _check_fit(weights, scenes[0])
@@ -233,8 +233,8 @@ def _named(sources: Sequence[str]) -> dict[str, Weights]:
     named: dict[str, Weights] = {}
     for source in sources:
         entry = read_weights(source)
-        same = sum(label(other) == label(entry) for other in named.values())
-        named[f"{label(entry)} ({same + 1})" if same else label(entry)] = entry
+        same = sum(label_of(other) == label_of(entry) for other in named.values())
+        named[f"{label_of(entry)} ({same + 1})" if same else label_of(entry)] = entry
     return named
 
 
@@ -255,17 +255,13 @@ def _check_fit(weights: dict[str, Weights], scene: EvaluationScene) -> None:
 
 def _scenes(options: argparse.Namespace, weights: Weights) -> list[EvaluationScene]:
     views = weights.config.data.context_views if options.views is None else options.views
-    if views < 2:
-        raise ConfigError(f"views={views}: iLRM needs at least 2 input views")
+    check_views("views", views)
     if options.data is None:
         if options.index or options.size:
             raise ConfigError("--index and --size need --data: held-out rooms have their own")
         return list(example_scenes(replace(weights.config.data, context_views=views), ROOMS))
     protocol = PROTOCOLS[options.protocol]
-    if options.size:
-        framing = Framing(*parse_size(options.size, weights.config.model.size_multiple))
-    else:
-        framing = framing_for(protocol, weights.config)
+    framing = framing_for(protocol, weights.config, options.size)
     stored = open_scenes(options.data, "test", protocol.image_folder, protocol.distortion)
     selection = protocol.selection(options.index, views)
     return list(HeldOutScenes(stored, selection, framing, weights.config.data.camera_scale))

@@ -1,5 +1,5 @@
 """Pictures of trained weights for `make report`: side by side, attention, iterative refinement, on held-out
-procedural rooms (nothing in them is anybody's photograph).
+procedural rooms, as others' captures are not ours to show.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from reports.attention_figures import (
     cross_attention_figure,
 )
 from reports.layer_figures import layer_animation, layer_curves, layer_strip, layer_table
-from reports.qualitative import arrays, draw, label, methods_of, rows
+from reports.qualitative import arrays, draw, label_of, methods_of, rows
 from reports.write import Writer
 
 SMALL = "ilrm-small"
@@ -38,12 +38,14 @@ def pretrained(writer: Writer) -> None:
     scenes = list(example_scenes(weights.config.data, ROOMS))
     inputs = scenes[0].batch.inputs
     queries = textured_tokens(inputs.images[0, 0], model.config.size_multiple)
-    side_by_side(writer, "qualitative_rooms", {label(weights): weights}, scenes, REFINED)
+    side_by_side(writer, "qualitative_rooms", {label_of(weights): weights}, scenes, REFINED)
     writer.figure("pictures/attention", attention_figure(model, inputs, queries))
-    kept = {"queries": np.array(queries), "images": inputs.images[0].numpy()}
-    kept["attention"] = self_attention(
-        model, inputs, queries
-    ).numpy()  # [layers, queries, views, tokens]
+    attention = self_attention(model, inputs, queries).numpy()  # [layers, queries, views, tokens]
+    kept = {
+        "queries": np.array(queries),
+        "images": inputs.images[0].numpy(),
+        "attention": attention,
+    }
     writer.arrays("pictures/attention", kept)
     cross = cross_attention_figure(model, inputs, queries[0])
     writer.figure("pictures/cross_attention", cross)
@@ -66,7 +68,7 @@ def beside_baselines(writer: Writer) -> None:
     config = run_config("tiny")
     found = [read_weights(RECORDED_RUNS / config.name)]
     found += [read_weights(RECORDED_RUNS / run_config("tiny", **fields).name) for fields in BESIDE]
-    models = {label(weights): weights for weights in found}
+    models = {label_of(weights): weights for weights in found}
     scenes = list(held_out_scenes(config.data))
     side_by_side(writer, "qualitative_baselines", models, scenes)
     curves = {name: layer_quality(weights.model, scenes) for name, weights in models.items()}

@@ -14,7 +14,7 @@ from ilrm.pretrained import read_weights
 from ilrm.refinement import refine
 from ilrm.rendering import render
 from reports import qualitative
-from reports.qualitative import arrays, draw, label, methods_of, rows
+from reports.qualitative import arrays, draw, label_of, methods_of, rows
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_weights_that_cannot_take_the_images_are_named(weights, scenes):
 def test_models_are_named_by_what_they_lack(weights):
     def named(**fields):
         config = replace(weights.config, model=replace(weights.config.model, **fields))
-        return label(replace(weights, config=config))
+        return label_of(replace(weights, config=config))
 
     assert named() == "iLRM"
     assert named(refinement="first_layer") == "images read once"

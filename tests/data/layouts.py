@@ -1,0 +1,106 @@
+"""One small capture in every layout, written as others would write it."""
+
+import json
+
+import numpy as np
+import pycolmap
+from PIL import Image
+
+HEIGHT, WIDTH, FRAMES = 48, 64, 4
+
+FXFYCXCY = [60.0, 61.0, 33.0, 23.0]
+
+
+def poses() -> np.ndarray:
+    """OpenCV camera-to-world matrices [4, 4, 4]."""
+    turns = [pycolmap.Rotation3d(np.array([0.0, 0.1 * i, 0.05])).matrix() for i in range(FRAMES)]
+    c2w = np.tile(np.eye(4), (FRAMES, 1, 1))
+    c2w[:, :3, :3] = turns
+    c2w[:, :3, 3] = np.random.default_rng(0).normal(size=(FRAMES, 3))
+    return c2w
+
+
+def with_images(folder, factor=1, name="images"):
+    (folder / name).mkdir(parents=True)
+    for i in range(FRAMES):
+        image = Image.new("RGB", (WIDTH // factor, HEIGHT // factor), (40 * i, 100, 200))
+        image.save(folder / name / f"{i:03d}.png")
+    return folder
+
+
+def opencv(folder):
+    with_images(folder)
+    intrinsics = dict(zip(("fx", "fy", "cx", "cy"), FXFYCXCY, strict=True))
+    frames = [
+        {
+            "file_path": f"images/{i:03d}.png",
+            "w2c": np.linalg.inv(p).tolist(),
+            "w": WIDTH,
+            "h": HEIGHT,
+        }
+        | intrinsics
+        for i, p in enumerate(poses())
+    ]
+    (folder / "opencv_cameras.json").write_text(json.dumps({"frames": frames}))
+    return folder
+
+
+def nerfstudio(folder, **shared):
+    with_images(folder)
+    opengl = poses() @ np.diag([1, -1, -1, 1])
+    frames = [
+        {"file_path": f"images/{i:03d}.png", "transform_matrix": p.tolist()}
+        for i, p in enumerate(opengl)
+    ]
+    names = ("fl_x", "fl_y", "cx", "cy")
+    value = dict(zip(names, FXFYCXCY, strict=True)) | {"w": WIDTH, "h": HEIGHT, "frames": frames}
+    (folder / "transforms.json").write_text(json.dumps(value | shared))
+    return folder
+
+
+def colmap(folder, binary=True, model="PINHOLE", parameters=FXFYCXCY):
+    """Written by pycolmap, read by us."""
+    with_images(folder)
+    scene = pycolmap.Reconstruction()
+    camera = pycolmap.Camera(
+        model=model, width=WIDTH, height=HEIGHT, params=parameters, camera_id=1
+    )
+    scene.add_camera_with_trivial_rig(camera)
+    for i, pose in enumerate(poses()):
+        image = pycolmap.Image(name=f"{i:03d}.png", camera_id=1, image_id=i + 1)
+        scene.add_image_with_trivial_frame(image, pycolmap.Rigid3d(np.linalg.inv(pose)[:3]))
+    for i in range(5):
+        scene.add_point3D(
+            np.array([i, 1.0, 2.0]), pycolmap.Track(), np.array([255, 0, 51], np.uint8)
+        )
+    (folder / "sparse/0").mkdir(parents=True)
+    write = scene.write_binary if binary else scene.write_text
+    write(str(folder / "sparse/0"))
+    return folder
+
+
+def llff(folder):
+    with_images(folder)
+    rows = []
+    for pose in poses():
+        right, down, forward, position = pose[:3].T
+        five = np.stack([down, right, -forward, position, [HEIGHT, WIDTH, 60.0]], 1)
+        rows.append([*five.ravel(), 0.1, 10.0])
+    np.save(folder / "poses_bounds.npy", np.array(rows))
+    return folder
+
+
+LAYOUTS = {
+    "opencv": opencv,
+    "nerfstudio": nerfstudio,
+    "colmap-binary": colmap,
+    "colmap-text": lambda folder: colmap(folder, binary=False),
+    "llff": llff,
+}
+
+
+def edited(folder, file, change):
+    value = json.loads((folder / file).read_text())
+    change(value)
+    (folder / file).write_text(json.dumps(value))
+    return folder
