@@ -196,9 +196,8 @@ def _evaluate_scene(
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
         with atomic_path(folder / "pictures" / f"{quote(key, safe='')}.png") as beside:
             comparison(scene.batch, rendering).save(beside)
-    return {
-        "rows": [row.dropna().to_dict() for _, row in rows.iterrows()]
-    }  # baselines have no depth
+    records = [row.dropna().to_dict() for _, row in rows.iterrows()]  # baselines have no depth
+    return {"rows": records}
 
 
 def _file(folder: Path, key: str) -> Path:
