@@ -13,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ilrm.errors import ConfigError, ViewsError
+from ilrm.errors import MissingPartError, ViewsError
 from ilrm.model import ILRM, CrossBlock, SelfBlock
 from ilrm.views import Views
 
@@ -27,13 +27,13 @@ def self_attention(
     """Attention of some viewpoint tokens over all tokens of the scene, in every self-attention layer: mean
     over heads; over V and N it sums to 1.
 
-    Raises ViewsError on more than one scene or a query that there is not, ConfigError on a model without
-    self-attention.
+    Raises ViewsError on more than one scene or a query that there is not, MissingPartError on a model
+    without self-attention.
     """
     inputs = [x[0] for block, x in _block_inputs(model, views) if isinstance(block, SelfBlock)]
     blocks = [block for block in model.blocks if isinstance(block, SelfBlock)]
     if not blocks:
-        raise ConfigError("self_attention=False: this model has no self-attention to look at")
+        raise MissingPartError("self_attention=False: this model has no self-attention to look at")
     chosen = _chosen(queries, inputs[0].shape[1], views)
     layers = []
     for block, x in zip(blocks, inputs, strict=True):
@@ -49,12 +49,12 @@ def cross_attention(
     """Attention of some viewpoint tokens over the image tokens of their own view, in every cross-attention
     layer, for each of the k queries that token uplifting makes of one: mean over heads, sums to 1 over M.
 
-    Raises ViewsError as `self_attention`, and ConfigError on a model whose tokens do not read their own view
-    in every such layer.
+    Raises ViewsError as `self_attention`, and MissingPartError on a model whose tokens do not read their own
+    view in every such layer.
     """
     c = model.config
     if c.cross_attention != "view" or c.minibatch != 1:
-        raise ConfigError(
+        raise MissingPartError(
             f"cross_attention={c.cross_attention}, minibatch={c.minibatch}: maps of a view's image tokens "
             "need cross_attention='view' and minibatch=1"
         )

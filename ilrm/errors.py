@@ -9,6 +9,10 @@ class ConfigError(IlrmError):
     """An unknown field, an ill-typed value, or fields that contradict each other."""
 
 
+class MissingPartError(ConfigError):
+    """Something that a model cannot show for what its configuration leaves out."""
+
+
 class CameraError(IlrmError):
     """Cameras of a wrong shape, or with values that are not finite or not possible."""
 

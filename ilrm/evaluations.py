@@ -133,8 +133,8 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
     the scenes. `pictures`: of so many first scenes, renders beside the targets are kept.
 
-    Scenes done before are kept, unless their files have changed since. Raises DataError on whatever is wrong
-    with the data.
+    Scenes done before are kept, unless their files have changed since or they lack their picture. Raises
+    DataError on whatever is wrong with the data.
     """
     folder = store / STORE / job.name
     group = processes()
@@ -143,7 +143,8 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     held_out = HeldOutScenes(stored, selection, job.framing, job.weights.config.data.camera_scale)
     keys = held_out.keys[: job.scenes]
     versions = {key: stored.version(key) for key in keys}
-    missing = [key for key in keys if _evaluated(folder, key).get("version") != versions[key]]
+    pictured = keys[:pictures]
+    missing = [key for key in keys if not _is_done(folder, key, versions[key], key in pictured)]
     if not missing and (folder / "metrics.json").exists():
         return Result(folder)
     if group.count > 1:
@@ -156,7 +157,7 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     mine = missing[group.rank :: group.count]
     shown = show_progress and group.is_first
     for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
-        found = _evaluate_scene(job, model, held_out, key, folder, key in keys[:pictures])
+        found = _evaluate_scene(job, model, held_out, key, folder, key in pictured)
         write_json(_file(folder, key), {"version": versions[key], **found})
     if group.count > 1:
         torch.distributed.barrier()
@@ -194,7 +195,7 @@ def _evaluate_scene(
     if picture:
         seen = with_inaccurate_poses(scene.batch, job.how.camera_noise, key)
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
-        with atomic_path(folder / "pictures" / f"{quote(key, safe='')}.png") as beside:
+        with atomic_path(_picture(folder, key)) as beside:
             comparison(scene.batch, rendering).save(beside)
     records = [row.dropna().to_dict() for _, row in rows.iterrows()]  # baselines have no depth
     return {"rows": records}
@@ -202,6 +203,16 @@ def _evaluate_scene(
 
 def _file(folder: Path, key: str) -> Path:
     return folder / "scenes" / f"{quote(key, safe='')}.json"
+
+
+def _picture(folder: Path, key: str) -> Path:
+    return folder / "pictures" / f"{quote(key, safe='')}.png"
+
+
+def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:
+    found = _evaluated(folder, key)
+    drawn = not picture or "skipped" in found or _picture(folder, key).exists()
+    return found.get("version") == version and drawn
 
 
 def _evaluated(folder: Path, key: str) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""What a notebook needs besides the package: its parameters, checked, and warnings kept short."""
+"""What a notebook needs besides the package: its parameters, checked, and figures that a model may lack."""
 
 import types
+from collections.abc import Callable
 from typing import Any
 
 from ilrm.config import RunConfig, check_names
-from ilrm.errors import ConfigError
+from ilrm.errors import ConfigError, MissingPartError
 from ilrm.presets import run_config
 
 _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -33,6 +34,19 @@ def check_parameters(namespace: dict[str, Any], **kinds: type) -> None:
     for name, value in given.items():
         if value is not None and type(value) is not kinds[name]:
             raise ConfigError(f"{name}={value!r}: give {_KINDS[kinds[name]]}")
+
+
+def or_reason(make: Callable[..., Any], *values: Any) -> Any:
+    """What `make` makes of the values; None where the model lacks the part (the reason is printed), or where
+    a value is None for that reason.
+    """
+    if any(value is None for value in values):
+        return None
+    try:
+        return make(*values)
+    except MissingPartError as error:
+        print(f"not shown: {error}")
+        return None
 
 
 def _parameters(namespace: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from einops import rearrange
 
 from ilrm.attention import cross_attention, self_attention, textured_tokens, top_tokens
 from ilrm.config import ModelConfig
-from ilrm.errors import ConfigError, ViewsError
+from ilrm.errors import MissingPartError, ViewsError
 from ilrm.model import ILRM
 from tests.helpers import some_views
 
@@ -108,9 +108,9 @@ def test_what_cannot_be_looked_at_says_so():
         self_attention(some_model(), views, [32])
     with pytest.raises(ViewsError, match="one scene at a time"):
         self_attention(some_model(), some_views(batch=2), [0])
-    with pytest.raises(ConfigError, match="no self-attention"):
+    with pytest.raises(MissingPartError, match="no self-attention"):
         self_attention(some_model(self_attention=False), views, [0])
-    with pytest.raises(ConfigError, match="minibatch=1"):
+    with pytest.raises(MissingPartError, match="minibatch=1"):
         cross_attention(some_model(minibatch=2), views, [0])
 
 

@@ -58,6 +58,11 @@ def test_an_evaluation_goes_on_scene_by_scene(smoke_run, tmp_path, capsys):
     assert status == 0 and "2 scenes evaluated, 0 skipped" in printed
     assert (folder / "metrics.json").read_text() == whole
     assert done[0].stat().st_mtime_ns == kept and done[1].exists()
+    assert (
+        evaluated(capsys, tmp_path, *arguments[:-1], 1)[0] == 0
+    )  # now with a picture of the first
+    assert [p.stem for p in (folder / "pictures").iterdir()] == [done[0].stem]
+    assert (folder / "metrics.json").read_text() == whole
 
 
 def test_a_target_may_be_an_input(smoke_run, tmp_path, capsys):

@@ -8,8 +8,8 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from ilrm.errors import ConfigError
-from ilrm.notebooks import check_parameters, read_config
+from ilrm.errors import ConfigError, MissingPartError
+from ilrm.notebooks import check_parameters, or_reason, read_config
 from ilrm.paths import PROJECT
 from ilrm.presets import parameter_names, run_config
 
@@ -73,3 +73,15 @@ def test_a_misspelt_parameter_is_named():
     for wrong, message in (({"capture": 2024}, "give text"), ({"views": "four"}, "a whole number")):
         with pytest.raises(ConfigError, match=message):
             check_parameters(wrong, capture=str, views=int)
+
+
+def test_what_a_model_lacks_is_a_line_and_mistakes_still_stop(capsys):
+    def refuse(value):
+        raise MissingPartError(f"no {value}")
+
+    assert or_reason(str.upper, "shown") == "SHOWN"
+    assert or_reason(refuse, "self-attention") is None
+    assert capsys.readouterr().out == "not shown: no self-attention\n"
+    assert or_reason(refuse, None) is None and not capsys.readouterr().out
+    with pytest.raises(ConfigError, match="layerz"):
+        or_reason(lambda name: run_config("smoke", **{name: 1}), "layerz")
