@@ -20,6 +20,7 @@ LONGEST = 800  # pixels: larger images are matched at this size
 SMALLEST = 100  # pixels, the longer side: smaller images hold too few points to match
 MAX_ERROR = 1 / 256  # of the longer side: a pixel of a 256x256 input
 MARGIN = 0.25  # of a range that weights saw, beyond which a capture is unlike it
+ENLARGED = 1.1  # more than whole patches ask for
 FINEST = 1e-4  # of the inputs' extent: steps between coordinates that still draw a scene
 DEPTH_SHARE = 0.25  # of the triangulated points may lie on either side of what weights saw
 
@@ -47,7 +48,7 @@ def diagnose(
         "rotation": round(float(rotation(inputs)), 2),
         "fov": round(float(vertical_fov(inputs).median()), 2),
     }
-    findings = [*_far_away(found), *_unlike_training(measured, weights)]
+    findings = [*_far_away(found), *_enlarged(found), *_unlike_training(measured, weights)]
     size = _matched_size(found)
     if max(size) >= SMALLEST:
         pairs = _match(found, size, show_progress)
@@ -83,6 +84,16 @@ def _far_away(found: Reconstruction) -> Iterator[str]:
         yield (
             f"the capture stands {distance:.3g} from its world's origin, its inputs {extent:.3g} apart: "
             f"coordinates in scene.ply have 32 bits, and come in steps of {step:.2g}; recentre the capture"
+        )
+
+
+def _enlarged(found: Reconstruction) -> Iterator[str]:
+    stored = min(found.scene.sizes[i] for i in found.inputs)
+    seen = found.batch.inputs.images.shape[-2:]
+    if max(a / b for a, b in zip(seen, stored, strict=True)) > ENLARGED:
+        yield (
+            f"frames of {stored[0]}x{stored[1]} were enlarged to {seen[0]}x{seen[1]}, which adds nothing: "
+            "choose a smaller --size"
         )
 
 

@@ -208,3 +208,11 @@ def test_the_nearest_number_of_views_is_advised(scene, weights):
     seen = replace(weights, seen=replace(SEEN, views=(2, 6)))
     (line,) = lines(scene, seen, views=8).findings
     assert line.startswith("8 input views, the weights were trained with 2 to 6: try --views 6")
+
+
+def test_enlarged_frames_are_said(scene, weights):
+    found = reconstruct(scene, weights, 2, framing_of(scene, weights, "224x256"))
+    (line,) = [
+        x for x in diagnose(found, weights, GOOD, show_progress=False).findings if "enl" in x
+    ]
+    assert line.startswith("frames of 192x192 were enlarged to 224x256")
