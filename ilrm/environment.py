@@ -1,4 +1,4 @@
-"""What a result was measured on: versions, commit, device, threads."""
+"""What a result was measured on: versions, commit, device, threads, processes."""
 
 import importlib.metadata
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill", "optuna", "fvcore")
 
@@ -18,7 +19,8 @@ def describe(device: torch.device) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "device": device_name(device),
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads(),  # of each process
+        "processes": dist.get_world_size() if dist.is_initialized() else 1,
         "cores": os.cpu_count(),
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -65,7 +65,7 @@ Outside of that they extrapolate, and `python -m ilrm.reconstruct` says so.
 
 - Diffuse rooms are all it knows: no sky, no reflections, no people, no long lenses.
 - Gaussians at half of the images' resolution draw no fine texture: LPIPS can stay behind a copied photo.
-- It is far smaller than the paper's models and was trained for hours on one core: it says nothing about what
+- It is far smaller than the paper's models and was trained for hours on a CPU: it says nothing about what
   those reach.
 """
 
@@ -117,10 +117,15 @@ def _stages(name: str) -> pd.DataFrame:
                 "steps": f"{run.train.steps:,}",
                 "scenes a step": run.train.batch,
                 "hours": f"{measured['training_seconds'] / 3600:.1f}",
-                "on": f"{environment['threads']} thread of {environment['device']}, fp32",
+                "on": f"{_threads(environment)} of {environment['device']}, fp32",
             }
         )
     return pd.DataFrame(rows)
+
+
+def _threads(environment: dict[str, Any]) -> str:
+    count = environment["threads"] * environment.get("processes", 1)  # earlier records: one process
+    return f"{count} thread" + "s" * (count > 1)
 
 
 def _record(run: RunConfig) -> Path:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from ilrm import evaluate, reconstruct, train
+from ilrm import evaluate, evaluations, reconstruct, train
 from ilrm.data.example import example_capture
 from ilrm.data.scenes import dataset_root
 
@@ -152,10 +152,11 @@ def test_two_processes_evaluate_what_one_does(smoke_run, tmp_path, capsys):
     )
     assert done.stdout.count("2 scenes evaluated, 0 skipped") == 1
     one, two = (
-        pd.read_csv(next((tmp_path / store / "evaluations").iterdir()) / "per_view.csv")
+        evaluations.Result(next((tmp_path / store / "evaluations").iterdir()))
         for store in ("one", "two")
     )
-    pd.testing.assert_frame_equal(one, two, atol=1e-4)
+    pd.testing.assert_frame_equal(one.per_view, two.per_view, atol=1e-4)
+    assert (one.environment["processes"], two.environment["processes"]) == (1, 2)
 
 
 def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
