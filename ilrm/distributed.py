@@ -2,8 +2,16 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import TypeVar
 
 import torch
+import torch.distributed as dist
+
+PATIENCE = timedelta(days=30)  # which the first process may evaluate for, or wait for another run
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,26 @@ def processes() -> Processes:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else None
     if device is not None:
         torch.cuda.set_device(device)
-    if count > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    if count > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
     return Processes(rank, count, device or torch.device("cpu"))
+
+
+def wait_for_all() -> None:
+    """Returns once every process is here; NCCL's own barrier would give up after minutes."""
+    if processes().count > 1:
+        dist.barrier(_patient_group())
+
+
+def from_first(value: Value) -> Value:
+    """The first process's value, in every process."""
+    if processes().count == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0, group=_patient_group())
+    return values[0]
+
+
+@cache
+def _patient_group() -> dist.ProcessGroup:
+    return dist.new_group(backend="gloo", timeout=PATIENCE)

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
-import torch
 
 from ilrm import cost
 from ilrm.config import EvaluationConfig, RunConfig
@@ -24,7 +23,7 @@ from ilrm.data.indices import check_index
 from ilrm.data.protocols import Protocol
 from ilrm.data.scene import Framing, parse_size
 from ilrm.data.scenes import HeldOutScenes, open_scenes
-from ilrm.distributed import processes
+from ilrm.distributed import processes, wait_for_all
 from ilrm.environment import describe
 from ilrm.evaluation import (
     evaluate,
@@ -147,8 +146,7 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     missing = [key for key in keys if not _is_done(folder, key, versions[key], key in pictured)]
     if not missing and (folder / "metrics.json").exists():
         return Result(folder)
-    if group.count > 1:
-        torch.distributed.barrier()  # every process has seen what is missing before the first one writes
+    wait_for_all()  # every process has seen what is missing before the first one writes
     if group.is_first:
         (folder / "metrics.json").unlink(missing_ok=True)
         write_json(folder / "config.json", job.identity)
@@ -159,12 +157,10 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
         found = _evaluate_scene(job, model, held_out, key, folder, key in pictured)
         write_json(_file(folder, key), {"version": versions[key], **found})
-    if group.count > 1:
-        torch.distributed.barrier()
+    wait_for_all()
     if group.is_first:
         _finish(job, folder, keys, getattr(selection, "null", 0))
-    if group.count > 1:
-        torch.distributed.barrier()
+    wait_for_all()
     return Result(folder)
 
 

@@ -21,7 +21,7 @@ from ilrm import checkpoints, cost
 from ilrm.checkpoints import Progress
 from ilrm.config import DataConfig, RunConfig
 from ilrm.data.scenes import dataset_root, held_out_scenes, training_data, validation_batches
-from ilrm.distributed import processes
+from ilrm.distributed import from_first, processes, wait_for_all
 from ilrm.environment import describe
 from ilrm.errors import ConfigError, RunError
 from ilrm.evaluation import evaluate, evaluate_baselines, lpips_missing, summarize
@@ -119,8 +119,9 @@ def perform(
     """Train and evaluate `config`; a complete run is returned as it is, one cut short goes on.
 
     A run that differs from another in its evaluation only performs that one and evaluates its model. A second
-    process that asks for a run in progress waits for it. Raises RunError where nothing can be
-    written, ConfigError where the paper's recipe is asked for without its data.
+    process that asks for a run in progress waits for it. Under torchrun every process returns when the run
+    is complete. Raises RunError where nothing can be written, ConfigError where the paper's recipe is asked
+    for without its data.
     """
     if config.scale == "paper" and not config.data.root:
         raise ConfigError(
@@ -128,12 +129,13 @@ def perform(
             "and evaluation_index, the path of its index"
         )
     folder = store / config.name
-    if (found := find_run(config, store)) is not None:
-        return found
+    if from_first(find_run(config, store) is not None):
+        return Run(folder)
     try:
         with _locked(folder):
-            if (found := find_run(config, store)) is None:
+            if from_first(find_run(config, store) is None):
                 _perform(config, folder, show_progress, on_point)
+        wait_for_all()  # for the first process's evaluation
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

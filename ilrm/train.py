@@ -7,6 +7,7 @@ import sys
 
 from ilrm.command_line import one_line_errors
 from ilrm.config import RunConfig
+from ilrm.distributed import processes
 from ilrm.errors import ConfigError
 from ilrm.presets import SCALES, run_config
 from ilrm.recipes import RECIPES, stages
@@ -22,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("fields", nargs="*", metavar="name=value", help="fields to replace")
     options = parser.parse_args(arguments)
     for config in _configs(options):
-        _show(perform(config))
+        run = perform(config)
+        if processes().is_first:
+            _show(run)
     return 0
 
 

@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 from ilrm import evaluate, evaluations, reconstruct, train
 from ilrm.data.example import example_capture
 from ilrm.data.scenes import dataset_root
+from ilrm.presets import run_config
+from ilrm.runs import find_run
 
 
 def evaluated(capsys, store, *arguments) -> tuple[int, str, str]:
@@ -157,6 +159,21 @@ def test_two_processes_evaluate_what_one_does(smoke_run, tmp_path, capsys):
     )
     pd.testing.assert_frame_equal(one.per_view, two.per_view, atol=1e-4)
     assert (one.environment["processes"], two.environment["processes"]) == (1, 2)
+
+
+def test_two_processes_perform_a_run_and_one_that_needs_it(tmp_path):
+    """torchrun: each waits until the first one has evaluated; what they trained is evaluated anew, and shown
+    once.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command += ["-m", "ilrm.train", "--scale", "smoke", "camera_noise=0.01"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ILRM_RUNS": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.count("model {'psnr'") == 1
+    configs = {run_config("smoke"), run_config("smoke", camera_noise=0.01)}
+    for config in configs:
+        run = find_run(config, tmp_path)
+        assert run is not None and run.environment["processes"] == 2
 
 
 def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
