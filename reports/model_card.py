@@ -113,7 +113,7 @@ def _stages(name: str) -> pd.DataFrame:
             {
                 "images": f"{run.data.image_height}x{run.data.image_width}",
                 "camera paths": run.data.procedural_path,
-                "rooms": f"{run.data.procedural_train:,}",
+                "rooms": f"{run.data.procedural_train:,} (seed {run.data.procedural_seed})",
                 "steps": f"{run.train.steps:,}",
                 "scenes a step": run.train.batch,
                 "hours": f"{measured['training_seconds'] / 3600:.1f}",
