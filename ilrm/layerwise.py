@@ -1,6 +1,6 @@
 """Iterative refinement made visible (Figure 1): each layer's tokens decoded by the final head."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -45,6 +45,13 @@ def layer_quality(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFram
                 row["update"] = float(change.square().mean().sqrt() / tokens.square().mean().sqrt())
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def median_scene(scenes: Sequence[EvaluationScene], quality: pd.DataFrame) -> EvaluationScene:
+    """The one of median PSNR after the last layer, by the scenes' `layer_quality`."""
+    last = quality[quality.layer == quality.layer.max()].sort_values("psnr")
+    key = last.scene.iloc[len(last) // 2]
+    return next(scene for scene in scenes if scene.key == key)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from ilrm.config import check_views
@@ -11,6 +12,7 @@ from ilrm.data.captures import read_capture
 from ilrm.data.scene import Framing, Scene
 from ilrm.distributed import processes
 from ilrm.errors import ConfigError
+from ilrm.layerwise import median_scene
 from ilrm.pretrained import Weights, read_weights
 from ilrm.reconstruction import framing_of, reconstruct
 from ilrm.views import EvaluationScene
@@ -52,8 +54,12 @@ def capture_scene(
     return EvaluationScene(scene.key, tuple(found.targets), found.batch, None)
 
 
-def chosen(scenes: Sequence[EvaluationScene], number: int) -> EvaluationScene:
-    """A scene by its place. Raises ConfigError."""
+def chosen(
+    scenes: Sequence[EvaluationScene], number: int | None, quality: pd.DataFrame
+) -> EvaluationScene:
+    """A scene by its place; None: the median one by the scenes' `layer_quality`. Raises ConfigError."""
+    if number is None:
+        return median_scene(scenes, quality)
     if not 0 <= number < len(scenes):
         raise ConfigError(f"room={number}: there are {len(scenes)}, 0 to {len(scenes) - 1}")
     return scenes[number]

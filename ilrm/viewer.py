@@ -13,6 +13,30 @@ from ilrm.cameras import Cameras
 from ilrm.files import atomic_path
 from ilrm.gaussians import Gaussians
 
+# Browsers refuse module workers from blobs on file:// pages, and viser's sorts the splats by depth in one:
+# without this script they are drawn in the order of the file.
+SORTING = """<script>
+if (location.protocol === "file:") {
+  const code = new Map(), PlainBlob = Blob, PlainWorker = Worker, create = URL.createObjectURL;
+  window.Blob = class extends PlainBlob {
+    constructor(parts, options) { super(parts, options); this.parts = parts; }
+  };
+  URL.createObjectURL = (blob) => {
+    const url = create.call(URL, blob);
+    if (blob.type.startsWith("text/javascript")) code.set(url, blob.parts);
+    return url;
+  };
+  window.Worker = class extends PlainWorker {
+    constructor(url, options) {
+      const text = (part) => typeof part === "string" ? part : new TextDecoder().decode(part);
+      const parts = code.get(url);
+      super(parts ? "data:text/javascript," + encodeURIComponent(parts.map(text).join("")) : url, options);
+    }
+  };
+}
+</script>
+"""
+
 
 def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Path) -> None:
     """The Gaussians of one scene (B = 1) with the frustums of cameras [1, V], first seen from the first one.
@@ -28,7 +52,7 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
         finally:
             server.stop()
     with atomic_path(path) as beside:
-        beside.write_text(html)
+        beside.write_text(html.replace("<head>", f"<head>{SORTING}", 1))
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 procedural rooms, as others' captures are not ours to show.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -11,11 +9,10 @@ from ilrm.attention import self_attention, textured_tokens
 from ilrm.correspondence import correspondence_errors
 from ilrm.data.example import example_scenes
 from ilrm.data.scenes import held_out_scenes
-from ilrm.layerwise import layer_quality
+from ilrm.layerwise import layer_quality, median_scene
 from ilrm.paths import RECORDED_RUNS
 from ilrm.presets import run_config
 from ilrm.pretrained import Weights, read_weights
-from ilrm.views import EvaluationScene
 from reports.attention_figures import (
     attention_figure,
     correspondence_figure,
@@ -23,7 +20,7 @@ from reports.attention_figures import (
     cross_attention_figure,
 )
 from reports.layer_figures import layer_animation, layer_curves, layer_strip, layer_table
-from reports.qualitative import arrays, by_rule, draw, label_of, methods_of, rows
+from reports.qualitative import arrays, draw, label_of, methods_of, rows
 from reports.write import Writer
 
 SMALL = "ilrm-small"
@@ -40,7 +37,7 @@ def pretrained(writer: Writer) -> None:
     model = weights.model
     scenes = list(example_scenes(weights.config.data, ROOMS))
     quality = layer_quality(model, scenes)
-    shown = _median(quality, scenes)
+    shown = median_scene(scenes, quality)
     inputs = shown.batch.inputs
     queries = textured_tokens(inputs.images[0, 0], model.config.size_multiple)
     side_by_side(writer, "qualitative_rooms", {label_of(weights): weights}, scenes, REFINED)
@@ -64,13 +61,6 @@ def pretrained(writer: Writer) -> None:
     writer.figure("pictures/layers", layer_strip(model, shown))
     writer.animation("pictures/layers", layer_animation(model, inputs), SECONDS)
     _curves(writer, "layers", {SMALL: quality}, ROOMS)
-
-
-def _median(quality: pd.DataFrame, scenes: Sequence[EvaluationScene]) -> EvaluationScene:
-    """The room that pictures of a single one show: the median by the last layer's PSNR (`layer_quality`)."""
-    last = quality[quality.layer == quality.layer.max()]
-    key = by_rule(dict(zip(last.scene, last.psnr, strict=True)))["median"]
-    return next(scene for scene in scenes if scene.key == key)
 
 
 def beside_baselines(writer: Writer) -> None:

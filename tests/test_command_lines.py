@@ -60,9 +60,8 @@ def test_an_evaluation_goes_on_scene_by_scene(smoke_run, tmp_path, capsys):
     assert status == 0 and "2 scenes evaluated, 0 skipped" in printed
     assert (folder / "metrics.json").read_text() == whole
     assert done[0].stat().st_mtime_ns == kept and done[1].exists()
-    assert (
-        evaluated(capsys, tmp_path, *arguments[:-1], 1)[0] == 0
-    )  # now with a picture of the first
+    with_a_picture = (*arguments[:-1], 1)
+    assert evaluated(capsys, tmp_path, *with_a_picture)[0] == 0
     assert [p.stem for p in (folder / "pictures").iterdir()] == [done[0].stem]
     assert (folder / "metrics.json").read_text() == whole
 
@@ -170,8 +169,7 @@ def test_two_processes_perform_a_run_and_one_that_needs_it(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ILRM_RUNS": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.count("model {'psnr'") == 1
-    configs = {run_config("smoke"), run_config("smoke", camera_noise=0.01)}
-    for config in configs:
+    for config in (run_config("smoke"), run_config("smoke", camera_noise=0.01)):
         run = find_run(config, tmp_path)
         assert run is not None and run.environment["processes"] == 2
 

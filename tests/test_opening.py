@@ -1,5 +1,8 @@
-"""What the notebooks open: a capture as a scene to look into, a room by its place."""
+"""What the notebooks open: a capture as a scene to look into, a room by its place or by rule."""
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 import torch
 
@@ -27,6 +30,20 @@ def test_a_capture_is_a_scene_as_it_is_reconstructed(smoke_run, tmp_path):
 @pytest.mark.parametrize("number", [-1, 2, 99])
 def test_a_room_that_there_is_not(smoke_run, number):
     scenes = list(held_out_scenes(smoke_run.config.data))
-    assert chosen(scenes, 1) is scenes[1]
+    assert chosen(scenes, 1, pd.DataFrame()) is scenes[1]
     with pytest.raises(ConfigError, match=f"room={number}: there are 2, 0 to 1"):
-        chosen(scenes, number)
+        chosen(scenes, number, pd.DataFrame())
+
+
+def test_without_a_place_it_is_the_median_room(smoke_run):
+    """By the last layer; by the first one it would be another."""
+    a, b = held_out_scenes(smoke_run.config.data)
+    c = replace(a, key="third")
+    quality = pd.DataFrame(
+        {
+            "scene": [a.key, b.key, c.key] * 2,
+            "layer": [0] * 3 + [1] * 3,
+            "psnr": [1, 9, 5, 12, 11, 10],
+        }
+    )
+    assert chosen([a, b, c], None, quality) is b

@@ -198,10 +198,9 @@ def test_the_viewer_shows_the_scene_without_a_network(out, capture, tmp_path):
     clear = (slice(150, None), slice(100, 500))  # of the viewer's own panels
     found = []
     # headless Chromium lays the page out before it has its full height, and stretches what was drawn
-    for stretched in torch.linspace(0.5, 1, 11).tolist():
+    for stretched in torch.linspace(0.5, 1, 26).tolist():
         fxfycxcy = torch.tensor([[[focal * stretched, focal, width / 2, height / 2]]])
         camera = Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[None, [frame]].float(), height, width)
         image = render(read_ply(out / "scene.ply"), camera).images[0, 0].clamp(0, 1).mean(0).numpy()
         found.append(np.corrcoef(shown[clear].ravel(), image[clear].ravel())[0, 1])
-    # not closer: the picture may be taken before the viewer has sorted the Gaussians for this place
-    assert max(found) > 0.85
+    assert max(found) > 0.98  # 0.999; drawn without being sorted by depth: 0.95
