@@ -23,7 +23,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ilrm import cost
-from ilrm.cameras import Cameras
+from ilrm.cameras import Cameras, normalization
 from ilrm.cases import TABLES, TIMED, Case, cases
 from ilrm.config import RunConfig
 from ilrm.distributed import Processes
@@ -159,7 +159,7 @@ class Bench:
         step = TrainingStep(run, model, loss, optimizers, Processes(0, 1, self.device))
         inputs = _views(case, case.batch)
         targets = Views(inputs.images[:, :2], inputs.cameras[:, :2])
-        batch = Batch(inputs.to(self.device), targets.to(self.device))
+        batch = Batch(inputs, targets, normalization(inputs.cameras)).to(self.device)
         step(0, batch)
         self._reset_peak()
         timing = median_seconds(lambda: step(1, batch), self.device, self.budget)

@@ -171,11 +171,12 @@ class DataConfig:
     gap_steps: int = 30_000
     flip: bool = True  # mirror half of the samples
     camera_scale: Literal["recentred", "world"] = "recentred"  # ilrm.cameras.normalization
-    procedural_path: Literal["re10k", "wide", "mixed"] = "re10k"  # camera path of procedural scenes
+    procedural_path: Literal["re10k", "wide", "mixed", "arc"] = "re10k"  # camera path of the rooms
     procedural_train: int = 2_000  # procedural training scenes
     procedural_test: int = 64  # procedural held-out scenes
     procedural_frames: int = 32  # frames a procedural scene
     procedural_seed: int = 0
+    procedural_depths: bool = False  # true depth of procedural training scenes, for depth_weight
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -204,6 +205,7 @@ class TrainConfig:
     weight_decay: float = 0.05  # on all but norm weights
     perceptual: Literal["vgg19", "vgg16", "ssim", "none"] = "vgg19"  # second loss term (Eq. 5)
     perceptual_weight: float = 0.5  # lambda of Eq. 5
+    depth_weight: float = 0.0  # of the depth loss at step 0, falling linearly to 0; not the paper's
     clip_norm: float = 1.0  # gradient norm clip
     skip_norm: float = 5.0  # a step with a larger or non-finite gradient norm is skipped
     precision: Literal["fp32", "bf16"] = "bf16"  # "bf16": autocast on CUDA
@@ -222,8 +224,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name}={value}: give a number above 0")
-        if self.weight_decay < 0 or self.perceptual_weight < 0:
-            raise ConfigError("weight_decay and perceptual_weight: give 0 or more")
+        if min(self.weight_decay, self.perceptual_weight, self.depth_weight) < 0:
+            raise ConfigError("weight_decay, perceptual_weight and depth_weight: give 0 or more")
         if self.eval_every < 1:
             raise ConfigError(f"eval_every={self.eval_every}: give an integer of at least 1")
         if not 0 <= self.warmup <= self.steps:
@@ -261,6 +263,11 @@ class RunConfig:
         layer = self.evaluation.decoded_layer
         if layer is not None and not 0 <= layer <= self.model.layers:
             raise ConfigError(f"decoded_layer={layer}: give 0 to layers={self.model.layers}")
+        if self.train.depth_weight and not (self.data.root or self.data.procedural_depths):
+            raise ConfigError(
+                f"depth_weight={self.train.depth_weight} needs the true depth of the training scenes: set "
+                "procedural_depths=true, or depth_weight=0"
+            )
         for name in ("image_height", "image_width"):
             size, multiple = getattr(self.data, name), self.model.size_multiple
             if size % multiple or size < multiple:

@@ -98,10 +98,12 @@ def correspondence_errors(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.
     device = next(model.parameters()).device
     tables = []
     for scene in scenes:
-        if scene.input_depths is None:
+        if scene.batch.input_depths is None:
             continue
-        inputs = scene.batch.to(device).inputs
-        found = true_correspondences(inputs.cameras[0], scene.input_depths.to(device), side)
+        batch = scene.batch.to(device)
+        inputs = batch.inputs
+        assert batch.input_depths is not None
+        found = true_correspondences(inputs.cameras[0], batch.input_depths[0], side)
         rows, columns = (length // side for length in inputs.images.shape[-2:])
         if found.visible.any():
             attention = self_attention(model, inputs, range(rows * columns))

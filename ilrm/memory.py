@@ -64,7 +64,8 @@ def saved_bytes(work: Workload) -> int:
             own, images = n // c.minibatch, m // c.minibatch
             block, inputs = _cross_block(work, own, images), 4 * own * d
             if c.minibatch > 1:  # copies of the subset's tokens, what it writes back, its indices
-                indices = (own + images) // scenes * (2 if c.minibatch == 2 else 1)
+                # alternate columns are a view of all indices
+                indices = (own * (2 if c.minibatch == 2 else 1) + images) // scenes
                 copies = low * images * d + 4 * own * d + 8 * indices
                 block, inputs = block + copies, inputs + copies
         total += inputs if work.checkpointing else block

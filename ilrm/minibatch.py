@@ -1,8 +1,8 @@
 """Token subsets of mini-batch cross-attention (Section 3.2, Figure 4).
 
-In every layer, 1/r of the viewpoint tokens attend to 1/r of the image tokens of their view. The
-drawings of Figure 4 leave the order open: here the phase is the layer index modulo r, the same on
-both grids.
+In every layer, 1/r of the viewpoint tokens attend to "their corresponding image tokens" (Section 3.2): those
+under them, 1/r of the image tokens of their view. The drawings of Figure 4 leave the order open: here the
+phase is the layer index modulo r.
 """
 
 import torch
@@ -14,7 +14,7 @@ from ilrm.errors import ViewsError
 def token_subset(
     rows: int, columns: int, r: int, pattern: str, layer: int, device: torch.device | None = None
 ) -> Tensor:
-    """Indices [rows * columns / r] of the tokens of one view's grid that take part in `layer`.
+    """Indices [rows * columns / r] of the viewpoint tokens of one view that take part in `layer`.
 
     `pattern`: "strided" keeps a lattice (alternate columns; for r = 4 one of 2x2 phases), "block"
     a contiguous half or quadrant. Raises ViewsError if the grid cannot be divided.
@@ -34,18 +34,18 @@ def token_subset(
     return grid[down * h : (down + 1) * h, across * w : (across + 1) * w].flatten()
 
 
-def random_subset(
-    rows: int, columns: int, r: int, factor: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """A random 1/r of the viewpoint tokens, and the image tokens that they cover.
-
-    The viewpoint grid is rows x columns, the image grid `factor` times finer along each side.
-    Returns indices [rows * columns / r] and [rows * columns * factor^2 / r] (Figure 4 (d)).
-    """
+def random_subset(rows: int, columns: int, r: int, generator: torch.Generator) -> Tensor:
+    """Indices [rows * columns / r] of a random 1/r of the viewpoint tokens (Figure 4 (d))."""
     if rows * columns % r:
         raise ViewsError(f"{rows}x{columns} tokens are not a multiple of minibatch={r}")
-    count = rows * columns // r
-    chosen = torch.randperm(rows * columns, generator=generator)[:count].sort().values  # [n]
-    fine = torch.arange(rows * columns * factor**2).view(rows, factor, columns, factor)
-    covered = fine.permute(0, 2, 1, 3).reshape(rows * columns, factor**2)[chosen]  # [n, f * f]
-    return chosen, covered.flatten()
+    return torch.randperm(rows * columns, generator=generator)[: rows * columns // r].sort().values
+
+
+def image_tokens_under(chosen: Tensor, rows: int, columns: int, factor: int) -> Tensor:
+    """Indices [n factor^2] of the image tokens under the viewpoint tokens `chosen` [n].
+
+    The viewpoint grid is rows x columns, the image grid `factor` times finer along each side.
+    """
+    fine = torch.arange(rows * columns * factor**2, device=chosen.device)
+    by_token = fine.view(rows, factor, columns, factor).transpose(1, 2).flatten(2).flatten(0, 1)
+    return by_token[chosen].flatten()  # [rows * columns, f * f] -> [n f f]

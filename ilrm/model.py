@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ilrm.config import ModelConfig
 from ilrm.errors import ViewsError
 from ilrm.gaussians import Gaussians, activate
-from ilrm.minibatch import random_subset, token_subset
+from ilrm.minibatch import image_tokens_under, random_subset, token_subset
 from ilrm.views import Views
 
 
@@ -253,13 +253,12 @@ class ILRM(nn.Module):
         rows, columns = (side // c.size_multiple for side in views.images.shape[-2:])
         factor = c.viewpoint_factor // c.image_factor
         if generator is not None:
-            chosen, covered = random_subset(rows, columns, c.minibatch, factor, generator)
-            chosen, covered = chosen.to(x.device), covered.to(x.device)
+            chosen = random_subset(rows, columns, c.minibatch, generator).to(x.device)
         else:
             split = (c.minibatch, c.minibatch_pattern, layer, x.device)
             chosen = token_subset(rows, columns, *split)
-            covered = token_subset(rows * factor, columns * factor, *split)
-        updated = self._run(block, x[:, chosen], s[:, covered])
+        under = image_tokens_under(chosen, rows, columns, factor)
+        updated = self._run(block, x[:, chosen], s[:, under])
         return x.index_copy(1, chosen, updated.to(x.dtype)).view(shape)
 
     def _run(self, block: nn.Module, *inputs: Tensor) -> Tensor:

@@ -111,7 +111,12 @@ def _write_viewer(found: Reconstruction, rendering: Rendering, path: Path) -> No
     world = Cameras.from_fxfycxcy(
         inputs.fxfycxcy, found.scene.c2w[list(found.inputs)][None], inputs.height, inputs.width
     )
-    write_viewer(found.world_gaussians, world.float(), depth / float(found.to_scene.scale[0]), path)
+    write_viewer(
+        found.world_gaussians,
+        world.float(),
+        depth / float(found.batch.normalization.scale[0]),
+        path,
+    )
 
 
 def write_diagnosis(

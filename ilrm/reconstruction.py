@@ -6,7 +6,7 @@ from typing import get_args
 
 import torch
 
-from ilrm.cameras import Cameras, Normalization, normalization
+from ilrm.cameras import Cameras
 from ilrm.data.dataset import example
 from ilrm.data.scene import Framing, Scene, parse_size
 from ilrm.data.scenes import to_batch
@@ -26,13 +26,12 @@ class Reconstruction:
     inputs: Sequence[int]  # frame numbers
     targets: Sequence[int]  # held-out frames, as the batch's targets
     batch: Batch  # B = 1, cameras normalised
-    to_scene: Normalization  # from the capture's world
     gaussians: Gaussians  # B = 1, in the frame of the batch
 
     @property
     def world_gaussians(self) -> Gaussians:
         """The Gaussians in the capture's own world."""
-        return self.gaussians.to_world(self.to_scene)
+        return self.gaussians.to_world(self.batch.normalization)
 
 
 @torch.no_grad()
@@ -56,16 +55,12 @@ def reconstruct(
         )
     inputs, targets = FullCoverage(views, choice).frames(scene)
     raw = example(scene, inputs, targets, framing)
-    world = Cameras.from_fxfycxcy(
-        raw["context_fxfycxcy"], raw["context_c2w"], framing.height, framing.width
-    )
-    scale = weights.config.data.camera_scale
-    batch = to_batch(raw, scale)
+    batch = to_batch(raw, weights.config.data.camera_scale)
     device = next(weights.model.parameters()).device
     gaussians = weights.model(batch.to(device).inputs)
     if refinement_steps:
         gaussians = refine(gaussians, batch.to(device).inputs, refinement_steps)
-    return Reconstruction(scene, inputs, targets, batch, normalization(world, scale), gaussians)
+    return Reconstruction(scene, inputs, targets, batch, gaussians)
 
 
 def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Framing:

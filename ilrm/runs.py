@@ -168,7 +168,8 @@ def _perform(
         _write_csv(folder / "history.csv", pd.DataFrame(progress.history))
         on_point(progress)
 
-    data = training_data(config.data, config.train.batch, config.train.seed)
+    t = config.train
+    data = training_data(config.data, t.batch, t.seed, depths=t.depth_weight > 0)
     validation = validation_batches(held_out_scenes(config.data))
     model, progress = train(config, folder, data, validation, show_progress, record)
     if not group.is_first:

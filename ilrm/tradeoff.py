@@ -92,7 +92,7 @@ def trade_off(found: Reconstruction, weights: Weights, steps: int, seed: int = 0
 
     if has_points(found.scene):
         assert found.scene.points is not None
-        points = points_in_scene(found.scene.points, found.to_scene)
+        points = points_in_scene(found.scene.points, found.batch.normalization)
     else:
         count = round(SPLATS_PER_PIXEL * inputs.images[:, :, 0].numel())
         points = start_points(inputs, count, seed)

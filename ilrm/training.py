@@ -15,7 +15,7 @@ from ilrm.distributed import Processes, processes
 from ilrm.errors import TrainingError, WeightsError
 from ilrm.evaluation import validation_psnr
 from ilrm.initialization import local_start
-from ilrm.losses import Loss
+from ilrm.losses import Loss, depth_loss
 from ilrm.model import ILRM
 from ilrm.optimizers import make_optimizers, schedule, set_learning_rates
 from ilrm.paths import RUNS
@@ -132,6 +132,7 @@ class TrainingStep:
         group: Processes,
     ):
         self.config, self.loss, self.optimizers, self.group = config.train, loss, optimizers, group
+        self.viewpoint_factor = config.model.viewpoint_factor
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model: nn.Module = model
         if self.config.compile:
@@ -148,6 +149,12 @@ class TrainingStep:
             gaussians = self.model(batch.inputs)
         pred = render(gaussians, batch.targets.cameras).images
         loss, parts = self.loss(pred.flatten(0, 1), batch.targets.images.flatten(0, 1))
+        if self.config.depth_weight:
+            assert batch.input_depths is not None  # training_data was asked for them
+            depth = (gaussians, batch.inputs.cameras, batch.input_depths, self.viewpoint_factor)
+            parts["depth"] = depth_loss(*depth)
+            loss = loss + self.config.depth_weight * (1 - step / self.config.steps) * parts["depth"]
+            parts["depth"] = parts["depth"].detach()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         skipped = not bool(norm <= self.config.skip_norm)  # also where it is not finite

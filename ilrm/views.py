@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ilrm.cameras import Cameras
+from ilrm.cameras import Cameras, Normalization
 from ilrm.errors import ViewsError
 
 
@@ -36,14 +36,23 @@ class Views:
 class Batch:
     """What a training step or an evaluated scene sees: input views and held-out target views.
 
-    Cameras are normalised by the inputs' mean pose (`ilrm.cameras.normalize_cameras`).
+    Cameras are in the scene's frame, to which `normalization` moved them from the world of the data.
     """
 
     inputs: Views  # [B, V]
     targets: Views  # [B, T]
+    normalization: Normalization  # [B]
+    input_depths: Float[Tensor, "B V H W"] | None = None  # true z, scene units, where it is known
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(self.inputs.to(device), self.targets.to(device))
+        """Images, cameras and depths on another device; the normalisation stays where it is."""
+        depths = None if self.input_depths is None else self.input_depths.to(device)
+        return replace(
+            self,
+            inputs=self.inputs.to(device),
+            targets=self.targets.to(device),
+            input_depths=depths,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,5 +62,4 @@ class EvaluationScene:
     key: str
     frames: tuple[int, ...]  # frame number of each target
     batch: Batch
-    depths: Float[Tensor, "T H W"] | None  # z, in the unit of the batch's normalised cameras
-    input_depths: Float[Tensor, "V H W"] | None = None  # of the input views, in the same unit
+    depths: Float[Tensor, "T H W"] | None  # true z of the targets, scene units

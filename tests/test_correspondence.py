@@ -63,7 +63,7 @@ def test_places_are_on_the_other_photo(smoke_run):
     """Colours agree at true correspondences of a procedural room far better than at random places."""
     scene = next(iter(held_out_scenes(smoke_run.config.data)))
     inputs = scene.batch.inputs
-    found = true_correspondences(inputs.cameras[0], scene.input_depths, side=2)
+    found = true_correspondences(inputs.cameras[0], scene.batch.input_depths[0], side=2)
     assert found.visible.float().mean() > 0.2
     here = inputs.images[0, 0, :, 1::2, 1::2].flatten(1).T  # [N, 3]
     number, view = found.visible.nonzero(as_tuple=True)
@@ -81,4 +81,7 @@ def test_every_scene_and_layer_has_a_row(smoke_run):
     assert len(table) == len(scenes) * smoke_run.config.model.layers
     assert (table.distance > 0).all() and table.near.between(0, 1).all()
     with pytest.raises(DataError, match="no scene knows its depth"):
-        correspondence_errors(smoke_run.model(), [replace(s, input_depths=None) for s in scenes])
+        correspondence_errors(
+            smoke_run.model(),
+            [replace(s, batch=replace(s.batch, input_depths=None)) for s in scenes],
+        )

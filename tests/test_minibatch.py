@@ -1,10 +1,10 @@
-"""Token subsets: each token has its turn, the two grids stay aligned, bad grids are refused."""
+"""Token subsets: each token has its turn and its own image tokens, bad grids are refused."""
 
 import pytest
 import torch
 
 from ilrm.errors import ViewsError
-from ilrm.minibatch import random_subset, token_subset
+from ilrm.minibatch import image_tokens_under, random_subset, token_subset
 
 
 @pytest.mark.parametrize("pattern", ["strided", "block"])
@@ -22,15 +22,23 @@ def test_patterns_as_drawn():
     assert token_subset(4, 4, 4, "block", 2).tolist() == [8, 9, 12, 13]
 
 
-def test_random_subset_takes_the_image_tokens_under_the_chosen_ones():
-    chosen, covered = random_subset(4, 4, 4, 2, torch.Generator().manual_seed(0))
-    assert len(chosen) == 4 and len(covered) == 16
-    rows, columns = covered // 8, covered % 8
-    assert sorted(set(((rows // 2) * 4 + columns // 2).tolist())) == chosen.tolist()
+def test_random_subsets_are_a_quarter_without_repetition():
+    chosen = random_subset(4, 4, 4, torch.Generator().manual_seed(0))
+    assert len(set(chosen.tolist())) == 4 and chosen.max() < 16
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_image_tokens_under_the_chosen_tokens_cover_the_same_patches(factor):
+    chosen = token_subset(4, 6, 4, "strided", 3)
+    under = image_tokens_under(chosen, 4, 6, factor)
+    rows, columns = under // (6 * factor), under % (6 * factor)
+    covering = (rows // factor) * 6 + columns // factor
+    assert covering.tolist() == chosen.repeat_interleave(factor**2).tolist()
+    assert len(set(under.tolist())) == len(chosen) * factor**2
 
 
 def test_grids_that_cannot_be_divided_are_refused():
     with pytest.raises(ViewsError, match="3x4 token grid"):
         token_subset(3, 4, 4, "strided", 0)
     with pytest.raises(ViewsError, match="not a multiple"):
-        random_subset(3, 3, 2, 2, torch.Generator())
+        random_subset(3, 3, 2, torch.Generator())

@@ -4,6 +4,7 @@ same (seed, step).
 Poses stay as stored; normalisation belongs to ilrm/cameras.py.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,20 +17,21 @@ from ilrm.data.samplers import WindowSchedule, mirror, training_window
 from ilrm.data.scene import Framing, Scene, Scenes
 from ilrm.progress import progress_bar
 
-Example = dict[str, Tensor]  # {context, target}_{images, fxfycxcy, c2w}; see example()
+# {context, target}_{images, fxfycxcy, c2w}, and depths where the scenes have them; see example()
+Example = dict[str, Tensor]
 
 
-def _split(images: Tensor, fxfycxcy: Tensor, c2w: Tensor, views: int) -> Example:
-    """The views [B, V + T, ...] as an Example: the first `views` are context."""
-    parts = {"images": images, "fxfycxcy": fxfycxcy, "c2w": c2w}
+def _split(parts: Example, views: int) -> Example:
+    """Views {images, fxfycxcy, c2w, depths} [B, V + T, ...]: the first `views` are context."""
     context = {f"context_{name}": value[:, :views] for name, value in parts.items()}
     return context | {f"target_{name}": value[:, views:] for name, value in parts.items()}
 
 
 def example(scene: Scene, context: list[int], target: list[int], framing: Framing) -> Example:
     """One scene's views as a batch of one: context_images [1, V, 3, H, W] in [0, 1],
-    context_fxfycxcy [1, V, 4] in pixels, context_c2w [1, V, 4, 4], and the same for target_. Raises
-    BadIndexError for frames that the scene lacks.
+    context_fxfycxcy [1, V, 4] in pixels, context_c2w [1, V, 4, 4], context_depths [1, V, H, W] (true z
+    in the world's unit, where it is known at that size), and the same for target_. Raises BadIndexError
+    for frames that the scene lacks.
     """
     frames = context + target
     if max(frames) >= len(scene):
@@ -38,7 +40,10 @@ def example(scene: Scene, context: list[int], target: list[int], framing: Framin
             "the index belongs to another version of the data"
         )
     images, fxfycxcy = scene.frames(frames, framing)
-    return _split(images[None], fxfycxcy[None], scene.c2w[frames][None], len(context))
+    parts = {"images": images, "fxfycxcy": fxfycxcy, "c2w": scene.c2w[frames]}
+    if (depths := scene.framed_depths(frames, framing)) is not None:
+        parts["depths"] = depths
+    return _split({name: value[None] for name, value in parts.items()}, len(context))
 
 
 class ViewsDataset(Dataset[Example]):
@@ -64,13 +69,14 @@ class ViewsDataset(Dataset[Example]):
         schedule: WindowSchedule = WindowSchedule(),  # noqa: B008 (frozen)
         flip: bool = True,  # mirror half of the samples
         seed: int = 0,
+        depths: bool = False,  # with true depth
         memory_budget: int = 2 << 30,  # bytes of decoded frames
     ) -> None:
         self.scenes, self.framing, self.batch_size = scenes, framing, batch_size
         self.schedule, self.flip, self.seed = schedule, flip, seed
         self.context_range = context_range or (context_views, context_views)
         self.targets = target_views, input_targets
-        self.farthest = view_spread == "farthest"
+        self.farthest, self.depths = view_spread == "farthest", depths
         self.keys = scenes.keys
         self._order: tuple[int, list[int]] = (-1, [])  # of the last pass asked for
         first = scenes.load(self.keys[0])
@@ -89,22 +95,33 @@ class ViewsDataset(Dataset[Example]):
             self.scenes.skip(scene.key, reason)
         return reason is None
 
+    def _decode(self, scene: Scene, frames: Sequence[int]) -> Example:
+        """Frames of a scene: images uint8 [n, 3, H, W], fxfycxcy, c2w, and depths if asked for."""
+        images, fxfycxcy = scene.decode(frames, self.framing)
+        parts = {"images": images, "fxfycxcy": fxfycxcy, "c2w": scene.c2w[list(frames)]}
+        if self.depths:
+            depths = scene.framed_depths(frames, self.framing)
+            if depths is None:
+                raise SettingsError(
+                    f"scene {scene.key} of {self.scenes.folder} has no true depth at "
+                    f"{self.framing.height}x{self.framing.width}: set depth_weight=0"
+                )
+            parts["depths"] = depths
+        return parts
+
     def _decode_all(self) -> None:
-        keys, images, fxfycxcy, c2w = [], [], [], []
+        keys, decoded = [], []
         for key in progress_bar(self.keys, desc="decoding", unit="scene", leave=False):
             scene = self.scenes.load(key)
             if self._usable(scene):
                 keys.append(key)
-                decoded = scene.decode(range(len(scene)), self.framing)
-                images.append(decoded[0])
-                fxfycxcy.append(decoded[1])
-                c2w.append(scene.c2w)
+                decoded.append(self._decode(scene, range(len(scene))))
         if not keys:
             raise self._nothing_left()
         self.keys = keys
-        self.starts = np.cumsum([0, *(len(frames) for frames in images)]).tolist()
-        self.images = torch.cat(images)  # [F, 3, H, W] uint8, all scenes' frames
-        self.fxfycxcy, self.c2w = torch.cat(fxfycxcy), torch.cat(c2w)
+        self.starts = np.cumsum([0, *(len(parts["images"]) for parts in decoded)]).tolist()
+        # all scenes' frames: images uint8 [F, 3, H, W] and so on
+        self.frames = {name: torch.cat([parts[name] for parts in decoded]) for name in decoded[0]}
 
     def _nothing_left(self) -> EmptyDatasetError:
         return EmptyDatasetError(
@@ -150,23 +167,23 @@ class ViewsDataset(Dataset[Example]):
         )
         return context + target, self.flip and bool(rng.random() < 0.5)
 
-    def _from_memory(self, step: int, samples: range) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
+    def _from_memory(self, step: int, samples: range) -> tuple[Example, list[bool]]:
         """Views [B, V + T, ...] and which are to be mirrored, gathered from the decoded frames."""
         numbers, flips = [], []
         for sample in samples:
             scene = self._scene_number(sample)
             first, after = self.starts[scene : scene + 2]
-            frames, flipped = self._window(self.c2w[first:after], step, sample)
+            frames, flipped = self._window(self.frames["c2w"][first:after], step, sample)
             numbers.append([first + f for f in frames])
             flips.append(flipped)
         index = torch.tensor(numbers)  # [B, V + T]
-        return self.images[index].float() / 255, self.fxfycxcy[index], self.c2w[index], flips
+        return {name: value[index] for name, value in self.frames.items()}, flips
 
-    def _on_demand(self, step: int, samples: range) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
+    def _on_demand(self, step: int, samples: range) -> tuple[Example, list[bool]]:
         """The same, decoded now; a skipped scene's place is taken by the next usable one in the
         order.
         """
-        images, fxfycxcy, c2w, flips = [], [], [], []
+        decoded, flips = [], []
         for sample in samples:
             for tried in range(sample, sample + 2 * len(self.keys)):  # holds a whole pass
                 scene = self.scenes.load(self.keys[self._scene_number(tried)])
@@ -175,12 +192,9 @@ class ViewsDataset(Dataset[Example]):
             else:
                 raise self._nothing_left()
             frames, flipped = self._window(scene.c2w, step, sample)
-            decoded = scene.frames(frames, self.framing)
-            images.append(decoded[0])
-            fxfycxcy.append(decoded[1])
-            c2w.append(scene.c2w[frames])
+            decoded.append(self._decode(scene, frames))
             flips.append(flipped)
-        return torch.stack(images), torch.stack(fxfycxcy), torch.stack(c2w), flips
+        return {name: torch.stack([parts[name] for parts in decoded]) for name in decoded[0]}, flips
 
     def batch(self, step: int, rank: int = 0, count: int = 1) -> Example:
         """Process `rank` of `count`'s part of a step's batch: context_images [B, V, 3, H, W] and so
@@ -194,12 +208,14 @@ class ViewsDataset(Dataset[Example]):
         part = self.batch_size // count
         first = step * self.batch_size + rank * part
         gather = self._from_memory if self.in_memory else self._on_demand
-        images, fxfycxcy, c2w, flips = gather(step, range(first, first + part))
+        views, flips = gather(step, range(first, first + part))
+        views["images"] = views["images"].float() / 255
         if any(flips):
             chosen = torch.tensor(flips)
-            parts = mirror(images[chosen], fxfycxcy[chosen], c2w[chosen])
-            images[chosen], fxfycxcy[chosen], c2w[chosen] = parts
-        return _split(images, fxfycxcy, c2w, self.context_views(step))
+            mirrored = mirror({name: value[chosen] for name, value in views.items()})
+            for name, value in mirrored.items():
+                views[name][chosen] = value
+        return _split(views, self.context_views(step))
 
     def __getitem__(self, item: tuple[int, int, int]) -> Example:
         """The batch of (step, rank, count)."""

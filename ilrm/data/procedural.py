@@ -48,9 +48,11 @@ class RoomsConfig:
     frames: int = 24  # per scene
     height: int = 32
     width: int = 32
-    path: str = "re10k"  # re10k: a walk with a pan; wide: a tour around the room; mixed: both
+    # re10k: a walk with a pan; wide: a tour around the room; mixed: both; arc: a part of a tour
+    path: str = "re10k"
     seed: int = 0
     supersample: int = 4  # rays per pixel and axis
+    train_depths: bool = False  # true depth of the training scenes, too
 
     def __post_init__(self) -> None:
         if self.path not in PATHS:
@@ -68,11 +70,21 @@ class RoomsConfig:
     def scenes(self, split: str) -> int:
         return self.train_scenes if split == "train" else self.test_scenes
 
+    def recorded(self) -> dict[str, Any]:
+        """What dataset.json holds and the folder's name is made of: fields added since version 1 only where
+        they change something, so that data sets made before keep their names.
+        """
+        fields = asdict(self)
+        if not self.train_depths:
+            del fields["train_depths"]
+        return fields
+
     def bytes_needed(self) -> int:
         """Rough upper bound of the data set's size on disk."""
         pixels = self.frames * self.height * self.width
         jpeg = 2 * pixels + 1000 * self.frames
-        return (self.train_scenes + self.test_scenes) * jpeg + 4 * pixels * self.test_scenes
+        with_depths = self.test_scenes + (self.train_scenes if self.train_depths else 0)
+        return (self.train_scenes + self.test_scenes) * jpeg + 4 * pixels * with_depths
 
 
 def _jpeg(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -84,8 +96,9 @@ def _jpeg(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
     """Scene i of a split as the chunk format's dict; `depths` (z, metres, float32 [N, H, W]) in the
-    test split only.
+    test split, and in the training split if the configuration asks for them.
     """
+    with_depths = split == "test" or config.train_depths
     rng = np.random.default_rng([config.seed, SPLITS[split], i])
     bank, photographs = texture_bank()
     size = room_size(rng)
@@ -99,7 +112,7 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
         c2w,
         np.array([focal, focal, w / 2, h / 2]),
         *(h, w, config.supersample),
-        with_depth=split == "test",
+        with_depth=with_depths,
     )
     cameras = np.zeros((n, 18), np.float32)
     cameras[:, :4] = focal / w, focal / h, 0.5, 0.5
@@ -113,7 +126,7 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
         "cameras": torch.from_numpy(cameras),  # [N, 18]
         "images": list(data.split([len(jpeg) for jpeg in jpegs])),  # N x uint8 [bytes]
     }
-    if split == "test":
+    if with_depths:
         scene["depths"] = torch.from_numpy(depths)  # [N, H, W]
     return scene
 
@@ -203,7 +216,7 @@ def generate(root: str | Path, config: RoomsConfig, workers: int | None = None) 
     TexturesMissingError.
     """
     root = Path(root)
-    wanted = {"generator": "ilrm.data.procedural", "version": VERSION, **asdict(config)}
+    wanted = {"generator": "ilrm.data.procedural", "version": VERSION, **config.recorded()}
     root.mkdir(parents=True, exist_ok=True)
     with (root / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
@@ -231,7 +244,7 @@ def ensure_dataset(
     raises.
     """
     cache = Path(cache_dir or os.environ.get("ILRM_CACHE") or Path.home() / ".cache" / "ilrm")
-    text = json.dumps({"version": VERSION, **asdict(config)}, sort_keys=True)
+    text = json.dumps({"version": VERSION, **config.recorded()}, sort_keys=True)
     name = f"rooms-{config.path}-{config.height}x{config.width}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return generate(cache / f"{name}-{digest}", config, workers)
@@ -253,12 +266,16 @@ def main() -> None:
     parser.add_argument("--path", choices=list(PATHS), default=default.path)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--supersample", type=int, default=default.supersample)
+    parser.add_argument(
+        "--train-depths", action="store_true", help="true depth of the training scenes, too"
+    )
     parser.add_argument("--workers", type=int, help="threads; by default one per available core")
     a = parser.parse_args()
     h, w = a.size
     try:
         config = RoomsConfig(
-            a.train_scenes, a.test_scenes, a.frames, h, w, a.path, a.seed, a.supersample
+            *(a.train_scenes, a.test_scenes, a.frames, h, w, a.path, a.seed),
+            *(a.supersample, a.train_depths),
         )
         print(
             generate(a.root, config, a.workers)

@@ -112,13 +112,12 @@ def evaluation_context(context: list[int], target: list[int], views: int) -> lis
     return sorted(chosen)
 
 
-def mirror(
-    images: Tensor,  # [..., 3, H, W]
-    fxfycxcy: Tensor,  # [..., 4] pixels
-    c2w: Tensor,  # [..., 4, 4] OpenCV
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The same views of the world mirrored in x: images flipped horizontally, cameras to match."""
-    intrinsics = fxfycxcy.clone()
-    intrinsics[..., 2] = images.shape[-1] - fxfycxcy[..., 2]
+def mirror(views: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same views of the world mirrored in x: images [..., 3, H, W] and depths [..., H, W], if there
+    are any, flipped horizontally, fxfycxcy [..., 4] (pixels) and c2w [..., 4, 4] (OpenCV) to match.
+    """
+    fxfycxcy, c2w = views["fxfycxcy"].clone(), views["c2w"]
+    fxfycxcy[..., 2] = views["images"].shape[-1] - fxfycxcy[..., 2]
     sign = torch.tensor([-1.0, 1.0, 1.0, 1.0], dtype=c2w.dtype, device=c2w.device)
-    return images.flip(-1), intrinsics, c2w * sign[:, None] * sign
+    flipped = {name: views[name].flip(-1) for name in ("images", "depths") if name in views}
+    return flipped | {"fxfycxcy": fxfycxcy, "c2w": c2w * sign[:, None] * sign}

@@ -149,6 +149,12 @@ class Scene:
         images, fxfycxcy = self.decode(indices, framing)
         return images.float() / 255, fxfycxcy
 
+    def framed_depths(self, indices: Sequence[int], framing: Framing) -> Tensor | None:
+        """True z [n, H, W] of frames; None where it is unknown, or known at another size only."""
+        if self.depths is None or self.sizes[0] != (framing.height, framing.width):
+            return None
+        return self.depths[list(indices)]
+
     def _open(self, index: int) -> Image.Image:
         where = f"scene {self.key}, frame {self.names[index]}"
         try:

@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from ilrm.cameras import Cameras, CameraScale, normalize_cameras
+from ilrm.cameras import Cameras, CameraScale, Normalization, normalization
 from ilrm.config import DataConfig
 from ilrm.data.captures import CaptureScenes, Distortion
 from ilrm.data.chunks import ChunkScenes
@@ -40,6 +39,7 @@ def dataset_root(data: DataConfig) -> Path:
         width=data.image_width,
         path=data.procedural_path,
         seed=data.procedural_seed,
+        train_depths=data.procedural_depths,
     )
     return ensure_dataset(rooms)
 
@@ -67,8 +67,13 @@ class TrainingData:
         return (to_batch(views, self.camera_scale) for views in examples)
 
 
-def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
-    """The training split of a dataset. Raises DataError, or a subclass, on whatever is wrong with it."""
+def training_data(
+    data: DataConfig, batch_size: int, seed: int, depths: bool = False
+) -> TrainingData:
+    """The training split of a dataset, with true depth if asked for.
+
+    Raises DataError, or a subclass, on whatever is wrong with it.
+    """
     dataset = ViewsDataset(
         open_scenes(dataset_root(data), "train", data.image_folder, data.distortion),
         framing(data),
@@ -81,6 +86,7 @@ def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
         WindowSchedule(data.gap_start, data.gap_end, data.gap_steps),
         data.flip,
         seed,
+        depths,
     )
     return TrainingData(dataset, data.camera_scale)
 
@@ -152,11 +158,10 @@ class HeldOutScenes:
         context, target = self.selection.frames(scene)
         views = example(scene, context, target, self.framing)
         batch = to_batch(views, self.camera_scale)
-        depths = input_depths = None
-        if scene.depths is not None and scene.sizes[0] == (self.framing.height, self.framing.width):
-            scale = _scale(views["context_c2w"], batch.inputs.cameras.c2w)
-            depths, input_depths = scene.depths[target] * scale, scene.depths[context] * scale
-        return EvaluationScene(scene.key, tuple(target), batch, depths, input_depths)
+        depths = None
+        if "target_depths" in views:
+            depths = views["target_depths"][0] * batch.normalization.scale.float()
+        return EvaluationScene(scene.key, tuple(target), batch, depths)
 
 
 @cache
@@ -189,14 +194,17 @@ def to_batch(views: Example, camera_scale: CameraScale = "recentred") -> Batch:
         parts.append(
             Cameras.from_fxfycxcy(views[f"{name}_fxfycxcy"], views[f"{name}_c2w"], height, width)
         )
-    inputs, targets = (c.float() for c in normalize_cameras(*parts, camera_scale=camera_scale))
-    return Batch(Views(views["context_images"], inputs), Views(views["target_images"], targets))
-
-
-def _scale(stored: Tensor, normalised: Tensor) -> float:
-    """Normalised units a stored unit, from the distances between the cameras [1, V, 4, 4]."""
-    spreads = [torch.pdist(c2w[0, :, :3, 3]).amax() for c2w in (stored, normalised)]
-    return float(spreads[1] / spreads[0].clamp(min=1e-9))
+    to_scene = normalization(parts[0], camera_scale)
+    inputs, targets = (to_scene(cameras).float() for cameras in parts)
+    depths = views.get("context_depths")  # [B, V, H, W]
+    if depths is not None:
+        depths = depths * to_scene.scale.float()[:, None, None, None]
+    return Batch(
+        Views(views["context_images"], inputs),
+        Views(views["target_images"], targets),
+        to_scene,
+        depths,
+    )
 
 
 def _joined(batches: list[Batch]) -> Batch:
@@ -212,4 +220,11 @@ def _joined(batches: list[Batch]) -> Batch:
             ),
         )
 
-    return Batch(join([b.inputs for b in batches]), join([b.targets for b in batches]))
+    return Batch(
+        join([b.inputs for b in batches]),
+        join([b.targets for b in batches]),
+        Normalization(
+            torch.cat([b.normalization.world_to_scene for b in batches]),
+            torch.cat([b.normalization.scale for b in batches]),
+        ),
+    )

@@ -87,8 +87,22 @@ def wide_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
     """A tour of 200 to 340 degrees along an ellipse near the walls, looking inwards and around; c2w
     [N, 4, 4].
     """
+    return _around(rng, frames, size, (3.5, 6.0))
+
+
+def arc_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
+    """An arc of 57 to 115 degrees of such a tour: wide baselines on things that stay in view; c2w
+    [N, 4, 4].
+    """
+    return _around(rng, frames, size, (1.0, 2.0))
+
+
+def _around(
+    rng: np.random.Generator, frames: int, size: Array, radians: tuple[float, float]
+) -> Array:
+    """Part of an ellipse near the walls, its angle drawn from a range; c2w [N, 4, 4]."""
     time = np.linspace(0, 1, frames)
-    arc = rng.choice([-1, 1]) * rng.uniform(3.5, 6.0)
+    arc = rng.choice([-1, 1]) * rng.uniform(*radians)
     angle = rng.uniform(0, 2 * np.pi) + arc * time
     radius = (size[[0, 2]] / 2 - MARGIN) * rng.uniform(0.7, 1.0)
     plan = np.stack([np.sin(angle), np.cos(angle)], -1) * radius  # [N, 2]
@@ -106,4 +120,5 @@ PATHS: dict[str, Callable[[np.random.Generator, int, Array], Array]] = {
     "re10k": re10k_path,
     "wide": wide_path,
     "mixed": mixed_path,
+    "arc": arc_path,
 }

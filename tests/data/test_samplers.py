@@ -79,7 +79,8 @@ def test_mirror_projects_the_mirrored_point_to_the_mirrored_pixel():
         return local[:2] / local[2] * intrinsics[:2] + intrinsics[2:], local[2]
 
     (x, y), z = project(point, fxfycxcy, c2w)
-    flipped, intrinsics, pose = mirror(images, fxfycxcy, c2w)
+    mirrored = mirror({"images": images, "depths": images[0], "fxfycxcy": fxfycxcy, "c2w": c2w})
+    flipped, intrinsics, pose = (mirrored[name] for name in ("images", "fxfycxcy", "c2w"))
     torch.testing.assert_close(torch.linalg.det(pose), torch.tensor(1.0, dtype=torch.float64))
     other = point * torch.tensor([-1.0, 1.0, 1.0])
     (mirrored_x, mirrored_y), mirrored_z = project(other, intrinsics, pose)
@@ -87,5 +88,7 @@ def test_mirror_projects_the_mirrored_point_to_the_mirrored_pixel():
     torch.testing.assert_close(mirrored_y, y)
     torch.testing.assert_close(mirrored_z, z)
     assert torch.equal(flipped[..., 31 - 5], images[..., 5])
-    again = mirror(flipped, intrinsics, pose)
-    assert all(map(torch.equal, again, (images, fxfycxcy, c2w)))
+    assert torch.equal(mirrored["depths"], flipped[0])
+    again = mirror(mirrored)
+    assert torch.equal(again["images"], images) and torch.equal(again["c2w"], c2w)
+    assert torch.equal(again["fxfycxcy"], fxfycxcy)
