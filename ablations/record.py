@@ -14,15 +14,15 @@ import pandas as pd
 
 from ablations.study import Cell
 from ablations.sweep import SWEEPS, find_sweep, trials_file
-from ilrm.evaluation import METRICS
 from ilrm.files import atomic_path
 from ilrm.paths import PROJECT, RUNS
 from ilrm.runs import Run, find_run
+from ilrm.vocabulary import QUALITY
 
 RECORDS = PROJECT / "reports" / "studies"
 SWEEP_RECORDS = PROJECT / "reports" / "sweeps"
 COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
-_NO_SCENES = pd.DataFrame(columns=["run", "scene", *METRICS])
+_NO_SCENES = pd.DataFrame(columns=["run", "scene", *QUALITY])
 PROVENANCE = ("date", "device", "threads", "commit")
 
 
@@ -84,7 +84,7 @@ def _run_row(run: Run, cell: Cell) -> dict[str, Any]:
 
 def _scene_rows(run: Run) -> pd.DataFrame:
     model = run.per_view[run.per_view.method == "model"]
-    names = [name for name in (*METRICS, "depth_spearman") if name in model]
+    names = [name for name in (*QUALITY, "depth_spearman") if name in model]
     means = model.groupby("scene", sort=True)[names].mean().reset_index()
     means.insert(0, "run", run.folder.name)
     return means

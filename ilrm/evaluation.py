@@ -12,17 +12,14 @@ from scipy import stats
 from torch import Tensor
 
 from ilrm import metrics
-from ilrm.baselines import BASELINES
+from ilrm.baselines import Baselines
 from ilrm.cameras import jitter_positions
 from ilrm.config import EvaluationConfig
 from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.rendering import Rendering, render
 from ilrm.views import Batch, EvaluationScene
-
-METRICS = ("psnr", "ssim", "lpips")
-DEPTH_METRICS = ("depth_spearman", "depth_abs_rel", "depth_rmse")
-METHODS = ("model", *BASELINES)
+from ilrm.vocabulary import DEPTH, METHODS, QUALITY, interval
 
 
 @torch.no_grad()
@@ -76,9 +73,9 @@ def evaluate(
     model: ILRM,
     scenes: Iterable[EvaluationScene],
     how: EvaluationConfig = EvaluationConfig(),  # noqa: B008 (frozen)
-    baselines: bool = True,
+    baselines: Baselines | None = None,
 ) -> Evaluation:
-    """Metrics of the model, and of the trivial baselines, on every target view of the scenes.
+    """Metrics of the model, and of the baselines if there are any, on every target view of the scenes.
 
     Of `how`, camera_noise and decoded_layer matter here; the scenes hold their number of input views.
     """
@@ -101,7 +98,7 @@ def evaluate(
                 depths.append(pair)
         rows += measured
         if baselines:
-            rows += _baseline_rows(scene, batch, with_lpips)
+            rows += _baseline_rows(scene, baselines, with_lpips)
     pooled = None
     if depths:
         predicted, true = (
@@ -112,26 +109,29 @@ def evaluate(
 
 
 def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
-    """The rows of `Evaluation.per_view` that are the trivial baselines'."""
+    """The rows of `Evaluation.per_view` that are the baselines', of scenes that can be read twice."""
     with_lpips = lpips_missing() is None
+    baselines = Baselines.of(scenes)
     return pd.DataFrame(
-        [row for scene in scenes for row in _baseline_rows(scene, scene.batch, with_lpips)]
+        [row for scene in scenes for row in _baseline_rows(scene, baselines, with_lpips)]
     )
 
 
 def measure(key: str, frames: Sequence[int], batch: Batch, rendering: Rendering) -> pd.DataFrame:
-    """Rows as in `Evaluation.per_view`, of one scene's rendered targets and of the trivial baselines."""
+    """Rows as in `Evaluation.per_view`, of one scene's rendered targets and of the baselines."""
     scene = EvaluationScene(key, tuple(frames), batch, None)
     with_lpips = lpips_missing() is None
     rows = _rows(scene, batch, "model", rendering.images, with_lpips)
-    return pd.DataFrame(rows + _baseline_rows(scene, batch, with_lpips))
+    return pd.DataFrame(rows + _baseline_rows(scene, Baselines.of([scene]), with_lpips))
 
 
-def _baseline_rows(scene: EvaluationScene, batch: Batch, with_lpips: bool) -> list[dict[str, Any]]:
+def _baseline_rows(
+    scene: EvaluationScene, baselines: Baselines, with_lpips: bool
+) -> list[dict[str, Any]]:
     return [
         row
-        for name, baseline in BASELINES.items()
-        for row in _rows(scene, batch, name, baseline(batch), with_lpips)
+        for name, images in baselines.images(scene)
+        for row in _rows(scene, scene.batch, name, images, with_lpips)
     ]
 
 
@@ -162,7 +162,7 @@ def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def depth_metrics(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """`DEPTH_METRICS` of depths [H, W] in one unit; predicted depth is 0 where nothing was rendered."""
+    """The metrics `DEPTH` of depths [H, W] in one unit; predicted depth is 0 where nothing was rendered."""
     error = predicted - true
     return {
         "depth_spearman": depth_spearman(predicted, true),
@@ -182,9 +182,9 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
-    def text(self, digits: int) -> str:
-        """With so many decimals."""
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+    def text(self, digits: int, signed: bool = False) -> str:
+        """The mean and the interval with this many decimals."""
+        return interval(self.mean, self.low, self.high, digits, signed)
 
 
 def estimate(values: np.ndarray) -> Estimate:
@@ -208,9 +208,9 @@ def scene_means(per_view: pd.DataFrame, method: str, metric: str) -> pd.Series:
 def summarize(per_view: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """{method: {metric: {mean, low, high}}}: mean over targets, then over scenes."""
     summary: dict[str, dict[str, dict[str, float]]] = {}
-    for method in METHODS:
+    for method in (m for m in METHODS if m in set(per_view.method)):
         summary[method] = {}
-        for metric in (*METRICS, *DEPTH_METRICS):
+        for metric in (*QUALITY, *DEPTH):
             if metric not in per_view:
                 continue
             values = scene_means(per_view, method, metric).dropna()

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from ilrm import cost
+from ilrm.baselines import Baselines
 from ilrm.config import EvaluationConfig, RunConfig
 from ilrm.data.errors import EmptyDatasetError
 from ilrm.data.indices import check_index
@@ -152,10 +153,11 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
         write_json(folder / "config.json", job.identity)
         write_json(folder / "environment.json", describe(group.device))
     model = job.weights.model.to(group.device)
+    baselines = Baselines.of(held_out)
     mine = missing[group.rank :: group.count]
     shown = show_progress and group.is_first
     for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
-        found = _evaluate_scene(job, model, held_out, key, folder, key in pictured)
+        found = _evaluate_scene(job, model, held_out, baselines, key, folder, key in pictured)
         write_json(_file(folder, key), {"version": versions[key], **found})
     wait_for_all()
     if group.is_first:
@@ -181,13 +183,19 @@ def recorded(records: Path = RECORDS) -> Iterator[Result]:
 
 
 def _evaluate_scene(
-    job: Job, model: ILRM, held_out: HeldOutScenes, key: str, folder: Path, picture: bool
+    job: Job,
+    model: ILRM,
+    held_out: HeldOutScenes,
+    baselines: Baselines,
+    key: str,
+    folder: Path,
+    picture: bool,
 ) -> dict[str, Any]:
     """The rows of a scene, or why it is skipped."""
     scene = held_out.usable(key)
     if scene is None:
         return {"skipped": held_out.stored.skipped[key]}
-    rows = evaluate(model, [scene], job.how).per_view
+    rows = evaluate(model, [scene], job.how, baselines).per_view
     if picture:
         seen = with_inaccurate_poses(scene.batch, job.how.camera_noise, key)
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)

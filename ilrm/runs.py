@@ -18,6 +18,7 @@ import pandas as pd
 from safetensors.torch import save_model
 
 from ilrm import checkpoints, cost
+from ilrm.baselines import VERSION
 from ilrm.checkpoints import Progress
 from ilrm.config import DataConfig, RunConfig
 from ilrm.data.scenes import dataset_root, held_out_scenes, training_data, validation_batches
@@ -187,7 +188,7 @@ def _perform(
 def _evaluate(config: RunConfig, folder: Path, model: ILRM, costs: dict[str, float]) -> None:
     """The held-out evaluation: per_view.csv, and metrics.json, which completes the run."""
     d = config.evaluation_data
-    evaluation = evaluate(model, held_out_scenes(d), config.evaluation, baselines=False)
+    evaluation = evaluate(model, held_out_scenes(d), config.evaluation)
     per_view = pd.concat([evaluation.per_view, _baselines(d)], ignore_index=True)
     _write_csv(folder / "per_view.csv", per_view)
     size = (d.context_views, d.image_height, d.image_width)
@@ -205,11 +206,11 @@ def _evaluate(config: RunConfig, folder: Path, model: ILRM, costs: dict[str, flo
 
 
 def _baselines(data: DataConfig) -> pd.DataFrame:
-    """Rows of the trivial baselines; of procedural scenes they are measured once and kept beside them."""
+    """Rows of the baselines; of procedural scenes they are measured once and kept beside them."""
     if data.root:
         return evaluate_baselines(held_out_scenes(data))
     lpips = "" if lpips_missing() is None else "-without-lpips"
-    path = dataset_root(data) / f"baselines_{data.context_views}v{lpips}.csv"
+    path = dataset_root(data) / f"baselines_{VERSION}_{data.context_views}v{lpips}.csv"
     if not path.exists():
         _write_csv(path, evaluate_baselines(held_out_scenes(data)))
     return pd.read_csv(path, dtype={"scene": str})

@@ -20,7 +20,7 @@ from ilrm.command_line import one_line_errors
 from ilrm.data.scene import Scene
 from ilrm.environment import describe
 from ilrm.errors import ConfigError
-from ilrm.evaluation import METRICS, measure
+from ilrm.evaluation import measure
 from ilrm.files import atomic_path, check_folder, write_json
 from ilrm.gaussians import Gaussians
 from ilrm.opening import add_capture_arguments, open_capture
@@ -31,6 +31,7 @@ from ilrm.reconstruction import Reconstruction, reconstruct
 from ilrm.refinement import refine
 from ilrm.rendering import render
 from ilrm.splatting import points_in_scene, splat, start_points
+from ilrm.vocabulary import QUALITY
 
 RECORDS = PROJECT / "reports" / "tradeoffs"  # the recorded ones
 REFINEMENT = (10, 20)  # steps: iLRM_10, iLRM_20
@@ -130,7 +131,7 @@ def _quality(found: Reconstruction, gaussians: Gaussians) -> dict[str, float]:
     table = measure(found.scene.key, found.targets, batch, rendering)
     means = table[table.method == "model"].mean(numeric_only=True)
     return {"gaussians": len(gaussians)} | {
-        name: float(means[name]) for name in METRICS if name in means
+        name: float(means[name]) for name in QUALITY if name in means
     }
 
 

@@ -11,11 +11,11 @@ import pandas as pd
 from ablations.study import Study, Variant, studies
 from ilrm import cost
 from ilrm.config import ModelConfig
+from ilrm.vocabulary import METRICS
 from reports.effects import Effect, Measurements
 from reports.published import row_pair
 
 TOML = Path(__file__).parent / "claims.toml"
-DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3}
 MANY_SEEDS = 100  # more are not worth a number
 SEEDS_NEEDED = 3  # for a verdict
 
@@ -124,8 +124,8 @@ def judge(measurements: Measurements) -> list[Judged]:
 def _judge(claim: Claim, study: Study, measurements: Measurements) -> Judged:
     by_name = {variant.name: variant for variant in study.variants}
     better, worse = by_name[claim.better], by_name[claim.worse]
-    if claim.metric == "lpips":
-        better, worse = worse, better  # lower is better
+    if not METRICS[claim.metric].higher_is_better:
+        better, worse = worse, better
     effect = measurements.effect(study, better, worse, claim.metric)
     return Judged(claim, _paper_effect(claim, better, worse), effect)
 
@@ -156,8 +156,8 @@ def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
     """
     rows = []
     for entry in judged:
-        claim, effect, digits = entry.claim, entry.effect, DIGITS[entry.claim.metric]
-        unit = "dB" if claim.metric == "psnr" else claim.metric.upper()
+        claim, effect, metric = entry.claim, entry.effect, METRICS[entry.claim.metric]
+        unit, digits = metric.unit or metric.label, metric.digits
         rows.append(
             {
                 "claim": claim.text,
@@ -165,10 +165,7 @@ def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
                 "paper's effect": "-"
                 if entry.paper is None
                 else f"{entry.paper:+.{digits}f} {unit}",
-                f"effect at {scale}": "-"
-                if effect is None
-                else f"{effect.mean:+.{digits}f} [{effect.low:+.{digits}f}, "
-                f"{effect.high:+.{digits}f}] {unit}",
+                f"effect at {scale}": "-" if effect is None else f"{effect.text(digits)} {unit}",
                 "holds if": f"effect {'<' if claim.loses_less_than else '>'} {claim.threshold:g}",
                 "seeds x scenes": "-" if effect is None else f"{effect.seeds} x {effect.scenes}",
                 "verdict": entry.verdict,

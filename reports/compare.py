@@ -9,8 +9,8 @@ import pandas as pd
 from ablations.study import Study, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
-from reports.effects import Effect, Measurements
-from reports.paper_tables import QUALITY, UNITS
+from ilrm.vocabulary import METRICS, QUALITY
+from reports.effects import Measurements
 from reports.write import markdown
 
 
@@ -19,13 +19,14 @@ def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
     rows = []
     for variant in study.variants:
         row: dict[str, object] = {"variant": variant.name}
-        for metric, digits in QUALITY.items():
+        for metric in QUALITY:
+            unit, digits = METRICS[metric].heading, METRICS[metric].digits
             mean = measurements.mean(study, variant, metric)
             effect = measurements.effect(study, variant, study.reference, metric)
-            row[UNITS[metric]] = "-" if mean is None else f"{mean.mean:.{digits}f}"
+            row[unit] = "-" if mean is None else f"{mean.mean:.{digits}f}"
             missing = "not run yet" if mean is None else "its reference is not run yet"
-            text = missing if effect is None else _text(effect, digits)
-            row[f"{UNITS[metric]}, effect"] = "reference" if variant is study.reference else text
+            text = missing if effect is None else effect.text(digits)
+            row[f"{unit}, effect"] = "reference" if variant is study.reference else text
         mean = measurements.mean(study, variant, "psnr")
         if mean is not None:
             runs = measurements.runs.loc[list(mean.runs)]
@@ -34,10 +35,6 @@ def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
             row["training (s)"] = f"{runs.training_seconds.median():.0f}"
         rows.append(row)
     return pd.DataFrame(rows).fillna("-")
-
-
-def _text(effect: Effect, digits: int) -> str:
-    return f"{effect.mean:+.{digits}f} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from ablations.record import collect, recorded
 from ablations.study import MOST_SEEDS, Study, Variant
 from ilrm.errors import ConfigError
 from ilrm.presets import run_config
+from ilrm.vocabulary import interval
 
 RESAMPLES = 10_000
 Z = 1.959964  # of a two-sided 95% interval
@@ -31,6 +32,10 @@ class Effect:
     @property
     def seeds(self) -> int:
         return self.differences.shape[0]
+
+    def text(self, digits: int) -> str:
+        """The signed mean and its interval with this many decimals."""
+        return interval(self.mean, self.low, self.high, digits, signed=True)
 
     @property
     def scenes(self) -> int:

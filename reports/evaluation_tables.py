@@ -8,14 +8,8 @@ from ilrm.config import ModelConfig
 from ilrm.data.protocols import PROTOCOLS
 from ilrm.evaluation import Estimate
 from ilrm.evaluations import Result, recorded
+from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from reports.cost_tables import paper_case
-
-METHODS = {
-    "model": "model",
-    "nearest_view": "nearest input view",
-    "mean_colour": "mean colour",
-}
-DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3}
 
 
 def evaluations_table() -> pd.DataFrame:
@@ -24,6 +18,8 @@ def evaluations_table() -> pd.DataFrame:
     for result in recorded():
         config, metrics = result.config, result.metrics
         for method, name in METHODS.items():
+            if method not in metrics["summary"]:
+                continue
             rows.append(
                 {
                     "protocol": config["protocol"],
@@ -34,10 +30,8 @@ def evaluations_table() -> pd.DataFrame:
                     "scenes": metrics["scenes"],
                     "skipped": len(metrics["skipped"]) + metrics["null"],
                     "method": name if method != "model" else config["weights"],
-                    "PSNR (dB)": interval(metrics["summary"][method], "psnr"),
-                    "SSIM": interval(metrics["summary"][method], "ssim"),
-                    "LPIPS": interval(metrics["summary"][method], "lpips"),
                 }
+                | quality_intervals(metrics["summary"][method])
             )
     return pd.DataFrame(rows)
 
@@ -103,8 +97,11 @@ def _row(result: Result, value: dict[str, float], entry: pd.Series) -> dict[str,
     }
 
 
-def interval(summary: dict[str, dict[str, float]], metric: str) -> str:
-    """A metric of a method's summary, mean and 95% interval."""
-    if metric not in summary:
-        return "not measured: no ImageNet weights"
-    return Estimate(**summary[metric]).text(DIGITS[metric])
+def quality_intervals(summary: dict[str, dict[str, float]]) -> dict[str, str]:
+    """PSNR, SSIM and LPIPS of a method's summary by their headings: mean and 95% interval."""
+    return {
+        METRICS[name].heading: Estimate(**summary[name]).text(METRICS[name].digits)
+        if name in summary
+        else "not measured: no ImageNet weights"
+        for name in QUALITY
+    }

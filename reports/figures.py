@@ -8,22 +8,23 @@ from matplotlib.figure import Figure
 from ilrm.data.scenes import VALIDATION_SCENES, held_out_scenes
 from ilrm.evaluation import scene_means, with_inaccurate_poses
 from ilrm.runs import Run
+from ilrm.vocabulary import METHODS, RIVALS
 from reports import qualitative, style
 
 
 def learning_curve(run: Run, base: Run | None = None) -> Figure:
-    """Validation PSNR against steps, beside the trivial baselines and, if given, the base model."""
+    """Validation PSNR against steps, beside the baselines and, if given, the base model."""
     style.use()
     figure, axes = plt.subplots(figsize=(6.5, 3.6))
-    for name, shown in (("model", run), ("base", base)):
+    for name, label, shown in (("model", "this run", run), ("base", "base model", base)):
         if shown is not None:
             curve = shown.history.dropna(subset="validation_psnr")
-            color, label = style.COLORS[name], style.LABELS[name]
+            color = style.COLORS[name]
             axes.plot(curve.step, curve.validation_psnr, color=color, label=label, marker=".")
     validated = run.per_view.scene.unique()[:VALIDATION_SCENES]  # the scenes of the curve
-    for method in ("nearest_view", "mean_colour"):
+    for method in (m for m in RIVALS if m in run.metrics["summary"]):
         value = scene_means(run.per_view, method, "psnr")[validated].mean()
-        color, label = style.COLORS[method], style.LABELS[method]
+        color, label = style.COLORS[method], METHODS[method]
         axes.axhline(value, color=color, linestyle="--", label=f"{label} ({value:.1f} dB)")
     label = f"PSNR (dB), {len(validated)} held-out scenes"
     axes.set(xlabel="training step", ylabel=label, title=run.config.name)

@@ -15,10 +15,10 @@ from ilrm.evaluations import Result, recorded, weights_digest
 from ilrm.paths import RECORDED_RUNS
 from ilrm.pretrained import FILE, PACKAGED, Weights, read_weights
 from ilrm.recipes import stages
-from reports.evaluation_tables import METHODS, interval
+from ilrm.vocabulary import METHODS
+from reports.evaluation_tables import quality_intervals
 from reports.write import markdown
 
-METRICS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
 DEPTH = {
     "depth_abs_rel": "mean relative error",
     "depth_rmse": "root mean square error in normalised units",
@@ -151,15 +151,14 @@ def _table(results: list[Result]) -> pd.DataFrame:
     for result in results:
         config, metrics = result.config, result.metrics
         for method, label in METHODS.items():
+            if method not in metrics["summary"]:
+                continue
             row: dict[str, Any] = {
                 "scenes": f"{metrics['scenes']} {_scenes(config['data'])}",
                 "views": config["views"],
                 "method": label if method != "model" else config["weights"],
             }
-            rows.append(
-                row
-                | {label: interval(metrics["summary"][method], m) for m, label in METRICS.items()}
-            )
+            rows.append(row | quality_intervals(metrics["summary"][method]))
     return pd.DataFrame(rows)
 
 

@@ -13,13 +13,13 @@ from ablations.study import Study, Variant, studies
 from ilrm import cost
 from ilrm.config import ModelConfig
 from ilrm.presets import model_config, run_config
+from ilrm.vocabulary import METRICS, QUALITY, interval
 from reports.cost_tables import paper_case, recorded_benchmarks
 from reports.effects import Effect, Measurements
 from reports.evaluation_tables import evaluated
 from reports.published import PaperRow, published, row_pair, rows_of
 
 KEYS = ["dataset", "protocol", "method", "views", "setting"]
-QUALITY = {"psnr": 2, "ssim": 3, "lpips": 3}  # digits
 TIMED = {  # column of a benchmark's rows, and its unit
     "time_s": ("encoder_s", 1.0),
     "memory_gb": ("memory", 1e-9),
@@ -32,10 +32,9 @@ SIZES = {
     "4": (512, 960),
     "5": (544, 960),
 }  # image sizes of the tables, else 256x256
+DIGITS = {"gaussians": 0, "time_s": 3}  # of what is no quality metric; else 2
 UNITS = {
-    "psnr": "PSNR (dB)",
-    "ssim": "SSIM",
-    "lpips": "LPIPS",
+    **{name: METRICS[name].heading for name in QUALITY},
     "params_m": "parameters (M)",
     "gaussians": "Gaussians",
     "time_s": "time (s)",
@@ -262,7 +261,7 @@ def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str
     columns = [names[0], names[1], f"{unit}, {names[2]}"]
     if entry is None:
         return dict(zip(columns, ("-", "-", "-"), strict=True))
-    digits = QUALITY.get(metric, 0 if metric == "gaussians" else 2 if metric != "time_s" else 3)
+    digits = METRICS[metric].digits if metric in METRICS else DIGITS.get(metric, 2)
     texts = [f"{entry.published:,.{digits}f}", "-", "-"]
     value = entry.get("measured")
     if value is None or pd.isna(value):
@@ -273,7 +272,7 @@ def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str
             f"{round(entry.difference, digits) + 0.0:+,.{digits}f}",
         )
     else:
-        texts[1] = f"{value:.{digits}f} [{entry.low:.{digits}f}, {entry.high:.{digits}f}]"
+        texts[1] = interval(value, entry.low, entry.high, digits)
         texts[1] += _mark(notes, _provenance(entry))
         effect = entry.get("effect_measured")
         if entry.effect_against == "itself":
@@ -281,7 +280,7 @@ def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str
         elif effect is not None and not pd.isna(effect):
             texts[2] = (
                 f"{effect - entry.effect_published:+.{digits}f} "
-                f"({effect:+.{digits}f} [{entry.effect_low:+.{digits}f}, {entry.effect_high:+.{digits}f}] "
+                f"({interval(effect, entry.effect_low, entry.effect_high, digits, signed=True)} "
                 f"here, {entry.effect_published:+.{digits}f} there)"
             )
     return dict(zip(columns, texts, strict=True))

@@ -7,12 +7,8 @@ COLORS = {
     "base": "#E69F00",
     "nearest_view": "#009E73",
     "mean_colour": "#999999",
-}
-LABELS = {
-    "model": "this run",
-    "base": "base model",
-    "nearest_view": "nearest input view",
-    "mean_colour": "mean colour",
+    "plane_warp": "#CC79A7",
+    "plane_sweep": "#D55E00",
 }
 
 

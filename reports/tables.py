@@ -6,27 +6,11 @@ import pandas as pd
 
 from ilrm import cost
 from ilrm.config import ModelConfig, RunConfig
-from ilrm.evaluation import METRICS, estimate, scene_means
+from ilrm.evaluation import Estimate, estimate, scene_means
 from ilrm.runs import Run
-from reports import style
+from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from reports.published import paper_rows
 
-DIGITS = {
-    "psnr": 2,
-    "ssim": 3,
-    "lpips": 3,
-    "depth_spearman": 2,
-    "depth_abs_rel": 3,
-    "depth_rmse": 2,
-}
-UNITS = {
-    "psnr": "PSNR (dB)",
-    "ssim": "SSIM",
-    "lpips": "LPIPS",
-    "depth_spearman": "depth rank corr., per view",
-    "depth_abs_rel": "depth abs. rel.",
-    "depth_rmse": "depth RMSE (normalised units)",
-}
 LATER = ("depth_abs_rel", "depth_rmse")  # left out where no run shown has measured them
 
 
@@ -71,10 +55,13 @@ def metrics(run: Run, others: dict[str, Run]) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {"this run": _estimates(run, "model")}
     for name, other in others.items():
         rows[name] = _estimates(other, "model")
-    for method in ("nearest_view", "mean_colour"):
-        rows[style.LABELS[method]] = _estimates(run, method)
+    for method, label in METHODS.items():
+        if method != "model" and method in run.metrics["summary"]:
+            rows[label] = _estimates(run, method)
     table = pd.DataFrame.from_dict(rows, orient="index")
-    unmeasured = [UNITS[name] for name in LATER if (table[UNITS[name]] == "-").all()]
+    unmeasured = [
+        METRICS[name].heading for name in LATER if (table[METRICS[name].heading] == "-").all()
+    ]
     return table.drop(columns=unmeasured)
 
 
@@ -82,10 +69,10 @@ def held_out(summary: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
     """Metrics of one scene's held-out frames (`summarize`), with the baselines: means over its frames."""
     rows = {
         name: {
-            UNITS[metric]: f"{value['mean']:.{DIGITS[metric]}f}"
+            METRICS[metric].heading: f"{value['mean']:.{METRICS[metric].digits}f}"
             for metric, value in summary[method].items()
         }
-        for method, name in {**style.LABELS, "model": "iLRM"}.items()
+        for method, name in {**METHODS, "model": "iLRM"}.items()
         if method in summary
     }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -94,15 +81,13 @@ def held_out(summary: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
 def _estimates(run: Run, method: str) -> dict[str, str]:
     values = run.metrics["summary"][method]
     row = {}
-    for metric, unit in UNITS.items():
-        digits = DIGITS[metric]
-        if metric in values:
-            v = values[metric]
-            row[unit] = f"{v['mean']:.{digits}f} [{v['low']:.{digits}f}, {v['high']:.{digits}f}]"
-        elif metric == "lpips":
-            row[unit] = f"not measured: {run.metrics['lpips_missing']}"
+    for name, metric in METRICS.items():
+        if name in values:
+            row[metric.heading] = Estimate(**values[name]).text(metric.digits)
+        elif name == "lpips":
+            row[metric.heading] = f"not measured: {run.metrics['lpips_missing']}"
         else:
-            row[unit] = "-"
+            row[metric.heading] = "-"
     pooled = run.metrics["depth_spearman_pooled"] if method == "model" else None
     row["depth rank corr., pooled"] = "-" if pooled is None else f"{pooled:.2f}"
     return row
@@ -125,16 +110,15 @@ def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
         return _note("the paper reports no such variant")
     variant_row, base_row = rows
     table = {}
-    for metric in METRICS:
+    for metric in QUALITY:
         if metric not in run.per_view or metric not in base.per_view:
             continue
         ours = scene_means(run.per_view, "model", metric)
         difference = estimate((ours - scene_means(base.per_view, "model", metric)).to_numpy())
         variant, reference = variant_row.value(metric), base_row.value(metric)
-        digits = DIGITS[metric]
-        table[UNITS[metric]] = {
-            f"here, {run.config.scale} scale": f"{difference.mean:+.{digits}f} "
-            f"[{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]",
+        digits = METRICS[metric].digits
+        table[METRICS[metric].heading] = {
+            f"here, {run.config.scale} scale": difference.text(digits, signed=True),
             "paper, effect": "-"
             if variant is None or reference is None
             else f"{variant - reference:+.{digits}f}",

@@ -3,11 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
 
-from ilrm.baselines import mean_colour, nearest_view
-from ilrm.cameras import Cameras, normalization
 from ilrm.evaluation import (
     depth_metrics,
     depth_spearman,
@@ -15,26 +12,6 @@ from ilrm.evaluation import (
     scene_means,
     summarize,
 )
-from ilrm.views import Batch, Views
-from tests.helpers import some_views
-
-
-def test_nearest_view_copies_the_input_whose_camera_is_nearest():
-    inputs = some_views()
-    order = torch.tensor([3, 1])
-    c2w = inputs.cameras.c2w[:, order].clone()
-    c2w[..., :3, 3] += 1e-3
-    cameras = Cameras(inputs.cameras.fxfycxcy[:, order], c2w, 32, 32)
-    targets = Views(torch.rand(2, 2, 3, 32, 32), cameras)
-    batch = Batch(inputs, targets, normalization(inputs.cameras))
-    torch.testing.assert_close(nearest_view(batch), inputs.images[:, order])
-
-
-def test_mean_colour_is_the_mean_of_the_inputs():
-    inputs = some_views()
-    batch = Batch(inputs, some_views(views=2), normalization(inputs.cameras))
-    expected = inputs.images.mean((1, 3, 4))
-    torch.testing.assert_close(mean_colour(batch)[:, 1, :, 5, 7], expected)
 
 
 def test_depth_correlation_is_by_rank():

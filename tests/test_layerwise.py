@@ -34,7 +34,7 @@ def test_renderings_are_those_of_prediction(model, scenes):
 def test_quality_is_what_evaluation_measures(model, scenes):
     table = layer_quality(model, scenes)
     for layer in range(3):
-        rows = evaluate(model, scenes, EvaluationConfig(decoded_layer=layer), baselines=False)
+        rows = evaluate(model, scenes, EvaluationConfig(decoded_layer=layer))
         expected = scene_means(rows.per_view, "model", "psnr")
         ours = table[table.layer == layer].set_index("scene").psnr.sort_index()
         assert ours.to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-4)

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from ilrm import runs
+from ilrm.baselines import Baselines
 from ilrm.data.scenes import held_out_scenes
 from ilrm.errors import ConfigError, RunError
 from ilrm.evaluation import evaluate
 from ilrm.files import atomic_folder, atomic_path, write_json
 from ilrm.presets import run_config
 from ilrm.runs import Run, find_run, perform
+from ilrm.vocabulary import METHODS, RIVALS
 
 
 def test_a_folder_holds_all_that_the_run_was(smoke_run):
@@ -27,13 +29,14 @@ def test_a_folder_holds_all_that_the_run_was(smoke_run):
     }
     assert smoke_run.folder.name == smoke_run.config.name
     assert smoke_run.environment["versions"]["torch"] == torch.__version__
-    assert set(smoke_run.metrics["summary"]) == {"model", "nearest_view", "mean_colour"}
+    assert set(smoke_run.metrics["summary"]) == set(METHODS)
     assert smoke_run.history.step.tolist() == [1, 2, 3, 4]
     assert smoke_run.per_view.method.nunique() == 3
 
 
 def test_the_stored_weights_give_the_stored_metrics(smoke_run):
-    again = evaluate(smoke_run.model(), held_out_scenes(smoke_run.config.data))
+    scenes = held_out_scenes(smoke_run.config.data)
+    again = evaluate(smoke_run.model(), scenes, baselines=Baselines.of(scenes))
     keys = ["scene", "frame", "method"]
     ours, stored = (t.set_index(keys).sort_index() for t in (again.per_view, smoke_run.per_view))
     for metric in ("psnr", "ssim", "lpips"):
@@ -45,7 +48,8 @@ def test_the_stored_weights_give_the_stored_metrics(smoke_run):
 def test_baselines_of_procedural_scenes_are_measured_once(smoke_run, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "evaluate_baselines", lambda *_: pytest.fail("measured again"))
     again = perform(run_config("smoke", seed=1), store=tmp_path, show_progress=False)
-    for method in ("nearest_view", "mean_colour"):
+    assert set(again.metrics["summary"]) == set(METHODS)
+    for method in RIVALS:
         assert again.metrics["summary"][method] == smoke_run.metrics["summary"][method]
 
 

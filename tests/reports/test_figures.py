@@ -11,10 +11,10 @@ from ilrm.metrics import psnr
 from reports import figures
 
 
-def test_learning_curve_shows_the_run_the_base_and_both_baselines(smoke_run):
+def test_learning_curve_shows_the_run_the_base_and_the_rivals(smoke_run):
     figure = figures.learning_curve(smoke_run, base=smoke_run)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels[:2] == ["this run", "base model"] and len(labels) == 4
+    assert labels[:2] == ["this run", "base model"] and len(labels) == 6
     assert not plt.get_fignums()
 
 
