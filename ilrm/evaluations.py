@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
@@ -32,7 +31,7 @@ from ilrm.evaluation import (
     summarize,
     with_inaccurate_poses,
 )
-from ilrm.files import atomic_path, write_json
+from ilrm.files import atomic_path, file_name, write_json
 from ilrm.model import ILRM
 from ilrm.paths import PROJECT, RUNS
 from ilrm.pictures import comparison
@@ -198,11 +197,11 @@ def _evaluate_scene(
 
 
 def _file(folder: Path, key: str) -> Path:
-    return folder / "scenes" / f"{quote(key, safe='')}.json"
+    return folder / "scenes" / f"{file_name(key)}.json"
 
 
 def _picture(folder: Path, key: str) -> Path:
-    return folder / "pictures" / f"{quote(key, safe='')}.png"
+    return folder / "pictures" / f"{file_name(key)}.png"
 
 
 def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:

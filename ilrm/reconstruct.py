@@ -16,7 +16,7 @@ from ilrm.command_line import one_line_errors
 from ilrm.diagnosis import diagnose
 from ilrm.errors import ConfigError
 from ilrm.evaluation import measure, summarize
-from ilrm.files import atomic_folder, check_folder, write_json
+from ilrm.files import atomic_folder, check_folder, file_name, write_json
 from ilrm.flythrough import render_video, smooth_path
 from ilrm.opening import add_capture_arguments, open_capture
 from ilrm.pictures import comparison, depth_image, depth_limits, to_image
@@ -73,7 +73,7 @@ def _write(found: Reconstruction, out: Path) -> dict[str, dict[str, dict[str, fl
             ("renders", to_image(rendering.images[0, i])),
             ("depth", depth_image(rendering.depths[0, i, 0], limits)),
         ):
-            (out / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / folder).mkdir(exist_ok=True)
             image.save(out / folder / name)
     comparison(found.batch, rendering).save(out / "comparison.png")
     write_ply(found.world_gaussians, out / "scene.ply")
@@ -92,14 +92,11 @@ def _write(found: Reconstruction, out: Path) -> dict[str, dict[str, dict[str, fl
 
 
 def _pictures(found: Reconstruction) -> list[str]:
-    """Names of the held-out frames' pictures: as the photos', which may lie in several folders."""
-    bare = [Path(name).with_suffix("") for name in found.scene.names]
+    """File names of the held-out frames' pictures, after the photos'."""
+    bare = [str(Path(name).with_suffix("")) for name in found.scene.names]
     distinct = len(set(bare)) == len(bare)  # a.jpg beside a.png keep their suffixes
-    names = [
-        f"{plain if distinct else name}.png"
-        for plain, name in zip(bare, found.scene.names, strict=True)
-    ]
-    return [names[frame] for frame in found.targets]
+    names = bare if distinct else found.scene.names
+    return [f"{file_name(names[frame])}.png" for frame in found.targets]
 
 
 def _write_viewer(found: Reconstruction, rendering: Rendering, path: Path) -> None:

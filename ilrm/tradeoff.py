@@ -21,7 +21,7 @@ from ilrm.data.scene import Scene
 from ilrm.environment import describe
 from ilrm.errors import ConfigError
 from ilrm.evaluation import METRICS, measure
-from ilrm.files import atomic_path, check_folder, write_json
+from ilrm.files import atomic_path, check_folder, file_name, write_json
 from ilrm.gaussians import Gaussians
 from ilrm.opening import add_capture_arguments, open_capture
 from ilrm.paths import PROJECT
@@ -163,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = reconstruct(scene, weights, views, framing)
     rows = trade_off(found, weights, options.steps)
     size = f"{framing.height}x{framing.width}"
-    out = options.out or RECORDS / f"{scene.key}-{views}v-{size}"
+    out = options.out or RECORDS / f"{file_name(scene.key)}-{views}v-{size}"
     with atomic_path(out / "rows.csv") as beside:
         rows.to_csv(beside, index=False, float_format="%.6g")
     about = {

@@ -165,6 +165,42 @@ def test_names_of_several_folders_stay_apart(tmp_path):
     assert read_capture(folder).names == ["left/000.png", "right/000.png"]
 
 
+@pytest.mark.parametrize("layout", ["opencv", "nerfstudio", "colmap-binary", "llff"])
+def test_folders_of_images_may_be_links(layout, tmp_path):
+    folder = LAYOUTS[layout](tmp_path / "a")
+    (folder / "images").rename(tmp_path / "photos")
+    (folder / "images").symlink_to(tmp_path / "photos")
+    (tmp_path / "link").symlink_to(folder)
+    for path in (folder, tmp_path / "link"):
+        assert read_capture(path).names == [f"{i:03d}.png" for i in range(FRAMES)]
+
+
+def test_a_nested_file_of_cameras_names_images_above_it(tmp_path):
+    folder = nerfstudio(tmp_path / "a")
+    (folder / "nerfstudio").mkdir()
+    (folder / "transforms.json").rename(folder / "nerfstudio/transforms.json")
+    edited(
+        folder / "nerfstudio",
+        "transforms.json",
+        lambda v: [e.update(file_path=f"../{e['file_path']}") for e in v["frames"]],
+    )
+    assert read_capture(folder).names == [f"{i:03d}.png" for i in range(FRAMES)]
+
+
+def test_images_may_be_named_by_their_whole_path(tmp_path):
+    folder = opencv(tmp_path / "a")
+    (tmp_path / "link").symlink_to(folder)
+    edited(
+        folder,
+        "opencv_cameras.json",
+        lambda v: [e.update(file_path=str(folder / e["file_path"])) for e in v["frames"]],
+    )
+    for path in (folder, tmp_path / "link"):
+        assert len(read_capture(path)) == FRAMES
+    with pytest.raises(errors.CaptureUnreadableError, match=r"frame 0: its image .* lies outside"):
+        read_capture(shutil.copytree(folder, tmp_path / "moved"))
+
+
 def test_smaller_images_may_lie_in_subfolders(tmp_path):
     for layout in (nerfstudio, colmap):
         folder = layout(tmp_path / layout.__name__)

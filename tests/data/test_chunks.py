@@ -54,6 +54,14 @@ def test_scene(folder):
     )
 
 
+def test_chunks_lie_in_their_folder(folder):
+    shutil.copy(folder / "000000.torch", folder.parent / "other.torch")
+    for name in ("../other.torch", str(folder.parent / "other.torch")):
+        (folder / "index.json").write_text(json.dumps({"a": name}))
+        with pytest.raises(errors.DatasetMissingError, match=r"other\.torch' lies outside of"):
+            load(folder)
+
+
 def test_missing_index(tmp_path):
     with pytest.raises(errors.DatasetMissingError, match=r"index\.json is missing: give a folder"):
         ChunkScenes(tmp_path, "train")
