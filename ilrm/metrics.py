@@ -73,12 +73,17 @@ def lpips_model(net: Literal["vgg", "alex"]) -> nn.Module:
 
 
 def import_lpips():
-    """The package `lpips`, also where torch has no CUDA.
+    """The package `lpips`, also beside a torchvision whose compiled operators do not load.
 
-    It imports torchvision, whose compiled operators do not load beside a CPU-only torch; two operator
-    schemas that the import looks up are then missing and are declared here first.
+    PyPI's torchvision holds operators for a torch with CUDA. Without them its import misses two operator
+    schemas, which are declared here then, and only then: declared first, they end the process where the
+    compiled operators do load, as in a torch with CUDA on a machine without a GPU.
     """
-    if not torch.cuda.is_available() and not hasattr(torch.ops.torchvision, "nms"):
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        if hasattr(torch.ops.torchvision, "nms"):
+            raise
         library = torch.library.Library("torchvision", "FRAGMENT")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,6 +1,9 @@
 """Metrics against scikit-image and the published LPIPS values."""
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ilrm import metrics, trunks
 from ilrm.errors import ViewsError, WeightsError
+from ilrm.paths import PROJECT
 from ilrm.trunks import trunk_weights
 
 
@@ -130,3 +134,25 @@ def test_equal_images_have_100_db():
     """An input frame may be a target of a published index: copying it is no infinity in a file."""
     image = torch.rand(2, 3, 16, 16)
     assert metrics.psnr(image, image).tolist() == [100.0, 100.0]
+
+
+def test_operators_that_torchvision_brings_are_not_declared_again(tmp_path):
+    """As with a torch that has CUDA inside and sees no GPU: its torchvision's operators load."""
+    package = tmp_path / "torchvision/__init__.py"
+    package.parent.mkdir()
+    package.write_text(
+        "import torch\n"
+        "library = torch.library.Library('torchvision', 'DEF')\n"
+        "library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
+    )
+    (tmp_path / "lpips.py").write_text("import torchvision\n")
+    code = "from ilrm.metrics import import_lpips; print(import_lpips().torchvision.library.ns)"
+    path = os.pathsep.join([str(tmp_path), str(PROJECT)])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "torchvision\n"), done.stderr
