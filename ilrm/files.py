@@ -28,9 +28,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.chmod(0o644)
+        _to_disk(beside)  # else a power cut may leave an empty file under the name
         beside.replace(path)
+        _to_disk(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
