@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor
 
 from ilrm import metrics
@@ -156,6 +155,8 @@ def _image_metrics(pred: Tensor, target: Tensor, with_lpips: bool) -> dict[str, 
 
 def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
     """Spearman rank correlation of two arrays of depths; 0 for a constant prediction."""
+    from scipy import stats
+
     if np.ptp(predicted) == 0:
         return 0.0
     return float(stats.spearmanr(predicted.ravel(), true.ravel()).statistic)
@@ -189,6 +190,8 @@ class Estimate:
 
 def estimate(values: np.ndarray) -> Estimate:
     """Mean of one value a scene, 95% percentile bootstrap over scenes (10,000 resamples, seed 0)."""
+    from scipy import stats
+
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2 or np.ptp(values) == 0:
         mean = float(values.mean())

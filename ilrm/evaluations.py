@@ -18,9 +18,9 @@ import pandas as pd
 from ilrm import cost
 from ilrm.config import EvaluationConfig, RunConfig
 from ilrm.data.errors import EmptyDatasetError
+from ilrm.data.framing import Framing, parse_size
 from ilrm.data.indices import check_index
 from ilrm.data.protocols import Protocol
-from ilrm.data.scene import Framing, parse_size
 from ilrm.data.scenes import HeldOutScenes, open_scenes
 from ilrm.distributed import processes, wait_for_all
 from ilrm.environment import describe

@@ -11,6 +11,8 @@ from ilrm.runs import Run
 from reports import style
 from reports.published import paper_rows
 
+pd.set_option("display.max_colwidth", None)  # notebooks show a reason whole
+
 DIGITS = {
     "psnr": 2,
     "ssim": 3,

@@ -17,7 +17,7 @@ from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
 from ilrm.data.errors import TooFewFramesError
 from ilrm.data.example import example_capture
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 from ilrm.data.selection import FullCoverage
 from ilrm.flythrough import smooth_path
 from ilrm.ply import read_ply
@@ -25,6 +25,7 @@ from ilrm.pretrained import read_weights
 from ilrm.reconstruction import framing_of, larger
 from ilrm.reconstruction import reconstruct as reconstruct_capture
 from ilrm.rendering import render
+from ilrm.scene_folder import write_scene
 from tests.data.layouts import LAYOUTS
 from tests.helpers import some_cameras
 
@@ -200,7 +201,7 @@ def test_pictures_are_written_into_their_folders_whatever_frames_are_called(
     names[8], names[16] = "/" + "a" * 300 + ".png", "...png"
     (tmp_path / "results").mkdir()
     out = tmp_path / "results/out"
-    reconstruct.write_scene(replace(found, scene=replace(scene, names=names)), out)
+    write_scene(replace(found, scene=replace(scene, names=names)), out)
     assert [p.name for p in tmp_path.iterdir()] == ["results"]
     assert [p.name for p in (tmp_path / "results").iterdir()] == ["out"]
     for kind in ("renders", "depth"):

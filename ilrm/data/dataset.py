@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.framing import Framing
 from ilrm.data.samplers import WindowSchedule, mirror, training_window
-from ilrm.data.scene import Framing, Scene, Scenes
+from ilrm.data.scene import Scene, Scenes
 from ilrm.progress import progress_bar
 
 Example = dict[str, Tensor]  # {context, target}_{images, fxfycxcy, c2w}; see example()

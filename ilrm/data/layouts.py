@@ -1,5 +1,7 @@
 """The layouts of posed images that `captures` reads: each gives frames as their files describe them."""
 
+from __future__ import annotations
+
 import json
 import math
 import re
@@ -7,10 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pycolmap
 from PIL import Image
 
 from ilrm.data import colmap
@@ -24,6 +25,9 @@ from ilrm.data.errors import (
 from ilrm.data.scene import PointCloud
 from ilrm.errors import IlrmError
 from ilrm.files import below
+
+if TYPE_CHECKING:
+    import pycolmap
 
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG")

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from ilrm.cameras import Cameras, CameraScale, normalize_cameras
 from ilrm.config import DataConfig
-from ilrm.data.captures import CaptureScenes, Distortion
+from ilrm.data.captures import CaptureScenes
 from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import Example, ViewsDataset, example
 from ilrm.data.errors import EmptyDatasetError, TooFewFramesError
+from ilrm.data.framing import Distortion, Framing
 from ilrm.data.indices import read_evaluation_index
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
 from ilrm.data.samplers import WindowSchedule
-from ilrm.data.scene import Framing, Scene, Scenes
+from ilrm.data.scene import Scene, Scenes
 from ilrm.data.selection import FullCoverage, Selection
 from ilrm.views import Batch, EvaluationScene, Views
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ilrm.data import errors
 from ilrm.data.captures import CaptureScenes, read_capture
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 from ilrm.data.scenes import HeldOutScenes, open_scenes
 from ilrm.data.selection import FullCoverage
 from tests.data.layouts import (
@@ -246,6 +246,7 @@ def test_any_file_that_is_replaced_changes_a_scene_s_version(tmp_path):
 
 
 def test_a_process_that_is_stopped_prints_no_stack():
-    code = "import os, signal, ilrm.data.captures; os.kill(os.getpid(), signal.SIGTERM)"
+    code = "import os, signal; from ilrm.data.distortion import load_pycolmap; load_pycolmap(); "
+    code += "os.kill(os.getpid(), signal.SIGTERM)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ilrm.data import errors
 from ilrm.data.chunks import ChunkScenes, parse_scene, skip_reason
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 
 
 def jpeg(height, width, colour=(10, 200, 30)):

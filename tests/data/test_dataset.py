@@ -7,8 +7,8 @@ import torch
 from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import ViewsDataset, example
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.framing import Framing
 from ilrm.data.samplers import WindowSchedule
-from ilrm.data.scene import Framing
 
 WINDOW = WindowSchedule((8, 11), (8, 11), 1)
 
