@@ -32,8 +32,9 @@ def predict(model: ILRM, batch: Batch, depth: bool = False, layer: int | None = 
     """
     was_training = model.training
     model.eval()
-    tokens = model.encode_layers(batch.inputs)[-1 if layer is None else layer]
-    gaussians = model.decode(tokens, batch.inputs)
+    inputs = batch.inputs
+    tokens = model.encode(inputs) if layer is None else model.encode_layers(inputs)[layer]
+    gaussians = model.decode(tokens, inputs)
     rendering = render(gaussians, batch.targets.cameras, depth=depth)
     model.train(was_training)
     return rendering

@@ -82,6 +82,8 @@ def train(
 
     log_every = max(1, t.steps // LOG_POINTS)
     validation = [batch.to(group.device) for batch in validation]
+    if group.device.type == "cuda":
+        data.dataset.keep_on(group.device)
     sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
     steps = range(progress.step, t.steps)
     bar = progress_bar(

@@ -130,6 +130,50 @@ def test_images_that_do_not_match_are_refused():
         metrics.ssim(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
 
 
+def test_no_metric_is_computed_in_tf32(pair, monkeypatch):
+    """cuDNN's default on CUDA. The flag is seen where convolutions run, and is the user's again after."""
+    seen = []
+    conv2d = F.conv2d
+
+    def noted(*arguments, **options):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return conv2d(*arguments, **options)
+
+    monkeypatch.setattr(F, "conv2d", noted)
+    was = torch.backends.cudnn.allow_tf32
+    metrics.ssim(*pair)
+    assert seen == [False, False]
+    monkeypatch.setattr(metrics, "lpips_model", lambda net: _Noting(seen))
+    metrics.lpips(*pair)
+    assert seen == [False] * 3
+    assert torch.backends.cudnn.allow_tf32 is was
+
+
+class _Noting(torch.nn.Module):
+    """In place of LPIPS's network."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def forward(self, pred, target, normalize):
+        self.seen.append(torch.backends.cudnn.allow_tf32)
+        return (pred - target).mean((1, 2, 3))
+
+
+def test_weights_in_half_precision_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    state = {"features.0.weight": torch.rand(4, 3, 3, 3), "features.0.bias": torch.rand(4)}
+    halves = {name: value.half() for name, value in state.items()}
+    torch.save(halves, tmp_path / "checkpoints" / trunks.HUB_FILES["vgg16"])
+    trunk_weights.cache_clear()
+    ((weight, bias),) = trunk_weights("vgg16")
+    trunk_weights.cache_clear()
+    assert weight.dtype == bias.dtype == torch.float32
+    torch.testing.assert_close(weight, state["features.0.weight"], atol=1e-3, rtol=0)
+
+
 def test_equal_images_have_100_db():
     """An input frame may be a target of a published index: copying it is no infinity in a file."""
     image = torch.rand(2, 3, 16, 16)

@@ -4,6 +4,7 @@ same (seed, step).
 Poses stay as stored; normalisation belongs to ilrm/cameras.py.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from ilrm.data.samplers import WindowSchedule, mirror, training_window
 from ilrm.data.scene import Scene, Scenes
 from ilrm.progress import progress_bar
 
+MEMORY_SHARE = 0.25  # of a GPU's free memory that decoded frames may take
 Example = dict[str, Tensor]  # {context, target}_{images, fxfycxcy, c2w}; see example()
 
 
@@ -107,6 +109,14 @@ class ViewsDataset(Dataset[Example]):
         self.images = torch.cat(images)  # [F, 3, H, W] uint8, all scenes' frames
         self.fxfycxcy, self.c2w = torch.cat(fxfycxcy), torch.cat(c2w)
 
+    def keep_on(self, device: torch.device) -> None:
+        """Keep decoded frames on a GPU and gather batches there, where they take little of its memory."""
+        if not self.in_memory or self.images.device == device:
+            return
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+        if self.images.nbytes <= MEMORY_SHARE * free:
+            self.images = self.images.to(device)
+
     def _nothing_left(self) -> EmptyDatasetError:
         return EmptyDatasetError(
             f"{self.scenes.folder}: all {len(self.scenes)} scenes were skipped (reasons above)"
@@ -161,7 +171,8 @@ class ViewsDataset(Dataset[Example]):
             numbers.append([first + f for f in frames])
             flips.append(flipped)
         index = torch.tensor(numbers)  # [B, V + T]
-        return self.images[index].float() / 255, self.fxfycxcy[index], self.c2w[index], flips
+        images = self.images[index.to(self.images.device)].float() / 255
+        return images, self.fxfycxcy[index], self.c2w[index], flips
 
     def _on_demand(self, step: int, samples: range) -> tuple[Tensor, Tensor, Tensor, list[bool]]:
         """The same, decoded now; a skipped scene's place is taken by the next usable one in the
@@ -210,12 +221,17 @@ class ViewsDataset(Dataset[Example]):
         self, steps: range, rank: int = 0, count: int = 1, workers: int = 0
     ) -> DataLoader[Example]:
         """A DataLoader over the batches of `steps`, in order; worker processes decode ahead (none
-        are started where all frames are in memory).
+        are started where all frames are in memory). With CUDA what they decode is in pinned memory.
         """
         items = [(step, rank, count) for step in steps]
         workers = 0 if self.in_memory else workers
         # a generator of its own: the global one has to be the same after resuming
         generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(
-            self, batch_size=None, sampler=items, num_workers=workers, generator=generator
+            self,
+            batch_size=None,
+            sampler=items,
+            num_workers=workers,
+            generator=generator,
+            pin_memory=torch.cuda.is_available() and not self.in_memory,
         )
