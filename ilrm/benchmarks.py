@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from ilrm import kernels
 from ilrm.cases import TABLES, Case, cases
 from ilrm.environment import describe
 from ilrm.errors import BenchmarkError
@@ -103,6 +105,9 @@ class Store:
             "memory_is": "measured" if bench.device.type == "cuda" else "counted",
         }
         conditions = {name: self.about[name] for name in CONDITIONS}
+        conditions["attention"] = os.environ.get(
+            kernels.OPTION
+        )  # else measured, and told by each row
         self.rows = self.folder / "rows" / _digest(conditions)
         self.saw(bench.rates)
 

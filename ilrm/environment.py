@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from ilrm.kernels import choose_attention
+
 PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill", "optuna", "fvcore")
 
 
@@ -19,6 +21,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "device": device_name(device),
+        "attention": choose_attention(device),
         "threads": torch.get_num_threads(),  # of each process
         "processes": dist.get_world_size() if dist.is_initialized() else 1,
         "cores": os.cpu_count(),

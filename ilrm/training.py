@@ -15,6 +15,7 @@ from ilrm.distributed import Processes, processes
 from ilrm.errors import TrainingError, WeightsError
 from ilrm.evaluation import validation_psnr
 from ilrm.initialization import local_start
+from ilrm.kernels import choose_attention
 from ilrm.losses import Loss
 from ilrm.model import ILRM
 from ilrm.optimizers import make_optimizers, schedule, set_learning_rates
@@ -134,6 +135,7 @@ class TrainingStep:
         group: Processes,
     ):
         self.config, self.loss, self.optimizers, self.group = config.train, loss, optimizers, group
+        choose_attention(group.device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model: nn.Module = model
         if self.config.compile:
