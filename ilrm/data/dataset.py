@@ -4,6 +4,7 @@ same (seed, step).
 Poses stay as stored; normalisation belongs to ilrm/cameras.py.
 """
 
+import copy
 import math
 from typing import Literal
 
@@ -108,6 +109,12 @@ class ViewsDataset(Dataset[Example]):
         self.starts = np.cumsum([0, *(len(frames) for frames in images)]).tolist()
         self.images = torch.cat(images)  # [F, 3, H, W] uint8, all scenes' frames
         self.fxfycxcy, self.c2w = torch.cat(fxfycxcy), torch.cat(c2w)
+
+    def again(self, batch_size: int, seed: int) -> "ViewsDataset":
+        """Other batches of the same scenes, whose decoded frames are shared."""
+        other = copy.copy(self)
+        other.batch_size, other.seed, other._order = batch_size, seed, (-1, [])
+        return other
 
     def keep_on(self, device: torch.device) -> None:
         """Keep decoded frames on a GPU and gather batches there, where they take little of its memory."""

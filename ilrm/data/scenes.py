@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -27,6 +28,8 @@ from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # of the held-out ones, for the points of a learning curve
 VALIDATION_BATCH = 16
+
+_held: WeakValueDictionary[DataConfig, ViewsDataset] = WeakValueDictionary()
 
 
 def dataset_root(data: DataConfig) -> Path:
@@ -69,7 +72,12 @@ class TrainingData:
 
 
 def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
-    """The training split of a dataset. Raises DataError, or a subclass, on whatever is wrong with it."""
+    """The training split of a dataset. Raises DataError, or a subclass, on whatever is wrong with it.
+
+    Nothing is decoded twice while a caller holds what was returned for the same configuration.
+    """
+    if (held := _held.get(data)) is not None:
+        return TrainingData(held.again(batch_size, seed), data.camera_scale)
     dataset = ViewsDataset(
         open_scenes(dataset_root(data), "train", data.image_folder, data.distortion),
         framing(data),
@@ -83,6 +91,8 @@ def training_data(data: DataConfig, batch_size: int, seed: int) -> TrainingData:
         data.flip,
         seed,
     )
+    if dataset.in_memory:
+        _held[data] = dataset
     return TrainingData(dataset, data.camera_scale)
 
 
