@@ -1,21 +1,24 @@
 """Command line: `python -m ablations list | run | status | record | sweep`; `--help` for each."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ablations.arguments import positive
-from ablations.record import RECORDS, SWEEP_RECORDS, record, record_sweeps
-from ablations.runner import Plan, run
-from ablations.storage import default_storage
+from ablations.arguments import default_storage, positive
 from ablations.study import MOST_SEEDS, SEEDS, find_studies
-from ablations.sweep import find_sweep, importances, results, trials_file
-from ablations.sweep import run as run_sweep
 from ilrm.errors import IlrmError
 from ilrm.files import atomic_path
 from ilrm.presets import SCALES
+
+if TYPE_CHECKING:
+    from ablations.runner import Plan
+
+# Each command imports what it needs: torch, Optuna and pandas take seconds, which --help does not wait for.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +48,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from ablations.runner import run
+
     failures = run(_plan(options), options.workers, options.retry_failed)
     for name, error in failures.items():
         print(f"failed: {name}: {error}", file=sys.stderr)
@@ -66,6 +71,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
+    from ablations.record import RECORDS, SWEEP_RECORDS, record, record_sweeps
+
     studies = find_studies(options.studies)
     cells = [cell for study in studies for cell in study.cells(options.scale, MOST_SEEDS)]
     found = record(cells, options.scale)
@@ -80,8 +87,10 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from ablations.sweep import find_sweep, importances, results, run, trials_file
+
     sweep = find_sweep(options.sweep)
-    study = run_sweep(sweep, options.scale, options.storage, options.trials, options.workers)
+    study = run(sweep, options.scale, options.storage, options.trials, options.workers)
     table = results(study, sweep)
     path = trials_file(sweep, options.scale)
     with atomic_path(path) as beside:
@@ -97,6 +106,8 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
+    from ablations.runner import Plan
+
     studies = find_studies(options.studies)
     return Plan.make(studies, options.scale, options.storage, options.seeds)
 

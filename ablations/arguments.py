@@ -1,6 +1,13 @@
-"""Types of command-line arguments."""
+"""Types and defaults of command-line arguments."""
 
 import argparse
+
+from ilrm.paths import RUNS
+
+
+def default_storage() -> str:
+    """The journal file beside the runs."""
+    return str(RUNS / "ablations.journal")
 
 
 def positive(text: str) -> int:

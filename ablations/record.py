@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from ablations.study import Cell
-from ablations.sweep import SWEEPS, find_sweep, trials_file
 from ilrm.files import atomic_path
 from ilrm.paths import PROJECT, RUNS
 from ilrm.runs import Run, find_run
@@ -40,6 +39,8 @@ def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path 
 
 def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEP_RECORDS) -> list[str]:
     """Keep the trials of the project's sweeps that were run at a scale; returns the sweeps' names."""
+    from ablations.sweep import SWEEPS, find_sweep, trials_file
+
     found = []
     for sweep in (find_sweep(path.stem) for path in sorted(SWEEPS.glob("*.toml"))):
         trials = trials_file(sweep, scale, store)

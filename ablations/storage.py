@@ -37,11 +37,6 @@ class StorageError(IlrmError):
     """A storage that cannot be opened."""
 
 
-def default_storage() -> str:
-    """The journal file beside the runs."""
-    return str(RUNS / "ablations.journal")
-
-
 def open_storage(where: str) -> BaseStorage:
     """A journal file's path, or a database URL (`postgresql://user:password@host/name`).
 

@@ -12,8 +12,9 @@ import time
 import torch
 
 from ilrm.data.dataset import ViewsDataset
+from ilrm.data.framing import Framing, parse_size
 from ilrm.data.samplers import WindowSchedule
-from ilrm.data.scene import Framing, Scenes, parse_size
+from ilrm.data.scene import Scenes
 from ilrm.data.scenes import open_scenes
 from ilrm.environment import device_name
 

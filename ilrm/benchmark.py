@@ -1,335 +1,41 @@
-"""Times and memory of the paper's configurations on this machine: `python -m ilrm.benchmark --help`.
+"""Command line: times and memory of the paper's configurations on this machine.
 
-Encoder (images to Gaussians), renderer (one view) and a training step apart, each synchronised, warm, the
-median of repeated calls; beside every configuration full attention of the same size, in the same run.
-What would not fit or take too long is left out with its reason.
+`python -m ilrm.benchmark --tables 1 3 4` measures encoder, renderer and training step of each, beside full
+attention of the same size. Rows are kept as they come: the same command goes on where it stopped, and other
+tables add to what is there.
 """
 
 import argparse
-import copy
-import json
-import math
-import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
 
-import pandas as pd
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-
-from ilrm import cost
-from ilrm.cameras import Cameras, normalization
-from ilrm.cases import TABLES, TIMED, Case, cases
-from ilrm.config import RunConfig
-from ilrm.distributed import Processes
-from ilrm.environment import describe, device_name
-from ilrm.errors import BenchmarkError, IlrmError
-from ilrm.fast import FastILRM
-from ilrm.files import atomic_folder, atomic_path, write_json
-from ilrm.gaussians import Gaussians
-from ilrm.losses import Loss
-from ilrm.memory import Workload, inference_bytes, saved_bytes, training_memory
-from ilrm.model import ILRM
-from ilrm.optimizers import make_optimizers
-from ilrm.paths import PROJECT, RUNS
-from ilrm.presets import SCALES, run_config
-from ilrm.progress import progress_bar
-from ilrm.rendering import render
-from ilrm.roofline import Device, floor_seconds, measured_device, median_seconds
-from ilrm.training import TrainingStep, build_model
-from ilrm.views import Batch, Views
-
-RECORDS = PROJECT / "reports" / "benchmarks"
-LONGEST = 10.0  # seconds that one call may be expected to take
-LONGEST_OWN = 40.0  # and the encoder of iLRM itself, which Table 15 takes to 256 views
-EFFICIENCY = 0.5  # of the floor's rate, for that expectation
-RECOMPILES = 64  # of a block: one for each kind of size and each use, which dynamo limits to eight
-MEMORY_SHARE = 0.8  # of the device's that may be expected to be used
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A device, what is known of it, and how long to measure on it."""
-
-    device: torch.device
-    rates: Device
-    memory: int  # bytes
-    budget: float  # seconds a measurement
-
-    @classmethod
-    def here(cls, budget: float) -> "Bench":
-        """The first GPU, else the CPU."""
-        cuda = torch.cuda.is_available()
-        device = torch.device("cuda", 0) if cuda else torch.device("cpu")
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if cuda:
-            memory = torch.cuda.get_device_properties(device).total_memory
-        dtype = torch.bfloat16 if cuda else torch.float32
-        return cls(device, measured_device(device, dtype, device_name(device)), memory, budget)
-
-    @property
-    def precision(self) -> Literal["fp32", "bf16"]:
-        return "bf16" if self.device.type == "cuda" else "fp32"
-
-    @property
-    def value_bytes(self) -> int:
-        return 2 if self.precision == "bf16" else 4
-
-    def measure(self, case: Case) -> dict[str, Any]:
-        """One row: what the case is, what it costs, its times in seconds and its memory in bytes."""
-        row: dict[str, Any] = {
-            "case": case.name,
-            "design": _design(case),
-            "tables": " ".join(case.tables),
-            "views": case.views,
-            "height": case.height,
-            "width": case.width,
-            "fields": json.dumps(case.fields, sort_keys=True),
-            "batch": case.batch,
-            "parameters": cost.parameters(case.config),
-            "gaussians": cost.gaussians(case.config, *case.size),
-            "macs": sum(cost.analytic_macs(case.config, *case.size).values()),
-        }
-        row["floor_s"] = floor = floor_seconds(
-            case.config, *case.size, self.rates, self.value_bytes
-        )
-        cuda = self.device.type == "cuda"  # what does not fit there is noticed without harm
-        work = Workload(case.config, *case.size, precision=self.precision, fused_norm=cuda)
-        needed = 0 if cuda else inference_bytes(work)
-        longest = LONGEST_OWN if row["design"] == "iLRM" else LONGEST
-        row["left_out"] = self._too_much(floor, longest, needed)
-        if not row["left_out"]:
-            row |= self._unless_full("left_out", lambda: self._inference(case, needed))
-        training = replace(work, batch=case.batch)
-        held = saved_bytes(training) + 16 * row["parameters"]
-        row["training_left_out"] = self._too_much(3 * floor * case.batch, LONGEST, held)
-        if not row["training_left_out"]:
-            row |= self._unless_full("training_left_out", lambda: self._training(case, training))
-        return row
-
-    def _too_much(self, floor: float, longest: float, needed: int) -> str:
-        """Why a measurement is left out; empty if it is not."""
-        expected = floor / EFFICIENCY
-        if expected > longest:
-            return f"would take about {expected:.0f} s"
-        if needed > MEMORY_SHARE * self.memory:
-            return f"would need {needed / 1e9:.0f} GB"
-        return ""
-
-    def _unless_full(self, reason: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        try:
-            return measure()
-        except torch.OutOfMemoryError:
-            return {reason: f"does not fit into {self.memory / 1e9:.0f} GB"}
-
-    def _inference(self, case: Case, counted_bytes: int) -> dict[str, Any]:
-        model = FastILRM(_model(self._run(case)), self.device)
-        views = _views(case, 1).to(self.device)
-        attention = _attention_kernels(model, views)
-        self._reset_peak()
-        made: list[Gaussians] = []
-
-        def encode() -> None:
-            made[:] = [model(views)]
-
-        if self.device.type == "cuda":
-            encode()  # compiles, and captures
-        encoder = median_seconds(encode, self.device, self.budget)
-        memory = self._peak(lambda: counted_bytes)
-        with torch.inference_mode():
-            camera = views.cameras[:, :1]
-            renderer = median_seconds(lambda: render(made[0], camera), self.device, self.budget)
-        return {
-            **_timing("encoder", encoder),
-            **_timing("renderer", renderer),
-            "memory": memory,
-            "attention": attention,
-        }
-
-    def _training(self, case: Case, work: Workload) -> dict[str, Any]:
-        """A step with MSE alone, without checkpointing, on the case's batch."""
-        run = self._run(case)
-        model = copy.deepcopy(_model(run)).to(self.device)
-        loss, optimizers = Loss(run.train).to(self.device), make_optimizers(model, run.train)
-        step = TrainingStep(run, model, loss, optimizers, Processes(0, 1, self.device))
-        inputs = _views(case, case.batch)
-        targets = Views(inputs.images[:, :2], inputs.cameras[:, :2])
-        batch = Batch(inputs, targets, normalization(inputs.cameras)).to(self.device)
-        step(0, batch)
-        self._reset_peak()
-        timing = median_seconds(lambda: step(1, batch), self.device, self.budget)
-        memory = self._peak(lambda: training_memory(work).peak)
-        return {**_timing("training", timing), "training_memory": memory}
-
-    def _run(self, case: Case) -> RunConfig:
-        run = run_config(case.scale, **case.fields)
-        recipe = replace(
-            run.train,
-            perceptual="none",
-            checkpointing=False,
-            compile=self.device.type == "cuda",
-            skip_norm=float("inf"),
-            precision=self.precision,
-            batch=case.batch,
-        )
-        return replace(run, train=recipe)
-
-    def _reset_peak(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(self.device)
-
-    def _peak(self, counted: Callable[[], int]) -> int:
-        """Measured on CUDA; on a CPU, whose allocator keeps no count, counted from tensors without data."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        return counted()
-
-
-@lru_cache(maxsize=2)  # of a design and of its baseline: the next case has them at another size
-def _model(run: RunConfig) -> ILRM:
-    return build_model(run)
-
-
-def _design(case: Case) -> str:
-    return "full attention" if case.config.cross_attention == "none" else "iLRM"
-
-
-def _timing(name: str, seconds: tuple[float, float, float]) -> dict[str, float]:
-    return dict(zip((f"{name}_s", f"{name}_low_s", f"{name}_high_s"), seconds, strict=True))
-
-
-def _views(case: Case, batch: int) -> Views:
-    """Random images of cameras side by side that look forward."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(batch, case.views, 3, case.height, case.width, generator=generator)
-    c2w = torch.eye(4).repeat(batch, case.views, 1, 1)
-    c2w[..., 0, 3] = torch.linspace(-1, 1, case.views)
-    focal = 0.9 * case.width
-    intrinsics = torch.tensor([focal, focal, case.width / 2, case.height / 2])
-    cameras = Cameras.from_fxfycxcy(
-        intrinsics.expand(batch, case.views, 4), c2w, case.height, case.width
-    )
-    return Views(images, cameras)
-
-
-def _attention_kernels(model: FastILRM, views: Views) -> str:
-    """Which of torch's attention kernels a forward pass runs, e.g. "flash_attention", or "math"."""
-    with torch.compiler.set_stance("force_eager"), _AttentionSeen() as seen:
-        model.uncaptured(views)
-    return " ".join(sorted(seen.kernels)) or "math"
-
-
-class _AttentionSeen(TorchDispatchMode):
-    """Notes the fused attention operators that run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernels: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        if name.startswith("_scaled_dot_product_"):
-            self.kernels.add(name.removeprefix("_scaled_dot_product_"))
-        return func(*args, **(kwargs or {}))
-
-
-def measure_all(bench: Bench, chosen: list[Case], show_progress: bool = True) -> Iterator[dict]:
-    """Rows of all cases and, right after each, of full attention of the same size; once each."""
-    bar = progress_bar(
-        _with_baselines(chosen), desc="benchmark", unit="case", disable=not show_progress
-    )
-    for case in bar:
-        bar.set_postfix_str(case.name)
-        yield bench.measure(case)
-
-
-def _with_baselines(chosen: list[Case]) -> list[Case]:
-    pairs = [pair for case in chosen for pair in (case, case.baseline())]
-    return list({(case.size, case.config, case.batch): case for case in pairs}.values())
+from ilrm.cases import TIMED
+from ilrm.errors import IlrmError
+from ilrm.presets import SCALES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 2 on a mistake of the user's."""
     options = _parser().parse_args(arguments)
+
+    # torch and the rest take seconds to import, which --help does not wait for
+    from ilrm.benchmarks import default_scale, run
+
+    scale = options.scale or default_scale()
     try:
-        print(run(options.scale, tuple(options.tables), options.seconds, options.record))
+        print(run(scale, tuple(options.tables), options.seconds, options.record))
     except IlrmError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped: what was measured is kept", file=sys.stderr)
+        print("stopped: the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 
 
-def default_scale() -> str:
-    """The paper's own scale on a GPU, the tiny one on a CPU."""
-    return "paper" if torch.cuda.is_available() else "tiny"
-
-
-def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Path:
-    """Measure, with every row written as soon as it is there; returns the folder of the results."""
-    unknown = [table for table in tables if table not in TABLES]
-    if unknown:
-        raise BenchmarkError(
-            f"no configuration in tables {', '.join(unknown)}: known are {', '.join(TABLES)}"
-        )
-    if not 0 < seconds < math.inf:
-        raise BenchmarkError(f"seconds={seconds}: give a number above 0")
-    chosen = cases(tables, scale)
-    bench = Bench.here(seconds)
-    slug = "-".join(bench.rates.name.lower().replace("(r)", "").split())
-    folder = RUNS / "benchmarks" / f"{scale}-{slug}"
-    about = describe(bench.device) | {
-        "precision": bench.precision,
-        "matmul_flops": bench.rates.flops,
-        "bandwidth": bench.rates.bandwidth,
-        "compiled": bench.device.type == "cuda",
-        "memory_is": "measured" if bench.device.type == "cuda" else "counted",
-    }
-    write_json(folder / "environment.json", about)
-    rows: list[dict[str, Any]] = []
-    with torch._dynamo.config.patch(recompile_limit=RECOMPILES):
-        for row in measure_all(bench, chosen):
-            rows.append(row)
-            _write(folder, rows)
-    again = Bench.here(seconds).rates  # a shared machine is not as fast at all times
-    best = Device(
-        again.name,
-        max(again.flops, bench.rates.flops),
-        max(again.bandwidth, bench.rates.bandwidth),
-    )
-    for row, case in zip(rows, _with_baselines(chosen), strict=True):
-        row["floor_s"] = floor_seconds(case.config, *case.size, best, bench.value_bytes)
-    _write(folder, rows)
-    about |= {"matmul_flops": best.flops, "bandwidth": best.bandwidth}
-    write_json(folder / "environment.json", about)
-    if record:  # only what is complete
-        with atomic_folder(RECORDS / folder.name) as beside:
-            for name in ("environment.json", "measurements.csv"):
-                shutil.copy(folder / name, beside / name)
-        return RECORDS / folder.name
-    return folder
-
-
-def _write(folder: Path, rows: list[dict[str, Any]]) -> None:
-    with atomic_path(folder / "measurements.csv") as beside:
-        pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.5g")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ilrm.benchmark", description=(__doc__ or "").split(":")[0]
-    )
-    parser.add_argument(
-        "--scale", default=default_scale(), choices=SCALES, help="default: %(default)s"
-    )
+    parser = argparse.ArgumentParser(prog="python -m ilrm.benchmark", description=__doc__)
+    parser.add_argument("--scale", choices=SCALES, help="default: paper on a GPU, tiny on a CPU")
     parser.add_argument(
         "--tables", nargs="+", default=list(TIMED), help="of the paper (default: %(default)s)"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ilrm.cameras import Cameras
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 from ilrm.matching import EVIDENCE, FEWEST, Pair, match
 from ilrm.pretrained import Weights
 from ilrm.reconstruction import Reconstruction

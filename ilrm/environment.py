@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from ilrm.kernels import choose_attention
+
 PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill", "optuna", "fvcore")
 
 
@@ -19,14 +21,23 @@ def describe(device: torch.device) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "device": device_name(device),
+        "attention": choose_attention(device),
         "threads": torch.get_num_threads(),  # of each process
         "processes": dist.get_world_size() if dist.is_initialized() else 1,
         "cores": os.cpu_count(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "commit": _commit(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in PACKAGES},
     }
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: a machine that only trains has no use for notebooks."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def device_name(device: torch.device) -> str:
@@ -42,7 +53,11 @@ def device_name(device: torch.device) -> str:
 
 
 def _commit() -> str | None:
-    """Commit of the working tree that this package lies in, "+" if changed; None outside one."""
+    """Commit of the working tree that this package lies in, "+" if changed; of a copy without .git what
+    ILRM_COMMIT says; else None.
+    """
+    if told := os.environ.get("ILRM_COMMIT"):
+        return told
     folder = Path(__file__).parent
     try:
         command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]

@@ -43,3 +43,7 @@ class PlyError(IlrmError):
 
 class VideoError(IlrmError):
     """A video that cannot be written."""
+
+
+class ViewerError(IlrmError):
+    """A viewer that cannot be written."""

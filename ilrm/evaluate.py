@@ -3,19 +3,21 @@
 `python -m ilrm.evaluate --weights W --data D --protocol re10k --index evaluation_index.json --views 4`
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ilrm import evaluations
 from ilrm.command_line import one_line_errors
 from ilrm.config import EvaluationConfig, check_views
 from ilrm.data.protocols import PROTOCOLS, Protocol
-from ilrm.distributed import processes
 from ilrm.errors import ConfigError
-from ilrm.evaluation import lpips_missing
 from ilrm.paths import RUNS
-from ilrm.pretrained import read_weights
+
+if TYPE_CHECKING:
+    from ilrm.evaluations import Result
 
 
 @one_line_errors
@@ -37,14 +39,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--record", action="store_true", help="keep it for make report")
     options = parser.parse_args(arguments)
     result = _perform(options, PROTOCOLS[options.protocol])
+
+    from ilrm.distributed import processes
+    from ilrm.evaluations import record
+
     if processes().is_first:
         _show(result)
         if options.record:
-            print(f"recorded in {evaluations.record(result)}")
+            print(f"recorded in {record(result)}")
     return 0
 
 
-def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Result:
+def _perform(options: argparse.Namespace, protocol: Protocol) -> Result:
     how = EvaluationConfig(camera_noise=options.camera_noise)
     views = protocol.views if options.views is None else options.views
     check_views("views", views)
@@ -52,6 +58,11 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Res
         raise ConfigError(f"scenes={options.scenes}: give at least 1")
     if options.pictures < 0:
         raise ConfigError(f"pictures={options.pictures}: give 0 or more")
+
+    # torch and the rest take seconds to import, which --help does not wait for
+    from ilrm import evaluations
+    from ilrm.pretrained import read_weights
+
     weights = read_weights(options.weights)
     framing = evaluations.framing_for(protocol, weights.config, options.size)
     job = evaluations.Job(
@@ -60,7 +71,9 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> evaluations.Res
     return evaluations.perform(job, options.store, options.pictures)
 
 
-def _show(result: evaluations.Result) -> None:
+def _show(result: Result) -> None:
+    from ilrm.evaluation import lpips_missing
+
     metrics = result.metrics
     skipped = metrics["skipped"]
     print(

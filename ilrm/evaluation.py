@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor
 
 from ilrm import metrics
@@ -30,8 +29,9 @@ def predict(model: ILRM, batch: Batch, depth: bool = False, layer: int | None = 
     """
     was_training = model.training
     model.eval()
-    tokens = model.encode_layers(batch.inputs)[-1 if layer is None else layer]
-    gaussians = model.decode(tokens, batch.inputs)
+    inputs = batch.inputs
+    tokens = model.encode(inputs) if layer is None else model.encode_layers(inputs)[layer]
+    gaussians = model.decode(tokens, inputs)
     rendering = render(gaussians, batch.targets.cameras, depth=depth)
     model.train(was_training)
     return rendering
@@ -156,6 +156,8 @@ def _image_metrics(pred: Tensor, target: Tensor, with_lpips: bool) -> dict[str, 
 
 def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
     """Spearman rank correlation of two arrays of depths; 0 for a constant prediction."""
+    from scipy import stats
+
     if np.ptp(predicted) == 0:
         return 0.0
     return float(stats.spearmanr(predicted.ravel(), true.ravel()).statistic)
@@ -189,6 +191,8 @@ class Estimate:
 
 def estimate(values: np.ndarray) -> Estimate:
     """Mean of one value a scene, 95% percentile bootstrap over scenes (10,000 resamples, seed 0)."""
+    from scipy import stats
+
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2 or np.ptp(values) == 0:
         mean = float(values.mean())

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
@@ -20,9 +19,9 @@ from ilrm import cost
 from ilrm.baselines import Baselines
 from ilrm.config import EvaluationConfig, RunConfig
 from ilrm.data.errors import EmptyDatasetError
+from ilrm.data.framing import Framing, parse_size
 from ilrm.data.indices import check_index
 from ilrm.data.protocols import Protocol
-from ilrm.data.scene import Framing, parse_size
 from ilrm.data.scenes import HeldOutScenes, open_scenes
 from ilrm.distributed import processes, wait_for_all
 from ilrm.environment import describe
@@ -33,7 +32,7 @@ from ilrm.evaluation import (
     summarize,
     with_inaccurate_poses,
 )
-from ilrm.files import atomic_path, write_json
+from ilrm.files import atomic_path, file_name, write_json
 from ilrm.model import ILRM
 from ilrm.paths import PROJECT, RUNS
 from ilrm.pictures import comparison
@@ -206,11 +205,11 @@ def _evaluate_scene(
 
 
 def _file(folder: Path, key: str) -> Path:
-    return folder / "scenes" / f"{quote(key, safe='')}.json"
+    return folder / "scenes" / f"{file_name(key)}.json"
 
 
 def _picture(folder: Path, key: str) -> Path:
-    return folder / "pictures" / f"{quote(key, safe='')}.png"
+    return folder / "pictures" / f"{file_name(key)}.png"
 
 
 def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:

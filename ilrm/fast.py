@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ilrm.cameras import Cameras
 from ilrm.gaussians import Gaussians
+from ilrm.kernels import choose_attention
 from ilrm.model import ILRM
 from ilrm.views import Views
 
@@ -24,6 +25,7 @@ class FastILRM:
     """
 
     def __init__(self, model: ILRM, device: torch.device, compile: bool = True):
+        choose_attention(device)
         self.device, self.bf16 = device, device.type == "cuda"
         self.model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
         if self.bf16:

@@ -1,7 +1,11 @@
-"""Atomic writes: a file or folder appears complete under its name, or not at all."""
+"""Atomic writes (a file or folder appears complete under its name, or not at all), and file names and
+paths from names that others chose.
+"""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ilrm.errors import ConfigError
+
+LONGEST_NAME = 100  # bytes of a name that comes from data
 
 
 @contextmanager
@@ -22,9 +28,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.chmod(0o644)
+        _to_disk(beside)  # else a power cut may leave an empty file under the name
         beside.replace(path)
+        _to_disk(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -53,3 +70,30 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, allow_nan=False)
     with atomic_path(path) as beside:
         beside.write_text(text + "\n")
+
+
+def file_name(name: str) -> str:
+    """A file name, without a suffix, for a name that comes from data: different ones for different names.
+
+    A plain name stays as it is. In any other, what could be a path, hidden or too long is replaced, and a
+    digest of the whole name is added.
+    """
+    encoded = re.sub(r"[^\w.-]+", "_", name).strip("._").encode()[:LONGEST_NAME]
+    plain = encoded.decode(errors="ignore")
+    if plain == name and plain:
+        return plain
+    # no plain name holds a tilde
+    return f"{plain}~{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:10]}"
+
+
+def below(root: Path, path: Path) -> Path | None:
+    """`path`, with its `..` taken out, where it lies in `root`; else None.
+
+    Links are not followed for this: a link that a user put into `root` counts as a folder of `root`.
+    """
+    plain = Path(os.path.normpath(path.absolute()))
+    roots = (
+        Path(os.path.normpath(root.absolute())),
+        root.resolve(),
+    )  # an absolute path may name either
+    return plain if any(plain.is_relative_to(r) and plain != r for r in roots) else None

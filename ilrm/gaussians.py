@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ilrm.cameras import Cameras, Normalization
@@ -35,6 +34,8 @@ class Gaussians:
         """The same Gaussians in the world of the cameras that were normalised: positions, rotations and
         sizes. Colours have to be values or coefficients of degree 0, which no rotation changes.
         """
+        from scipy.spatial.transform import Rotation
+
         scene_to_world = torch.linalg.inv(normalization.world_to_scene)  # [B, 4, 4]
         rotation, origin = scene_to_world[:, :3, :3], scene_to_world[:, None, :3, 3]
         unit = normalization.scale.reciprocal()[:, None, None]  # world units a scene unit

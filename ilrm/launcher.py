@@ -10,9 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from papermill import cli
-
 from ilrm.errors import IlrmError
 from ilrm.paths import RUNS
 from ilrm.presets import run_config
@@ -20,6 +17,8 @@ from ilrm.presets import run_config
 
 def main() -> None:
     """Entry point of the console script `papermill`."""
+    from papermill import cli
+
     arguments = sys.argv[1:]
     try:
         output = default_output(arguments)
@@ -41,6 +40,8 @@ def default_output(arguments: list[str]) -> Path | None:
 
     Raises ConfigError where the parameters do not make a run.
     """
+    import nbformat
+
     parsed = _parse(arguments)
     notebook = Path(parsed.get("notebook_path") or "")
     if parsed.get("output_path") or parsed.get("help_notebook") or not notebook.is_file():
@@ -58,6 +59,8 @@ def default_output(arguments: list[str]) -> Path | None:
 
 def notebook_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
     """The parameters of parsed papermill arguments, read and ordered as papermill does."""
+    from papermill import cli
+
     values: dict[str, Any] = {"scale": "tiny"}
     for text in parsed.get("parameters_base64") or ():
         values |= cli.yaml.load(cli.base64.b64decode(text), Loader=cli.NoDatesSafeLoader) or {}
@@ -74,6 +77,8 @@ def notebook_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
 
 def _parse(arguments: list[str]) -> dict[str, Any]:
     """papermill's own reading of the arguments, without its complaints."""
+    from papermill import cli
+
     return cli.papermill.make_context("papermill", list(arguments), resilient_parsing=True).params
 
 

@@ -1,6 +1,7 @@
 """Image metrics, one value an image: PSNR, SSIM, LPIPS (supplementary, evaluation)."""
 
 import warnings
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Literal
 
@@ -36,7 +37,8 @@ def ssim(pred: Images, target: Images) -> Float[Tensor, " B"]:
     window = window / window.sum()
 
     def blur(image: Tensor) -> Tensor:  # [B * 3, 1, H, W] -> [B * 3, 1, H - 10, W - 10]
-        return F.conv2d(F.conv2d(image, window.view(1, 1, 11, 1)), window.view(1, 1, 1, 11))
+        with _full_precision():
+            return F.conv2d(F.conv2d(image, window.view(1, 1, 11, 1)), window.view(1, 1, 1, 11))
 
     a, b = pred.flatten(0, 1)[:, None], target.flatten(0, 1)[:, None]
     mean_a, mean_b, aa, bb, ab = blur(torch.cat([a, b, a * a, b * b, a * b])).chunk(5)
@@ -54,7 +56,8 @@ def lpips(pred: Images, target: Images, net: Literal["vgg", "alex"] = "vgg") -> 
     """Learned perceptual distance, version 0.1. Raises WeightsError where weights are missing."""
     _check(pred, target)
     model = lpips_model(net).to(pred.device)
-    return model(pred.clamp(0, 1), target.clamp(0, 1), normalize=True).flatten()
+    with _full_precision():
+        return model(pred.clamp(0, 1), target.clamp(0, 1), normalize=True).flatten()
 
 
 @cache
@@ -73,12 +76,17 @@ def lpips_model(net: Literal["vgg", "alex"]) -> nn.Module:
 
 
 def import_lpips():
-    """The package `lpips`, also where torch has no CUDA.
+    """The package `lpips`, also beside a torchvision whose compiled operators do not load.
 
-    It imports torchvision, whose compiled operators do not load beside a CPU-only torch; two operator
-    schemas that the import looks up are then missing and are declared here first.
+    PyPI's torchvision holds operators for a torch with CUDA. Without them its import misses two operator
+    schemas, which are declared here then, and only then: declared first, they end the process where the
+    compiled operators do load, as in a torch with CUDA on a machine without a GPU.
     """
-    if not torch.cuda.is_available() and not hasattr(torch.ops.torchvision, "nms"):
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        if hasattr(torch.ops.torchvision, "nms"):
+            raise
         library = torch.library.Library("torchvision", "FRAGMENT")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -89,6 +97,11 @@ def import_lpips():
 
 
 _declared: list[torch.library.Library] = []  # the declarations live as long as their library object
+
+
+def _full_precision() -> AbstractContextManager[None]:
+    """cuDNN's convolutions in fp32: its default, TF32, has ten bits, too few for variances."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _check(pred: Tensor, target: Tensor) -> None:

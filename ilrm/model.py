@@ -4,6 +4,7 @@ Letters: B batch, V views, N viewpoint tokens a view, M image tokens a view, D w
 k uplift factor, p patch size, C channels of a Gaussian.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -172,16 +173,21 @@ class ILRM(nn.Module):
 
     def encode(self, views: Views) -> Float[Tensor, "B V N D"]:
         """Viewpoint tokens V^(L) after the final layer."""
-        return self.encode_layers(views)[-1]
+        for layer in self._layers(views):
+            tokens = layer  # those of earlier layers are let go
+        return tokens
 
     def encode_layers(self, views: Views) -> list[Float[Tensor, "B V N D"]]:
         """Viewpoint tokens V^(0) ... V^(L): the initial ones, then those after every layer."""
+        return list(self._layers(views))
+
+    def _layers(self, views: Views) -> Iterator[Float[Tensor, "B V N D"]]:
         self._check_size(views)
         batch = views.images.shape[0]
         tokens = self.initial_viewpoint_tokens(views)  # [B, V, N, D]
         image_tokens = self.image_tokens(views)  # [B, V, M, D]
         generator = self._subset_generator()
-        layers = [tokens]
+        yield tokens
         for index, block in enumerate(self.blocks):
             layer = index // 2
             if isinstance(block, CrossBlock):
@@ -196,8 +202,7 @@ class ILRM(nn.Module):
                     v=views.images.shape[1],
                 )
             if index % 2:
-                layers.append(tokens)
-        return layers
+                yield tokens
 
     def decode(self, tokens: Float[Tensor, "B V N D"], views: Views) -> Gaussians:
         """Gaussians from viewpoint tokens of any layer, by the head (Section 3.2, Figure 1)."""

@@ -1,6 +1,5 @@
 """What works on a capture starts with: its folder, weights, the input views and their size."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,22 +8,14 @@ import torch
 
 from ilrm.config import check_views
 from ilrm.data.captures import read_capture
-from ilrm.data.scene import Framing, Scene
+from ilrm.data.framing import Framing
+from ilrm.data.scene import Scene
 from ilrm.distributed import processes
 from ilrm.errors import ConfigError
 from ilrm.layerwise import median_scene
 from ilrm.pretrained import Weights, read_weights
 from ilrm.reconstruction import framing_of, reconstruct
 from ilrm.views import EvaluationScene
-
-
-def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
-    """CAPTURE, --weights, --views, --size, --images."""
-    parser.add_argument("capture", type=Path, help="folder of posed images, any usual layout")
-    parser.add_argument("--weights", required=True, help="folder, released file or hub id")
-    parser.add_argument("--views", type=int, help="input views; default: as trained")
-    parser.add_argument("--size", help="HxW; default: as many pixels as trained on")
-    parser.add_argument("--images", default="", help="folder of smaller images, e.g. images_4")
 
 
 def open_capture(

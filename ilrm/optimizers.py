@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
 
     Update RMS 0.2 as in Liu et al. 2025, so that AdamW's learning rates carry over. Weights that
     stack several maps ([n * D, D]: q, k, v, uplifted queries) are orthogonalised map by map, all maps
-    of one shape in one batched product. fp32: torch.optim.Muon iterates in bfloat16, which CPUs emulate.
+    of one shape in one batched product.
     """
 
     def __init__(
@@ -78,7 +78,10 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                state = self.state[p]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(p)
+                buffer = state["momentum"]
                 buffer.lerp_(p.grad, 1 - group["momentum"])
                 update = p.grad.lerp(buffer, group["momentum"])  # Nesterov
                 square = min(p.shape)
@@ -101,12 +104,13 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(x: Tensor) -> Tensor:
     """Nearest orthogonal matrices, roughly, of x [n, D, D]: five quintic Newton-Schulz steps.
 
-    On a CPU few maps at a time, so that they stay in its cache through all steps: twice as fast.
+    On a CPU few maps at a time, so that they stay in its cache through all steps: twice as fast. On CUDA in
+    bf16, as torch.optim.Muon, for the tensor cores; a CPU would emulate it.
     """
     if x.device.type == "cpu":
         together = max(1, CACHED // x[0].numel())
         return torch.cat([_newton_schulz(part) for part in x.split(together)])
-    return _newton_schulz(x)
+    return _newton_schulz(x.bfloat16()).to(x.dtype)
 
 
 def _newton_schulz(x: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -29,6 +28,8 @@ def depth_image(
     """Depth as colours, near to far from bright to dark, log scale between `limits` (by default the 2nd and
     98th percentiles); pixels without depth are white.
     """
+    import matplotlib
+
     values = depth.detach().cpu().double().numpy()
     known = values > 0
     near, far = limits or depth_limits(depth)

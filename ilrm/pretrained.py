@@ -39,14 +39,14 @@ class Weights:
 
 
 def read_weights(source: str | Path) -> Weights:
-    """Weights from a folder, a run's folder, a released file (`ilrm.convert`), a Hugging Face hub id, or by
+    """Weights from a folder, a run's folder, a released file (`ilrm.released`), a Hugging Face hub id, or by
     the name of those that come with the package ("ilrm-small").
 
     Strict: every value of the file is used and has its shape. Raises WeightsError.
     """
     path = Path(source)
     if path.is_file() and path.suffix in RELEASED:
-        from ilrm.convert import load_released
+        from ilrm.released import load_released
 
         return load_released(path)
     if path.is_dir():

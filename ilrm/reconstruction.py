@@ -8,7 +8,8 @@ import torch
 
 from ilrm.cameras import Cameras
 from ilrm.data.dataset import example
-from ilrm.data.scene import Framing, Scene, parse_size
+from ilrm.data.framing import Framing, parse_size
+from ilrm.data.scene import Scene
 from ilrm.data.scenes import to_batch
 from ilrm.data.selection import Choice, FullCoverage
 from ilrm.errors import ConfigError

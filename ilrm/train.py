@@ -2,16 +2,20 @@
 with `--recipe dl3dv root=/path/to/dl3dv start=WEIGHTS`.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from ilrm.command_line import one_line_errors
 from ilrm.config import RunConfig
-from ilrm.distributed import processes
 from ilrm.errors import ConfigError
 from ilrm.presets import SCALES, run_config
 from ilrm.recipes import RECIPES, stages
-from ilrm.runs import Run, perform
+
+if TYPE_CHECKING:
+    from ilrm.runs import Run
 
 
 @one_line_errors
@@ -22,7 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}")
     parser.add_argument("fields", nargs="*", metavar="name=value", help="fields to replace")
     options = parser.parse_args(arguments)
-    for config in _configs(options):
+    configs = _configs(options)
+
+    # torch and the rest take seconds to import, which --help does not wait for
+    from ilrm.distributed import processes
+    from ilrm.runs import perform
+
+    for config in configs:
         run = perform(config)
         if processes().is_first:
             _show(run)

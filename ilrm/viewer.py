@@ -1,17 +1,22 @@
 """A scene as one HTML file that needs no network: viser's viewer with the splats inside."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import rich
-import viser
 from scipy.spatial.transform import Rotation
 
 from ilrm.cameras import Cameras
+from ilrm.errors import ViewerError
 from ilrm.files import atomic_path
 from ilrm.gaussians import Gaussians
+
+if TYPE_CHECKING:
+    import viser
 
 # Browsers refuse module workers from blobs on file:// pages, and viser's sorts the splats by depth in one:
 # without this script they are drawn in the order of the file.
@@ -42,8 +47,15 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
     """The Gaussians of one scene (B = 1) with the frustums of cameras [1, V], first seen from the first one.
 
     `depth`: how far before that camera the point lies that one orbits, in the unit of the Gaussians.
-    About 40 bytes a Gaussian.
+    About 40 bytes a Gaussian. Raises ViewerError where viser is not installed.
     """
+    try:
+        import viser
+    except ImportError as error:
+        raise ViewerError(
+            f"{path}: the viewer is viser's, which cannot be imported ({error}): run pip install viser"
+        ) from error
+
     with _quiet():  # about a server that nobody is to connect to
         server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         try:
@@ -58,6 +70,8 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Nothing from viser, neither on stdout nor as a notebook's output: it prints through rich."""
+    import rich
+
     console = rich.get_console()
     was, console.quiet = console.quiet, True
     try:

@@ -29,7 +29,10 @@ class Views:
             raise ViewsError(f"images are {self.images.dtype}: give floats in [0, 1]")
 
     def to(self, device: torch.device | str) -> "Views":
-        return replace(self, images=self.images.to(device), cameras=self.cameras.to(device))
+        """On a device; a GPU need not have pinned images yet when this returns."""
+        waits = torch.device(device).type == "cpu"
+        images = self.images.to(device, non_blocking=not waits)
+        return replace(self, images=images, cameras=self.cameras.to(device))
 
 
 @dataclass(frozen=True)

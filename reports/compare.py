@@ -1,21 +1,27 @@
 """`python -m reports.compare STUDY...`: the effects of studies whose runs are in the run store."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ablations.study import Study, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
 from ilrm.vocabulary import METRICS, QUALITY
-from reports.effects import Measurements
-from reports.write import markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.effects import Measurements
 
 
 def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
     """One row a variant: its metrics, and each minus the reference's, with 95% intervals; its cost."""
+    import pandas as pd
+
     rows = []
     for variant in study.variants:
         row: dict[str, object] = {"variant": variant.name}
@@ -43,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("studies", nargs="+", help="names, paths of TOML files, or all")
     parser.add_argument("--scale", default="tiny", choices=SCALES)
     options = parser.parse_args(arguments)
+
+    # torch and pandas take seconds to import, which --help does not wait for
+    from reports.effects import Measurements
+    from reports.write import markdown
+
     try:
         for study in find_studies(options.studies):
             measurements = Measurements.stored(study, options.scale)

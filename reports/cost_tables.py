@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ilrm import cost
-from ilrm.benchmark import RECORDS
+from ilrm.benchmarks import RECORDS
 from ilrm.cases import CASES, FULL_ATTENTION, Case
 from ilrm.config import ModelConfig
 from ilrm.counting import counted_macs, torch_macs

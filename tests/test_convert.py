@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from ilrm import convert, cost
 from ilrm.config import ModelConfig
-from ilrm.convert import from_released, load_released
 from ilrm.errors import WeightsError
 from ilrm.pretrained import read_weights
+from ilrm.released import from_released, load_released
 from tests.helpers import some_views
 
 WIDTH, HEADS, LAYERS, PATCH = 64, 2, 2, 4

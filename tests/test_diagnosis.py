@@ -12,7 +12,7 @@ from ilrm import matching
 from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
 from ilrm.data.example import example_capture
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 from ilrm.diagnosis import diagnose
 from ilrm.matching import epipolar_distance, match
 from ilrm.pretrained import read_weights

@@ -1,6 +1,9 @@
 """Metrics against scikit-image and the published LPIPS values."""
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ilrm import metrics, trunks
 from ilrm.errors import ViewsError, WeightsError
+from ilrm.paths import PROJECT
 from ilrm.trunks import trunk_weights
 
 
@@ -126,7 +130,73 @@ def test_images_that_do_not_match_are_refused():
         metrics.ssim(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
 
 
+def test_no_metric_is_computed_in_tf32(pair, monkeypatch):
+    """cuDNN's default on CUDA. The flag is seen where convolutions run, and is the user's again after."""
+    seen = []
+    conv2d = F.conv2d
+
+    def noted(*arguments, **options):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return conv2d(*arguments, **options)
+
+    monkeypatch.setattr(F, "conv2d", noted)
+    was = torch.backends.cudnn.allow_tf32
+    metrics.ssim(*pair)
+    assert seen == [False, False]
+    monkeypatch.setattr(metrics, "lpips_model", lambda net: _Noting(seen))
+    metrics.lpips(*pair)
+    assert seen == [False] * 3
+    assert torch.backends.cudnn.allow_tf32 is was
+
+
+class _Noting(torch.nn.Module):
+    """In place of LPIPS's network."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def forward(self, pred, target, normalize):
+        self.seen.append(torch.backends.cudnn.allow_tf32)
+        return (pred - target).mean((1, 2, 3))
+
+
+def test_weights_in_half_precision_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    state = {"features.0.weight": torch.rand(4, 3, 3, 3), "features.0.bias": torch.rand(4)}
+    halves = {name: value.half() for name, value in state.items()}
+    torch.save(halves, tmp_path / "checkpoints" / trunks.HUB_FILES["vgg16"])
+    trunk_weights.cache_clear()
+    ((weight, bias),) = trunk_weights("vgg16")
+    trunk_weights.cache_clear()
+    assert weight.dtype == bias.dtype == torch.float32
+    torch.testing.assert_close(weight, state["features.0.weight"], atol=1e-3, rtol=0)
+
+
 def test_equal_images_have_100_db():
     """An input frame may be a target of a published index: copying it is no infinity in a file."""
     image = torch.rand(2, 3, 16, 16)
     assert metrics.psnr(image, image).tolist() == [100.0, 100.0]
+
+
+def test_operators_that_torchvision_brings_are_not_declared_again(tmp_path):
+    """As with a torch that has CUDA inside and sees no GPU: its torchvision's operators load."""
+    package = tmp_path / "torchvision/__init__.py"
+    package.parent.mkdir()
+    package.write_text(
+        "import torch\n"
+        "library = torch.library.Library('torchvision', 'DEF')\n"
+        "library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
+    )
+    (tmp_path / "lpips.py").write_text("import torchvision\n")
+    code = "from ilrm.metrics import import_lpips; print(import_lpips().torchvision.library.ns)"
+    path = os.pathsep.join([str(tmp_path), str(PROJECT)])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "torchvision\n"), done.stderr

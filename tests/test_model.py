@@ -1,5 +1,7 @@
 """The model: published parameter counts, the meaning of each block and option."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -202,3 +204,24 @@ def test_presets_build_models_of_their_size():
             config = model_config(scale)
             model = ILRM(config)
             assert len(model.blocks) == 2 * config.layers
+
+
+@torch.no_grad()
+def test_encoding_keeps_the_tokens_of_one_layer_only():
+    """At 256 views those of each layer take more than a gigabyte."""
+    model = ILRM(ModelConfig(layers=6, width=32, heads=2, patch=4))
+    alive: list[weakref.ref] = []
+    most = []
+
+    def note(block, inputs, output):
+        alive.append(weakref.ref(output))
+        most.append(sum(reference() is not None for reference in alive))
+
+    for block in model.blocks:
+        block.register_forward_hook(note)
+    views = some_views(batch=1)
+    tokens = model.encode(views)
+    assert len(most) == 12 and max(most) <= 3
+    most.clear()
+    assert torch.equal(tokens, model.encode_layers(views)[-1])
+    assert max(most) > 6

@@ -9,6 +9,7 @@ from ilrm.config import TrainConfig
 from ilrm.model import ILRM
 from ilrm.optimizers import (
     Muon,
+    _newton_schulz,
     make_optimizers,
     orthogonalize,
     schedule,
@@ -48,6 +49,21 @@ def test_every_parameter_has_one_optimizer_and_norms_do_not_decay(name):
     for parameter_name, p in model.named_parameters():
         norm = "norm" in parameter_name or parameter_name == "head.0.weight"
         assert seen[id(p)] == (0.0 if norm else 0.05), parameter_name
+
+
+def test_bf16_is_enough_for_the_iteration():
+    x = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    found = _newton_schulz(x.bfloat16()).float()
+    assert ((found - orthogonalize(x)).norm() / found.norm()) < 0.02
+
+
+def test_momentum_is_made_once(monkeypatch):
+    p = torch.nn.Parameter(torch.randn(8, 8))
+    muon = Muon([p], lr=0.1)
+    for _ in range(2):
+        p.grad = torch.randn(8, 8)
+        muon.step()
+        monkeypatch.setattr(torch, "zeros_like", lambda *_: pytest.fail("allocated again"))
 
 
 def test_orthogonalize_brings_singular_values_near_one():

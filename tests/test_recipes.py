@@ -39,7 +39,7 @@ def test_the_command_line_performs_the_stages(tmp_path, monkeypatch, capsys):
     """The second run's weights are hardly moved ones of the first."""
     monkeypatch.setitem(RECIPES, "two", TWO)
     monkeypatch.setattr("ilrm.training.RUNS", tmp_path)
-    monkeypatch.setattr(train, "perform", lambda config: perform(config, tmp_path))
+    monkeypatch.setattr("ilrm.runs.perform", lambda config: perform(config, tmp_path))
     assert train.main(["--recipe", "two", "lr=1e-9", "matrix_lr=1e-9"]) == 0
     first, second = (Run(tmp_path / run.name) for run in stages("two", lr="1e-9", matrix_lr="1e-9"))
     assert f"{first.folder}" in capsys.readouterr().out

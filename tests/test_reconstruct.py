@@ -17,7 +17,7 @@ from ilrm.cameras import Cameras
 from ilrm.data.captures import read_capture
 from ilrm.data.errors import TooFewFramesError
 from ilrm.data.example import example_capture
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 from ilrm.data.selection import FullCoverage
 from ilrm.flythrough import smooth_path
 from ilrm.ply import read_ply
@@ -25,6 +25,8 @@ from ilrm.pretrained import read_weights
 from ilrm.reconstruction import framing_of, larger
 from ilrm.reconstruction import reconstruct as reconstruct_capture
 from ilrm.rendering import render
+from ilrm.scene_folder import write_scene
+from tests.data.layouts import LAYOUTS
 from tests.helpers import some_cameras
 
 
@@ -159,8 +161,51 @@ def test_frames_of_one_name_in_two_folders_are_kept_apart(capture, smoke_run, tm
     arguments = [folder, "--weights", smoke_run.folder, "--views", "4", "--out", tmp_path / "out"]
     assert reconstruct.main([str(a) for a in arguments]) == 0
     renders = tmp_path / "out/renders"
-    found = sorted(p.relative_to(renders).as_posix() for p in renders.rglob("*.png"))
-    assert found == ["left/000.png", "left/008.png", "right/004.png"]
+    found = sorted(p.relative_to(renders).as_posix().split("~")[0] for p in renders.rglob("*.png"))
+    assert found == ["left_000", "left_008", "right_004"]
+
+
+OUTSIDE = {  # file of names in a layout, a name in it, and one of an image beside the capture
+    "opencv": ("opencv_cameras.json", "images/000.png", "images/../../evil/a.png"),
+    "nerfstudio": ("transforms.json", "images/000.png", "images/../../evil/a.png"),
+    "colmap-text": ("sparse/0/images.txt", "000.png", "../../evil/a.png"),
+}
+
+
+@pytest.mark.parametrize("layout", OUTSIDE)
+def test_no_name_in_a_capture_leads_out_of_a_folder(layout, smoke_run, tmp_path, capsys):
+    folder = LAYOUTS[layout](tmp_path / "captures/desk")
+    evil = tmp_path / "captures/evil/a.png"
+    evil.parent.mkdir()
+    shutil.copy(folder / "images/000.png", evil)
+    mine = [tmp_path / f"results/{place}evil/a.png" for place in ("", "out/")]
+    mine[0].parent.mkdir(parents=True)
+    mine[0].write_text("mine")
+    file, old, new = OUTSIDE[layout]
+    (folder / file).write_text((folder / file).read_text().replace(old, new))
+    out = tmp_path / "results/out"
+    arguments = [folder, "--weights", smoke_run.folder, "--views", "2", "--out", out]
+    assert reconstruct.main([str(a) for a in arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "evil/a.png' lies outside of" in line and ("frame 0" in line or "image '" in line)
+    assert mine[0].read_text() == "mine" and not out.exists()
+
+
+def test_pictures_are_written_into_their_folders_whatever_frames_are_called(
+    capture, smoke_run, tmp_path
+):
+    """Also where a reader lets such a name through."""
+    scene, weights = read_capture(capture), read_weights(smoke_run.folder)
+    found = reconstruct_capture(scene, weights, 4, framing_of(scene, weights))
+    names = [f"../../evil/{i}.png" for i in range(len(scene))]
+    names[8], names[16] = "/" + "a" * 300 + ".png", "...png"
+    (tmp_path / "results").mkdir()
+    out = tmp_path / "results/out"
+    write_scene(replace(found, scene=replace(scene, names=names)), out)
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+    assert [p.name for p in (tmp_path / "results").iterdir()] == ["out"]
+    for kind in ("renders", "depth"):
+        assert len([p for p in (out / kind).iterdir() if p.suffix == ".png"]) == 3
 
 
 def test_errors_are_one_line(tmp_path, smoke_run, capsys):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ilrm import tradeoff
+from ilrm import tradeoff, tradeoffs
 from ilrm.data.captures import read_capture
 from ilrm.data.example import example_capture
 from ilrm.data.scene import PointCloud
@@ -32,7 +32,7 @@ def test_rows_of_the_model_and_of_3d_gs(out):
     rows = pd.read_csv(out / "rows.csv")
     ours, theirs = (rows[rows.method == method] for method in ("ilrm", "3d-gs"))
     assert ours.steps.tolist() == [0, 10, 20]
-    assert theirs.steps.tolist() == sorted(tradeoff.curve_steps(200)) and theirs.steps.max() == 200
+    assert theirs.steps.tolist() == sorted(tradeoffs.curve_steps(200)) and theirs.steps.max() == 200
     for part in (ours, theirs):
         assert (part.seconds.diff().dropna() > 0).all() and part.seconds.min() > 0
     assert ours.gaussians.nunique() == 1
@@ -57,8 +57,8 @@ def test_about_says_what_was_measured(out):
 
 
 def test_steps_of_the_curve():
-    assert tradeoff.curve_steps(10) == {10}
-    steps = sorted(tradeoff.curve_steps(3_000))
+    assert tradeoffs.curve_steps(10) == {10}
+    steps = sorted(tradeoffs.curve_steps(3_000))
     assert steps[0] == 10 and steps[-1] == 3_000 and 100 in steps and 1_000 in steps
 
 
@@ -66,8 +66,8 @@ def test_few_points_are_no_start(capture):
     scene = read_capture(capture)
     for count, enough in ((0, False), (99, False), (100, True)):
         points = PointCloud(torch.zeros(count, 3), torch.zeros(count, 3))
-        assert tradeoff.has_points(replace(scene, points=points)) is enough
-    assert tradeoff.has_points(scene) is False  # this layout has none
+        assert tradeoffs.has_points(replace(scene, points=points)) is enough
+    assert tradeoffs.has_points(scene) is False  # this layout has none
 
 
 def test_too_few_steps_are_one_line(capture, smoke_run, capsys):

@@ -5,19 +5,20 @@ names (those of opencv_cameras.json in the file's, which published indices count
 undistorted, or, where a protocol says so, used as they are, with a line that says it.
 """
 
+from __future__ import annotations
+
 import math
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pycolmap
 import torch
 from PIL import Image
 
-from ilrm.data.distortion import ignoring_distortion, pinhole, source
+from ilrm.data.distortion import ignoring_distortion, pinhole, scaled, source
 from ilrm.data.errors import (
     BadCamerasError,
     BadImageError,
@@ -27,12 +28,15 @@ from ilrm.data.errors import (
     EmptyDatasetError,
     SceneMissingError,
 )
+from ilrm.data.framing import Distortion
 from ilrm.data.layouts import Frame, find_layout, reduction
 from ilrm.data.scene import PointCloud, Scene, Scenes, fingerprint
 
+if TYPE_CHECKING:
+    import pycolmap
+
 FOV = (0.5, 170.0)  # degrees: what intrinsics in pixels give
 LARGEST = 1e12  # of a camera's coordinates
-Distortion = Literal["undistort", "ignore"]
 
 
 def read_capture(
@@ -149,11 +153,7 @@ def _fitted(camera: pycolmap.Camera, path: Path, where: str) -> pycolmap.Camera:
             f"{where}: {path} has {height}x{width} pixels, its camera {camera.height}x{camera.width}: "
             "give the images that the cameras were made from, smaller ones in images_2, images_4 or images_8"
         )
-    scaled = pycolmap.Camera(
-        model=camera.model_name, width=camera.width, height=camera.height, params=camera.params
-    )
-    scaled.rescale(width, height)
-    return scaled
+    return scaled(camera, width, height)
 
 
 class CaptureScenes(Scenes):

@@ -28,6 +28,7 @@ from ilrm.data.errors import (
     UnsafeChunkError,
 )
 from ilrm.data.scene import EncodedImage, Scene, Scenes, fingerprint
+from ilrm.files import below
 
 OPEN_CHUNKS = 8  # memory-mapped chunks kept open
 MAX_FOCAL = 20.0  # in units of the image's size: beyond, intrinsics are in pixels
@@ -127,6 +128,12 @@ def _read_index(path: Path) -> dict[str, str]:
         raise DatasetMissingError(
             f"{path}: need a dict from scene to chunk file, as in pixelSplat's data sets"
         )
+    for name in set(index.values()):
+        if below(path.parent, path.parent / name) is None:
+            raise DatasetMissingError(
+                f"{path}: chunk {name!r} lies outside of {path.parent}: move it into that folder and "
+                "correct its name in the index"
+            )
     return index
 
 

@@ -4,20 +4,25 @@ The files are read here and not by pycolmap, which takes truncated cameras for c
 come back from truncated points; camera models are pycolmap's.
 """
 
+from __future__ import annotations
+
 import itertools
 import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pycolmap
 import torch
 
-from ilrm.data.distortion import make_camera
+from ilrm.data.distortion import make_camera, model_names
 from ilrm.data.errors import CaptureUnreadableError, DataError
 from ilrm.data.scene import PointCloud
+
+if TYPE_CHECKING:
+    import pycolmap
 
 FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")  # where a capture keeps its model
 
@@ -129,11 +134,10 @@ class _Bytes:
 
 
 def _binary_cameras(path: Path) -> dict[int, pycolmap.Camera]:
-    file = _Bytes(path)
+    file, names = _Bytes(path), model_names()
     cameras = {}
     for _ in range(*file.take("Q")):
         number, model, width, height = file.take("iiQQ")
-        names = {m.value: name for name, m in pycolmap.CameraModelId.__members__.items()}
         name = names.get(model, f"number {model}")
         parameters = file.take(f"{_parameters(name, path)}d")
         cameras[number] = make_camera(name, width, height, parameters, f"{path}, camera {number}")

@@ -4,6 +4,8 @@ same (seed, step).
 Poses stay as stored; normalisation belongs to ilrm/cameras.py.
 """
 
+import copy
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,10 +15,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.framing import Framing
 from ilrm.data.samplers import WindowSchedule, mirror, training_window
-from ilrm.data.scene import Framing, Scene, Scenes
+from ilrm.data.scene import Scene, Scenes
 from ilrm.progress import progress_bar
 
+MEMORY_SHARE = 0.25  # of a GPU's free memory that decoded frames may take
 # {context, target}_{images, fxfycxcy, c2w}, and depths where the scenes have them; see example()
 Example = dict[str, Tensor]
 
@@ -123,6 +127,21 @@ class ViewsDataset(Dataset[Example]):
         # all scenes' frames: images uint8 [F, 3, H, W] and so on
         self.frames = {name: torch.cat([parts[name] for parts in decoded]) for name in decoded[0]}
 
+    def again(self, batch_size: int, seed: int) -> "ViewsDataset":
+        """Other batches of the same scenes, whose decoded frames are shared."""
+        other = copy.copy(self)
+        other.batch_size, other.seed, other._order = batch_size, seed, (-1, [])
+        return other
+
+    def keep_on(self, device: torch.device) -> None:
+        """Keep decoded frames on a GPU and gather batches there, where they take little of its memory."""
+        if not self.in_memory or self.frames["images"].device == device:
+            return
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+        pixels = {name: self.frames[name] for name in ("images", "depths") if name in self.frames}
+        if sum(value.nbytes for value in pixels.values()) <= MEMORY_SHARE * free:
+            self.frames |= {name: value.to(device) for name, value in pixels.items()}
+
     def _nothing_left(self) -> EmptyDatasetError:
         return EmptyDatasetError(
             f"{self.scenes.folder}: all {len(self.scenes)} scenes were skipped (reasons above)"
@@ -177,7 +196,7 @@ class ViewsDataset(Dataset[Example]):
             numbers.append([first + f for f in frames])
             flips.append(flipped)
         index = torch.tensor(numbers)  # [B, V + T]
-        return {name: value[index] for name, value in self.frames.items()}, flips
+        return {name: v[index.to(v.device)] for name, v in self.frames.items()}, flips
 
     def _on_demand(self, step: int, samples: range) -> tuple[Example, list[bool]]:
         """The same, decoded now; a skipped scene's place is taken by the next usable one in the
@@ -212,9 +231,9 @@ class ViewsDataset(Dataset[Example]):
         views["images"] = views["images"].float() / 255
         if any(flips):
             chosen = torch.tensor(flips)
-            mirrored = mirror({name: value[chosen] for name, value in views.items()})
+            mirrored = mirror({name: v[chosen.to(v.device)] for name, v in views.items()})
             for name, value in mirrored.items():
-                views[name][chosen] = value
+                views[name][chosen.to(value.device)] = value
         return _split(views, self.context_views(step))
 
     def __getitem__(self, item: tuple[int, int, int]) -> Example:
@@ -225,12 +244,17 @@ class ViewsDataset(Dataset[Example]):
         self, steps: range, rank: int = 0, count: int = 1, workers: int = 0
     ) -> DataLoader[Example]:
         """A DataLoader over the batches of `steps`, in order; worker processes decode ahead (none
-        are started where all frames are in memory).
+        are started where all frames are in memory). With CUDA what they decode is in pinned memory.
         """
         items = [(step, rank, count) for step in steps]
         workers = 0 if self.in_memory else workers
         # a generator of its own: the global one has to be the same after resuming
         generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(
-            self, batch_size=None, sampler=items, num_workers=workers, generator=generator
+            self,
+            batch_size=None,
+            sampler=items,
+            num_workers=workers,
+            generator=generator,
+            pin_memory=torch.cuda.is_available() and not self.in_memory,
         )

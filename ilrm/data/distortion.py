@@ -1,23 +1,43 @@
 """Camera models and undistortion, by pycolmap: whatever a camera does, the model gets a pinhole image."""
 
+from __future__ import annotations
+
 import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pycolmap
 from PIL import Image
 
-from ilrm.data.errors import BadCamerasError, CameraModelError
+from ilrm.data.errors import BadCamerasError, CameraModelError, MissingPackageError
 from ilrm.data.scene import to_rgb
 
+if TYPE_CHECKING:
+    import pycolmap
+
 PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
-# pycolmap reports each call that fails on stderr besides raising; the message raised here is enough
-pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
-if threading.current_thread() is threading.main_thread():  # nor is a run that is stopped a crash
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+
+
+@cache
+def load_pycolmap() -> ModuleType:
+    """The package, which only captures need. Raises MissingPackageError."""
+    try:
+        import pycolmap
+    except ImportError as error:
+        raise MissingPackageError(
+            f"captures need pycolmap, which cannot be imported ({error}): run pip install pycolmap"
+        ) from error
+
+    # it reports each call that fails on stderr besides raising; the message raised here is enough
+    pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
+    if threading.current_thread() is threading.main_thread():  # nor is a stopped run a crash
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+    return pycolmap
 
 
 def make_camera(
@@ -27,6 +47,7 @@ def make_camera(
 
     Raises CameraModelError on a model that COLMAP lacks, BadCamerasError on parameters that do not fit.
     """
+    pycolmap = load_pycolmap()
     known = [name for name in pycolmap.CameraModelId.__members__ if name != "INVALID"]
     if model not in known:
         raise CameraModelError(
@@ -54,6 +75,7 @@ def _focal(camera: pycolmap.Camera) -> list[float]:
 
 def pinhole(camera: pycolmap.Camera, where: str) -> pycolmap.Camera:
     """The pinhole camera of the undistorted image. Raises CameraModelError where there can be none."""
+    pycolmap = load_pycolmap()
     try:
         return pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
     except ValueError as error:
@@ -65,6 +87,7 @@ def pinhole(camera: pycolmap.Camera, where: str) -> pycolmap.Camera:
 
 def ignoring_distortion(camera: pycolmap.Camera) -> pycolmap.Camera:
     """The pinhole camera with the same focal lengths and principal point."""
+    pycolmap = load_pycolmap()
     fx, fy = camera.focal_length_x, camera.focal_length_y
     parameters = [fx, fy, camera.principal_point_x, camera.principal_point_y]
     return pycolmap.Camera(
@@ -83,6 +106,7 @@ class ImageFile:
         image = to_rgb(Image.open(self.path))
         if self.distorted is None:
             return image
+        pycolmap = load_pycolmap()
         model, width, height, parameters = self.distorted
         if image.size != (width, height):
             return image  # Scene names the frame and both sizes
@@ -90,6 +114,21 @@ class ImageFile:
         bitmap = pycolmap.Bitmap.from_array(np.asarray(image))
         undistorted, _ = pycolmap.undistort_image(pycolmap.UndistortCameraOptions(), bitmap, camera)
         return Image.fromarray(undistorted.to_array())
+
+
+def scaled(camera: pycolmap.Camera, width: int, height: int) -> pycolmap.Camera:
+    """The camera of the same image in another size."""
+    found = load_pycolmap().Camera(
+        model=camera.model_name, width=camera.width, height=camera.height, params=camera.params
+    )
+    found.rescale(width, height)
+    return found
+
+
+def model_names() -> dict[int, str]:
+    """COLMAP's camera models by number."""
+    members = load_pycolmap().CameraModelId.__members__
+    return {model.value: name for name, model in members.items()}
 
 
 def source(path: Path, camera: pycolmap.Camera) -> ImageFile:

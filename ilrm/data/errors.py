@@ -62,6 +62,10 @@ class CameraModelError(DataError):
     """A camera model that is unknown, or that no pinhole camera can replace."""
 
 
+class MissingPackageError(DataError):
+    """A package that reading this data needs is not installed."""
+
+
 class TooFewFramesError(DataError):
     """A scene is too short for the number of views asked for."""
 

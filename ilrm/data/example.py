@@ -9,8 +9,8 @@ from PIL import Image
 
 from ilrm.config import DataConfig
 from ilrm.data.chunks import ChunkScenes
+from ilrm.data.framing import Framing
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
-from ilrm.data.scene import Framing
 from ilrm.data.scenes import HeldOutScenes, held_out_scenes
 from ilrm.files import atomic_folder
 

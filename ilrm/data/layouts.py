@@ -1,5 +1,7 @@
 """The layouts of posed images that `captures` reads: each gives frames as their files describe them."""
 
+from __future__ import annotations
+
 import json
 import math
 import re
@@ -7,10 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pycolmap
 from PIL import Image
 
 from ilrm.data import colmap
@@ -23,6 +24,10 @@ from ilrm.data.errors import (
 )
 from ilrm.data.scene import PointCloud
 from ilrm.errors import IlrmError
+from ilrm.files import below
+
+if TYPE_CHECKING:
+    import pycolmap
 
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG")
@@ -48,7 +53,7 @@ def find_layout(folder: Path) -> Reader | None:
     if (folder / "transforms.json").is_file():
         return _nerfstudio
     if (folder / "nerfstudio" / "transforms.json").is_file():
-        return lambda root, images: _nerfstudio(root / "nerfstudio", images)
+        return lambda root, images: _nerfstudio(root, images, "nerfstudio")
     if colmap.find_model(folder) is not None:
         return _colmap
     if (folder / "poses_bounds.npy").is_file():
@@ -138,12 +143,16 @@ def _opencv(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | 
             camera = make_camera("PINHOLE", width, height, intrinsics, where)
             name = Path(_field(entry, "file_path", where))
             c2w = _inverse(_matrix(_field(entry, "w2c", where), where))
-            frames.append(Frame(_image(folder, name, image_folder), camera, c2w))
+            image = _image(folder, folder, name, image_folder, where)
+            frames.append(Frame(image, camera, c2w))
     return frames, None
 
 
-def _nerfstudio(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
+def _nerfstudio(
+    root: Path, image_folder: str, below_root: str = ""
+) -> tuple[list[Frame], PointCloud | None]:
     """nerfstudio's and instant-ngp's transforms.json: OpenGL camera-to-world matrices."""
+    folder = root / below_root
     path = folder / "transforms.json"
     shared = _json(path)
     frames = []
@@ -152,8 +161,9 @@ def _nerfstudio(folder: Path, image_folder: str) -> tuple[list[Frame], PointClou
         with _values_of(where):
             entry = {**shared, **own}
             name = Path(_field(entry, "file_path", where))
-            image = _image(folder, name, image_folder)
-            camera = _nerfstudio_camera(entry, _image(folder, name, ""), image, where)
+            image = _image(root, folder, name, image_folder, where)
+            full = _image(root, folder, name, "", where)
+            camera = _nerfstudio_camera(entry, full, image, where)
             c2w = _matrix(_field(entry, "transform_matrix", where), where) @ OPENGL_TO_OPENCV
             frames.append(Frame(image, camera, c2w))
     return sorted(frames, key=lambda frame: frame.path), None
@@ -234,9 +244,10 @@ def _colmap(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | 
     images = folder / (
         image_folder or _first(folder, ("images", "input"))
     )  # input: raw 3D-GS captures
-    frames = [
-        Frame(images / image.name, image.camera, _inverse(image.w2c)) for image in model.images
-    ]
+    frames = []
+    for image in model.images:
+        path = _inside(folder, images / image.name, image_folder, f"{where}, image {image.name!r}")
+        frames.append(Frame(path, image.camera, _inverse(image.w2c)))
     return frames, model.points
 
 
@@ -278,16 +289,30 @@ def _first(folder: Path, names: tuple[str, ...]) -> str:
     return next((name for name in names if (folder / name).is_dir()), names[0])
 
 
-def _image(folder: Path, name: Path, image_folder: str) -> Path:
-    """The image that a JSON file names, in `image_folder` if one is asked for; without a suffix, what is
-    there of PNG and JPEG.
+def _inside(root: Path, path: Path, image_folder: str, where: str) -> Path:
+    """The path of an image, which lies in the capture's folder or in the one that the user asks for.
+
+    Raises CaptureUnreadableError on a name that leads out of it.
     """
-    path = folder / name
+    found = below(root, path) or below(root / image_folder, path)
+    if found is None:
+        raise CaptureUnreadableError(
+            f"{where}: its image {str(path)!r} lies outside of {root}: move it into that folder and correct "
+            "its name in the cameras"
+        )
+    return found
+
+
+def _image(root: Path, folder: Path, name: Path, image_folder: str, where: str) -> Path:
+    """The image that a JSON file in `folder` names, in `image_folder` if one is asked for; without a suffix,
+    what is there of PNG and JPEG. Raises CaptureUnreadableError on one outside of `root`.
+    """
+    path = _inside(root, folder / name, image_folder, where)
     if image_folder:
-        below = Path(*name.parts[1:]) if len(name.parts) > 1 else name
-        path = folder / image_folder / below
+        shorter = Path(*name.parts[1:]) if len(name.parts) > 1 else name
+        path = _inside(root, folder / image_folder / shorter, image_folder, where)
         if not path.parent.is_dir():
-            path = folder / image_folder / name.name
+            path = _inside(root, folder / image_folder / name.name, image_folder, where)
     if not path.suffix:
         found = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
         path = next((p for p in found if p.is_file()), path.with_name(path.name + SUFFIXES[0]))

@@ -1,13 +1,16 @@
 """The evaluation protocols of the paper's Tables 1 to 5, 10, 13 and 16, by name."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ilrm.data.captures import Distortion
 from ilrm.data.errors import BadIndexError
-from ilrm.data.indices import read_evaluation_index, read_wide_index
-from ilrm.data.scene import Framing
-from ilrm.data.selection import FullCoverage, Selection
+from ilrm.data.framing import Distortion, Framing
+
+if TYPE_CHECKING:
+    from ilrm.data.selection import Selection
 
 RE10K = Framing(256, 256)
 WIDE = Framing(544, 960, "stretch")  # 540 rounded to whole patches
@@ -39,6 +42,9 @@ class Protocol:
 
     def selection(self, index: Path | None, views: int) -> Selection:
         """The evaluated scenes and views; counts are printed. Raises a DataError."""
+        from ilrm.data.indices import read_evaluation_index, read_wide_index
+        from ilrm.data.selection import FullCoverage
+
         if self.index and index is None:
             raise BadIndexError(
                 f"protocol {self.name} needs an index: give --index, the path of your copy of {self.index}"

@@ -7,24 +7,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import torch
 
 from ilrm.cameras import Cameras, CameraScale, Normalization, normalization
 from ilrm.config import DataConfig
-from ilrm.data.captures import CaptureScenes, Distortion
+from ilrm.data.captures import CaptureScenes
 from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import Example, ViewsDataset, example
 from ilrm.data.errors import EmptyDatasetError, TooFewFramesError
+from ilrm.data.framing import Distortion, Framing
 from ilrm.data.indices import read_evaluation_index
 from ilrm.data.procedural import RoomsConfig, ensure_dataset
 from ilrm.data.samplers import WindowSchedule
-from ilrm.data.scene import Framing, Scene, Scenes
+from ilrm.data.scene import Scene, Scenes
 from ilrm.data.selection import FullCoverage, Selection
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # of the held-out ones, for the points of a learning curve
 VALIDATION_BATCH = 16
+
+_held: WeakValueDictionary[tuple[DataConfig, bool], ViewsDataset] = WeakValueDictionary()
 
 
 def dataset_root(data: DataConfig) -> Path:
@@ -70,10 +74,13 @@ class TrainingData:
 def training_data(
     data: DataConfig, batch_size: int, seed: int, depths: bool = False
 ) -> TrainingData:
-    """The training split of a dataset, with true depth if asked for.
+    """The training split of a dataset, with true depth if asked for. Raises DataError, or a subclass, on
+    whatever is wrong with it.
 
-    Raises DataError, or a subclass, on whatever is wrong with it.
+    Nothing is decoded twice while a caller holds what was returned for the same configuration.
     """
+    if (held := _held.get((data, depths))) is not None:
+        return TrainingData(held.again(batch_size, seed), data.camera_scale)
     dataset = ViewsDataset(
         open_scenes(dataset_root(data), "train", data.image_folder, data.distortion),
         framing(data),
@@ -88,6 +95,8 @@ def training_data(
         seed,
         depths,
     )
+    if dataset.in_memory:
+        _held[data, depths] = dataset
     return TrainingData(dataset, data.camera_scale)
 
 
@@ -198,7 +207,7 @@ def to_batch(views: Example, camera_scale: CameraScale = "recentred") -> Batch:
     inputs, targets = (to_scene(cameras).float() for cameras in parts)
     depths = views.get("context_depths")  # [B, V, H, W]
     if depths is not None:
-        depths = depths * to_scene.scale.float()[:, None, None, None]
+        depths = depths * to_scene.scale.to(depths)[:, None, None, None]
     return Batch(
         Views(views["context_images"], inputs),
         Views(views["target_images"], targets),

@@ -5,7 +5,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from ilrm.data.errors import TooFewFramesError
@@ -39,6 +38,8 @@ def kmeans_views(c2w: Tensor, views: int) -> list[int]:
     """`views` of the cameras [N, 4, 4] that cover all: K-means on position and direction, random state
     0, the camera nearest to each centre (supplementary, wide coverage). Raises TooFewFramesError.
     """
+    from sklearn.cluster import KMeans
+
     _enough(len(c2w), views)
     features = view_features(c2w)
     clusters = KMeans(views, n_init=10, random_state=0).fit(features)

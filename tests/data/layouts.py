@@ -3,8 +3,8 @@
 import json
 
 import numpy as np
-import pycolmap
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 4
 
@@ -13,7 +13,7 @@ FXFYCXCY = [60.0, 61.0, 33.0, 23.0]
 
 def poses() -> np.ndarray:
     """OpenCV camera-to-world matrices [4, 4, 4]."""
-    turns = [pycolmap.Rotation3d(np.array([0.0, 0.1 * i, 0.05])).matrix() for i in range(FRAMES)]
+    turns = Rotation.from_rotvec([[0.0, 0.1 * i, 0.05] for i in range(FRAMES)]).as_matrix()
     c2w = np.tile(np.eye(4), (FRAMES, 1, 1))
     c2w[:, :3, :3] = turns
     c2w[:, :3, 3] = np.random.default_rng(0).normal(size=(FRAMES, 3))
@@ -60,6 +60,8 @@ def nerfstudio(folder, **shared):
 
 def colmap(folder, binary=True, model="PINHOLE", parameters=FXFYCXCY):
     """Written by pycolmap, read by us."""
+    import pycolmap
+
     with_images(folder)
     scene = pycolmap.Reconstruction()
     camera = pycolmap.Camera(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ilrm.data import errors
 from ilrm.data.captures import CaptureScenes, read_capture
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 from ilrm.data.scenes import HeldOutScenes, open_scenes
 from ilrm.data.selection import FullCoverage
 from tests.data.layouts import (
@@ -165,6 +165,42 @@ def test_names_of_several_folders_stay_apart(tmp_path):
     assert read_capture(folder).names == ["left/000.png", "right/000.png"]
 
 
+@pytest.mark.parametrize("layout", ["opencv", "nerfstudio", "colmap-binary", "llff"])
+def test_folders_of_images_may_be_links(layout, tmp_path):
+    folder = LAYOUTS[layout](tmp_path / "a")
+    (folder / "images").rename(tmp_path / "photos")
+    (folder / "images").symlink_to(tmp_path / "photos")
+    (tmp_path / "link").symlink_to(folder)
+    for path in (folder, tmp_path / "link"):
+        assert read_capture(path).names == [f"{i:03d}.png" for i in range(FRAMES)]
+
+
+def test_a_nested_file_of_cameras_names_images_above_it(tmp_path):
+    folder = nerfstudio(tmp_path / "a")
+    (folder / "nerfstudio").mkdir()
+    (folder / "transforms.json").rename(folder / "nerfstudio/transforms.json")
+    edited(
+        folder / "nerfstudio",
+        "transforms.json",
+        lambda v: [e.update(file_path=f"../{e['file_path']}") for e in v["frames"]],
+    )
+    assert read_capture(folder).names == [f"{i:03d}.png" for i in range(FRAMES)]
+
+
+def test_images_may_be_named_by_their_whole_path(tmp_path):
+    folder = opencv(tmp_path / "a")
+    (tmp_path / "link").symlink_to(folder)
+    edited(
+        folder,
+        "opencv_cameras.json",
+        lambda v: [e.update(file_path=str(folder / e["file_path"])) for e in v["frames"]],
+    )
+    for path in (folder, tmp_path / "link"):
+        assert len(read_capture(path)) == FRAMES
+    with pytest.raises(errors.CaptureUnreadableError, match=r"frame 0: its image .* lies outside"):
+        read_capture(shutil.copytree(folder, tmp_path / "moved"))
+
+
 def test_smaller_images_may_lie_in_subfolders(tmp_path):
     for layout in (nerfstudio, colmap):
         folder = layout(tmp_path / layout.__name__)
@@ -210,6 +246,7 @@ def test_any_file_that_is_replaced_changes_a_scene_s_version(tmp_path):
 
 
 def test_a_process_that_is_stopped_prints_no_stack():
-    code = "import os, signal, ilrm.data.captures; os.kill(os.getpid(), signal.SIGTERM)"
+    code = "import os, signal; from ilrm.data.distortion import load_pycolmap; load_pycolmap(); "
+    code += "os.kill(os.getpid(), signal.SIGTERM)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")

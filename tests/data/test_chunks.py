@@ -10,7 +10,7 @@ from PIL import Image
 
 from ilrm.data import errors
 from ilrm.data.chunks import ChunkScenes, parse_scene, skip_reason
-from ilrm.data.scene import Framing
+from ilrm.data.framing import Framing
 
 
 def jpeg(height, width, colour=(10, 200, 30)):
@@ -52,6 +52,14 @@ def test_scene(folder):
     torch.testing.assert_close(
         images[0, :, 0, 0], torch.tensor([10, 200, 30]) / 255, atol=0.02, rtol=0
     )
+
+
+def test_chunks_lie_in_their_folder(folder):
+    shutil.copy(folder / "000000.torch", folder.parent / "other.torch")
+    for name in ("../other.torch", str(folder.parent / "other.torch")):
+        (folder / "index.json").write_text(json.dumps({"a": name}))
+        with pytest.raises(errors.DatasetMissingError, match=r"other\.torch' lies outside of"):
+            load(folder)
 
 
 def test_missing_index(tmp_path):

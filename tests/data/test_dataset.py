@@ -7,8 +7,8 @@ import torch
 from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import ViewsDataset, example
 from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.framing import Framing
 from ilrm.data.samplers import WindowSchedule
-from ilrm.data.scene import Framing
 
 WINDOW = WindowSchedule((8, 11), (8, 11), 1)
 
@@ -43,6 +43,21 @@ def test_steps_are_reproducible_in_any_order(rooms):
     assert not torch.equal(one.batch(0)["context_images"], one.batch(1)["context_images"])
     other = dataset(rooms, seed=1).batch(0)
     assert not torch.equal(one.batch(0)["context_images"], other["context_images"])
+
+
+def test_frames_may_be_kept_on_another_device(rooms):
+    """Only they move: cameras and windows are the CPU's. Tensors without data stand in for a GPU's."""
+    here, there = dataset(rooms), dataset(rooms)
+    there.keep_on(torch.device("meta"))
+    assert there.frames["images"].is_meta
+    (moved,) = there.loader(range(1, 2))
+    stayed = here.batch(1)
+    for name, value in moved.items():
+        assert value.is_meta == name.endswith("images") and value.shape == stayed[name].shape
+        assert value.is_meta or torch.equal(value, stayed[name])
+    on_demand = dataset(rooms, memory_budget=0)
+    on_demand.keep_on(torch.device("meta"))
+    assert_same(on_demand.batch(1), stayed)
 
 
 def test_processes_share_a_batch(rooms):

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from ilrm.data.errors import BadImageError, BadShapeError
-from ilrm.data.scene import EncodedImage, Framing, Scene
+from ilrm.data.framing import Framing
+from ilrm.data.scene import EncodedImage, Scene
 
 STORED = (72, 128)  # height, width
 FXFYCXCY = torch.tensor([[70.0, 65.0, 60.0, 35.0]])

@@ -1,5 +1,7 @@
 """From a data configuration to batches: normalised cameras, depth beside the targets, clear errors."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -28,6 +30,19 @@ def test_training_batches_depend_on_the_step_and_are_normalised():
     assert batch.targets.images.shape[:2] == (3, smoke_data().target_views)
     mean = mean_pose(batch.inputs.cameras.c2w)
     torch.testing.assert_close(mean, torch.eye(4).expand(3, 4, 4), atol=1e-4, rtol=0)
+
+
+def test_frames_are_decoded_once_while_they_are_held():
+    first = training_data(smoke_data(), batch_size=2, seed=0)
+    other = training_data(smoke_data(), batch_size=3, seed=1)
+    assert other.dataset.images is first.dataset.images
+    assert other.batch(0).inputs.images.shape[0] == 3
+    frames = weakref.ref(first.dataset.images)
+    expected = other.batch(4).inputs.images
+    del first, other
+    assert frames() is None
+    again = training_data(smoke_data(), batch_size=3, seed=1)
+    assert torch.equal(again.batch(4).inputs.images, expected)
 
 
 def test_batches_in_order_are_those_of_their_steps():

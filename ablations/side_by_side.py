@@ -1,0 +1,148 @@
+"""Cells of studies on one machine within some minutes: `python -m ablations.side_by_side --minutes 9`.
+
+For a GPU that one has for a short time: several processes share it, the most valuable cells come first, and
+what is complete or another process is at is passed over. Cells are trained and evaluated without a notebook,
+which needs neither Optuna nor papermill; `python -m ablations record` records such runs as any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ablations.arguments import positive
+from ablations.study import SEEDS, Cell, find_studies
+from ilrm.errors import IlrmError
+from ilrm.presets import SCALES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ilrm.data.scenes import TrainingData
+
+# first what the paper claims most of
+ORDER = ("components", "layers", "minibatch", "architecture", "resolution", "views", "refinement")
+POLL = 0.5  # seconds
+
+
+def cells_by_value(names: Sequence[str], scale: str, seeds: int) -> list[Cell]:
+    """The studies' cells: all of a seed before the next, each run once."""
+    studies = find_studies(names)
+    found: dict[str, Cell] = {}
+    for seed in range(seeds):
+        for study in studies:
+            for cell in study.cells(scale, [seed]):
+                found.setdefault(cell.run_name, cell)
+    return list(found.values())
+
+
+def work(cells: list[Cell], deadline: float, run_by: int) -> None:
+    """Perform cells that nobody else is at, as long as another one is expected to end in time, and the
+    process that started this one lives.
+    """
+    from ilrm.data.scenes import training_data
+    from ilrm.paths import RUNS
+    from ilrm.runs import find_run, perform
+
+    longest = 0.0
+    held: list[TrainingData] = []  # so that the next cell of the same data has its frames decoded
+    for cell in cells:
+        if find_run(cell.config) is not None:
+            continue
+        if time.time() + longest > deadline or os.getppid() != run_by:
+            break
+        with _claim(RUNS / "claims" / cell.run_name) as mine:
+            if not mine or find_run(cell.config) is not None:
+                continue
+            start = time.time()
+            try:
+                train = cell.config.train
+                held[:] = [training_data(cell.config.data, train.batch, train.seed)]
+                run = perform(cell.config, show_progress=False)
+            except (IlrmError, RuntimeError) as error:  # of one cell: the others are still worth it
+                print(f"failed: {_told(cell)}: {' '.join(str(error).split())[:300]}", flush=True)
+                continue
+            longest = max(longest, time.time() - start)
+            psnr = run.metrics["summary"]["model"]["psnr"]["mean"]
+            print(f"{_told(cell)}: {psnr:.2f} dB, {time.time() - start:.0f} s", flush=True)
+
+
+def _told(cell: Cell) -> str:
+    return f"{cell.study}, {cell.variant}, seed {cell.seed}"
+
+
+@contextmanager
+def _claim(path: Path) -> Iterator[bool]:
+    """Whether this process has the cell; the kernel frees it at the process's death."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 2 on a mistake of the user's."""
+    options = _parser().parse_args(arguments)
+    try:
+        cells = cells_by_value(options.studies, options.scale, options.seeds)
+        if options.deadline:
+            work(cells, options.deadline, options.run_by)
+            return 0
+        return _lead(options, cells)
+    except IlrmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
+    """Start the workers, and stop those that are not done in time: their runs go on in the next call. Returns
+    the exit status: 1 if a worker died.
+    """
+    from ablations.workers import Workers
+    from ilrm.data.scenes import dataset_root
+    from ilrm.runs import find_run
+
+    deadline = time.time() + 60 * options.minutes
+    for data in {cell.config.data for cell in cells}:
+        dataset_root(data)  # made once, before several processes ask for it
+    command = ["ablations.side_by_side", *options.studies, "--scale", options.scale]
+    command += ["--seeds", str(options.seeds), "--deadline", str(deadline), "--run-by"]
+    pool = Workers(options.workers, command)
+    print(f"{len(cells)} cells, each with a line in {pool.log}", flush=True)
+    try:
+        pool.keep_going(options.workers)
+        while time.time() < deadline and any(p.poll() is None for p in pool.alive):
+            time.sleep(POLL)
+        died = sum(bool(process.poll()) for process in pool.alive)
+    finally:
+        pool.stop()
+    left = [cell for cell in cells if find_run(cell.config) is None]
+    print(f"{len(cells) - len(left)} of {len(cells)} cells are done", flush=True)
+    return 1 if died else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ablations.side_by_side", description=__doc__)
+    parser.add_argument("studies", nargs="*", default=list(ORDER), help="default: %(default)s")
+    parser.add_argument("--scale", default="small", choices=SCALES, help="default: %(default)s")
+    parser.add_argument("--seeds", type=positive, default=SEEDS, help="default: %(default)s")
+    parser.add_argument("--workers", type=positive, default=3, help="default: %(default)s")
+    parser.add_argument("--minutes", type=float, default=9.0, help="default: %(default)s")
+    # of a worker
+    parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--run-by", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""The files of reports/output/ from the records: the tiny scale's in that folder itself, those of other
+recorded scales in a folder of theirs.
+"""
+
+from ablations.record import RECORDS, SWEEP_RECORDS
+from ablations.study import SCALE_FIELDS
+from ilrm.config import ModelConfig
+from ilrm.paths import PROJECT
+from ilrm.presets import run_config
+from ilrm.pretrained import PACKAGED
+from ilrm.runs import recorded_runs
+from reports import figures, tables
+from reports.claims import CONFIRMED, CONTRADICTED, judge, scorecard
+from reports.cost_figures import (
+    cost_against_resolution,
+    cost_against_views,
+    measured_against_views,
+    quality_against_time,
+)
+from reports.cost_tables import (
+    counts,
+    counts_text,
+    floors,
+    parts,
+    recorded_benchmarks,
+    training_memory_measured,
+    training_memory_table,
+)
+from reports.effects import Measurements
+from reports.evaluation_tables import evaluations_notes, evaluations_table
+from reports.model_card import model_card
+from reports.paper_tables import long_table, table_names, wide_table
+from reports.power import power
+from reports.showcase import SMALL, beside_baselines, pretrained
+from reports.study_figures import study_figures
+from reports.sweep_figures import sweep_figures
+from reports.tradeoff_figures import tradeoff_figures
+from reports.write import OUTPUT, Writer, markdown
+
+
+def regenerate(check: bool, models: bool) -> list[str]:
+    """Writes the files, or with `check` only looks at them; returns the names of those that were stale.
+
+    `models`: also what renders held-out rooms by trained models (minutes: the rooms are made).
+    """
+    stale: list[str] = []
+    for folder in sorted(path for path in RECORDS.iterdir() if path.is_dir()):
+        writer = Writer(OUTPUT if folder.name == "tiny" else OUTPUT / folder.name, check)
+        measurements = Measurements.recorded(folder.name)
+        paper(writer, measurements)
+        claims(writer, measurements)
+        costs(writer, measurements)
+        sweeps = sweep_figures(SWEEP_RECORDS / folder.name)
+        tradeoffs = tradeoff_figures() if folder.name == "tiny" else {}
+        for name, figure in (study_figures(measurements) | sweeps | tradeoffs).items():
+            writer.figure(f"figures/{name}", figure)
+        writer.clean("tables")
+        writer.clean("figures")
+        if folder.name == "tiny":
+            writer.table("evaluations", evaluations_table(), evaluations_notes())
+        if folder.name == "tiny" and models:
+            base(writer)
+            pretrained(writer)
+            beside_baselines(writer)
+            writer.clean("pictures")
+        stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]
+    card = Writer(PACKAGED / SMALL, check)
+    card.text("README.md", model_card(SMALL))
+    stale += [str(card.folder.relative_to(PROJECT) / name) for name in card.stale]
+    return stale
+
+
+def paper(writer: Writer, measurements: Measurements) -> None:
+    """Tables 1 to 18 and Figure 2, published beside measured."""
+    for table in table_names():
+        long = long_table(table, measurements)
+        name = "figure_2" if table == "fig2" else f"table_{int(table):02d}"
+        writer.table(f"tables/{name}", *wide_table(long), long)
+
+
+def claims(writer: Writer, measurements: Measurements) -> None:
+    """The scorecard, and what the studies behind it can resolve."""
+    judged = judge(measurements)
+    table = scorecard(judged, measurements.scale)
+    verdicts = [entry.verdict for entry in judged]
+    resolved = verdicts.count(CONFIRMED) + verdicts.count(CONTRADICTED)
+    fields = ", ".join(f"{k}={v}" for k, v in SCALE_FIELDS.get(measurements.scale, {}).items())
+    notes = [
+        f"{resolved} of {len(verdicts)} claims resolved: {verdicts.count(CONFIRMED)} confirmed, "
+        f"{verdicts.count(CONTRADICTED)} contradicted",
+        f"effects at the {measurements.scale} scale ({fields}), paired over the same seeds and held-out "
+        "scenes; 95% bootstrap intervals over both, widened for few seeds (reports/effects.py); positive: "
+        "the first-named variant is better. Of 30 intervals at 95% one or two may miss by chance",
+    ]
+    writer.table("claims", table, notes)
+    notes = [
+        "differences of PSNR, better minus worse, over seeds and held-out scenes: components of variance "
+        "(two-way ANOVA), and the half width of a 95% interval that they give",
+        "the paper's effect at our level: as large relative to the better variant's PSNR as in the paper",
+    ]
+    writer.table("power", power(judged, measurements), notes)
+
+
+def costs(writer: Writer, measurements: Measurements) -> None:
+    """What is counted for the paper's configurations, and what was measured at this scale."""
+    if measurements.scale == "tiny":
+        counted(writer)
+    for number, benchmark in enumerate(recorded_benchmarks(measurements.scale)):
+        name = f"benchmark_{number + 1}" if number else "benchmark"
+        how = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
+        notes = [
+            benchmark.provenance,
+            "median [10%, 90%] of repeated calls, synchronised and warm; each configuration and full "
+            "attention of its size one after the other; untrained weights, random images",
+            f"memory is {how}: peak of all tensors, weights included; training: MSE, no checkpointing",
+            "two calls where one takes longer than two seconds; on a shared machine medians of one "
+            "configuration vary by up to 40% from run to run",
+            "floor: FLOPs over the rate of products, or weights and tokens over the memory bandwidth, "
+            "the best seen before and after all measurements",
+        ]
+        writer.table(name, benchmark.text(), notes, benchmark.rows)
+        writer.figure(f"figures/{name}_against_views", measured_against_views(benchmark))
+        quality = quality_against_time(benchmark, measurements)
+        if quality is not None:
+            writer.figure(f"figures/{name}_quality_against_time", quality)
+
+
+def counted(writer: Writer) -> None:
+    """Tables and figures of costs at the paper's own configurations."""
+    note = (
+        "one MAC is two FLOPs; norms, activations and ray geometry, below a percent, are left out"
+    )
+    three = "closed forms of ilrm/cost.py; counts of the model itself on the meta device by fvcore and torch"
+    writer.table("costs", counts_text(), [note, three], counts())
+    writer.table("costs_parts", parts(ModelConfig(), 8, 256, 256), ["(8,H,F) at 256x256", note])
+    sheet = "floor: FLOPs over the GPU's dense bf16 rate, or weights and tokens over its memory bandwidth"
+    writer.table("costs_floors", floors(), [sheet])
+    kept = "encoder alone, kept for the backward pass in bf16 autocast on CUDA, by closed form; the paper's "
+    kept += "number holds weights, optimiser, renderer and loss, too (8 views, batch 16)"
+    writer.table("costs_memory", training_memory_table(), [kept])
+    held = "fp32; a step run on tensors without data; kept: storages that autograd holds between forward "
+    held += "and backward, weights left out; peak: of all tensors in a step of AdamW; encoder alone, without "
+    held += "renderer and loss"
+    writer.table("costs_memory_measured", training_memory_measured(), [held])
+    writer.figure("figures/costs_against_views", cost_against_views())
+    writer.figure("figures/costs_against_resolution", cost_against_resolution())
+
+
+def base(writer: Writer) -> None:
+    """Figures and metrics of the tiny scale's recorded base runs."""
+    runs = recorded_runs(run_config("tiny"))
+    longest = max(runs.values(), key=lambda run: run.config.train.steps)
+    others = {name: run for name, run in runs.items() if run is not longest}
+    writer.figure("base_learning_curve", figures.learning_curve(longest, runs.get("base")))
+    writer.figure("base_renders", figures.renders(longest))
+    names = {run.folder: name for name, run in runs.items()}
+    table = tables.metrics(longest, others).rename(index={"this run": names[longest.folder]})
+    writer.text("base_metrics.md", markdown(table))
