@@ -35,9 +35,9 @@ def test_training_batches_depend_on_the_step_and_are_normalised():
 def test_frames_are_decoded_once_while_they_are_held():
     first = training_data(smoke_data(), batch_size=2, seed=0)
     other = training_data(smoke_data(), batch_size=3, seed=1)
-    assert other.dataset.images is first.dataset.images
+    assert other.dataset.frames["images"] is first.dataset.frames["images"]
     assert other.batch(0).inputs.images.shape[0] == 3
-    frames = weakref.ref(first.dataset.images)
+    frames = weakref.ref(first.dataset.frames["images"])
     expected = other.batch(4).inputs.images
     del first, other
     assert frames() is None
