@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ablations.arguments import default_storage, positive
 from ablations.study import MOST_SEEDS, SEEDS, find_studies
 from ilrm.errors import IlrmError
-from ilrm.files import atomic_path
 from ilrm.presets import SCALES
+from ilrm.system.files import atomic_path
 
 if TYPE_CHECKING:
     from ablations.runner import Plan

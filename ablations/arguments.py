@@ -2,7 +2,7 @@
 
 import argparse
 
-from ilrm.paths import RUNS
+from ilrm.system.paths import RUNS
 
 
 def default_storage() -> str:

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from ablations.study import Cell
-from ilrm.files import atomic_path
-from ilrm.paths import PROJECT, RUNS
-from ilrm.runs import Run, find_run
+from ilrm.runs.training_runs import Run, find_run
+from ilrm.system.files import atomic_path
+from ilrm.system.paths import PROJECT, RUNS
 from ilrm.vocabulary import QUALITY
 
 RECORDS = PROJECT / "reports" / "studies"

@@ -13,9 +13,9 @@ from ablations.study import SEEDS, Cell, Study
 from ablations.workers import Workers
 from ilrm import cost
 from ilrm.config import RunConfig
-from ilrm.data.scenes import dataset_root
-from ilrm.progress import progress_bar
-from ilrm.runs import share_done
+from ilrm.data.batches import dataset_root
+from ilrm.runs.training_runs import share_done
+from ilrm.system.progress import progress_bar
 
 POLL = 2.0  # seconds between looks at the queues
 VGG_MACS = 300_000  # a pixel, of LPIPS
@@ -33,7 +33,7 @@ class Plan:
 
     @classmethod
     def make(cls, studies: list[Study], scale: str, storage: str, seeds: int = SEEDS) -> "Plan":
-        """Opens the storage. Raises StorageError, and ConfigError on a study that this scale cannot run."""
+        """Opens the storage. Raises StudyError, and ConfigError on a study that this scale cannot run."""
         cells = [(study, study.cells(scale, seeds)) for study in studies]
         opened = open_storage(storage)
         return cls(storage, [(Queue.open(study, scale, opened), own) for study, own in cells])
@@ -65,7 +65,7 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
     """Run every cell that is not done yet with so many worker processes; returns {run: error}.
 
     Returns when no cell waits or runs, on this host or another. Started again after any kind of death
-    it goes on where the run store and the queue stand. Raises WorkersError.
+    it goes on where the run store and the queue stand. Raises StudyError.
     """
     held: set[str] = set()
     for queue, own in plan.queues:

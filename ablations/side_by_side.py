@@ -24,7 +24,7 @@ from ilrm.presets import SCALES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ilrm.data.scenes import TrainingData
+    from ilrm.data.batches import TrainingData
 
 # first what the paper claims most of
 ORDER = ("components", "layers", "minibatch", "architecture", "resolution", "views", "refinement")
@@ -46,9 +46,9 @@ def work(cells: list[Cell], deadline: float, run_by: int) -> None:
     """Perform cells that nobody else is at, as long as another one is expected to end in time, and the
     process that started this one lives.
     """
-    from ilrm.data.scenes import training_data
-    from ilrm.paths import RUNS
-    from ilrm.runs import find_run, perform
+    from ilrm.data.batches import training_data
+    from ilrm.runs.training_runs import find_run, perform
+    from ilrm.system.paths import RUNS
 
     longest = 0.0
     held: list[TrainingData] = []  # so that the next cell of the same data has its frames decoded
@@ -109,8 +109,8 @@ def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
     the exit status: 1 if a worker died.
     """
     from ablations.workers import Workers
-    from ilrm.data.scenes import dataset_root
-    from ilrm.runs import find_run
+    from ilrm.data.batches import dataset_root
+    from ilrm.runs.training_runs import find_run
 
     deadline = time.time() + 60 * options.minutes
     for data in {cell.config.data for cell in cells}:

@@ -21,8 +21,8 @@ from optuna.storages import (
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from ilrm.errors import IlrmError
-from ilrm.paths import RUNS
+from ablations.study import StudyError
+from ilrm.system.paths import RUNS
 
 HEARTBEAT = 15  # seconds between signs of life of a trial in a database
 GRACE = 60  # seconds without one after which another worker takes the trial over
@@ -33,14 +33,10 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-class StorageError(IlrmError):
-    """A storage that cannot be opened."""
-
-
 def open_storage(where: str) -> BaseStorage:
     """A journal file's path, or a database URL (`postgresql://user:password@host/name`).
 
-    Raises StorageError where it cannot be opened.
+    Raises StudyError where it cannot be opened.
     """
     if "://" not in where:
         return _open_journal(Path(where))
@@ -55,7 +51,7 @@ def open_storage(where: str) -> BaseStorage:
         )
     except Exception as error:  # whatever the driver raises: wrong host, password, database
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StorageError(
+        raise StudyError(
             f"storage {_without_password(where)} cannot be opened ({reason}): check the address and that "
             "the database runs"
         ) from error
@@ -69,11 +65,11 @@ def _open_journal(path: Path) -> BaseStorage:
         storage = JournalStorage(JournalFileBackend(str(path)))
         storage.get_all_studies()
     except OSError as error:
-        raise StorageError(
+        raise StudyError(
             f"storage {path} cannot be opened ({error.strerror}): give a file's path"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(
+        raise StudyError(
             f"storage {path} is no journal, or damaged ({error}): move it away; runs that are complete are "
             "safe in the run store"
         ) from error

@@ -21,16 +21,17 @@ from optuna.trial import TrialState, create_trial
 
 from ablations.queue import ERROR, HOST
 from ablations.storage import WORKER, open_storage, open_trials, recover, sign_of_life
+from ablations.study import StudyError
 from ablations.workers import Workers
 from ilrm import cost
-from ilrm.checkpoints import Progress
 from ilrm.config import RunConfig, check_names
-from ilrm.data.scenes import dataset_root
+from ilrm.data.batches import dataset_root
 from ilrm.errors import ConfigError, IlrmError
-from ilrm.paths import RUNS
 from ilrm.presets import parameter_names, run_config
-from ilrm.progress import progress_bar
-from ilrm.runs import perform
+from ilrm.runs.training_runs import perform
+from ilrm.system.paths import RUNS
+from ilrm.system.progress import progress_bar
+from ilrm.training.checkpoints import Progress
 
 SWEEPS = Path(__file__).parent / "sweeps"
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -40,10 +41,6 @@ POLL = 1.0  # seconds
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {"psnr": "maximize", "gmacs": "minimize"}
 _KEYS = ("title", "objectives", "fields", "space")
 _RANGE_KEYS = ("low", "high", "log", "step", "choices")
-
-
-class SweepError(IlrmError):
-    """A sweep file that is missing, or that does not describe a sweep."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +79,11 @@ class Sweep:
 
 
 def find_sweep(name: str) -> Sweep:
-    """A sweep by name or by the path of its TOML file. Raises SweepError."""
+    """A sweep by name or by the path of its TOML file. Raises StudyError."""
     path = Path(name) if name.endswith(".toml") else SWEEPS / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in SWEEPS.glob("*.toml")))
-        raise SweepError(
+        raise StudyError(
             f"sweep {name} is missing: give the path of a TOML file, or one of {known}"
         )
     try:
@@ -98,7 +95,7 @@ def find_sweep(name: str) -> Sweep:
         for field, values in space.items():
             check_names(values, list(_RANGE_KEYS), f"space of {field} in {path}")
             if "choices" not in values and not {"low", "high"} <= set(values):
-                raise SweepError(f"{path}: {field} needs low and high, or choices")
+                raise StudyError(f"{path}: {field} needs low and high, or choices")
         objectives = tuple(raw.get("objectives", ["psnr"]))
         check_names(dict.fromkeys(objectives), list(OBJECTIVES), f"objectives of {path}")
         sweep = Sweep(path.resolve(), raw.get("title", path.stem), objectives, fields, space)
@@ -111,12 +108,12 @@ def find_sweep(name: str) -> Sweep:
         KeyError,
         ValueError,
     ) as error:  # TOML's and Optuna's complaints
-        raise SweepError(f"{path} does not describe a sweep ({error})") from error
+        raise StudyError(f"{path} does not describe a sweep ({error})") from error
     if not space or not objectives:
-        raise SweepError(f"{path} has no {'[space] to search' if objectives else 'objectives'}")
+        raise StudyError(f"{path} has no {'[space] to search' if objectives else 'objectives'}")
     own = SWEEPS / path.name
     if own.exists() and own.resolve() != path.resolve():
-        raise SweepError(f"{path}: another sweep is named {path.stem}: rename the file")
+        raise StudyError(f"{path}: another sweep is named {path.stem}: rename the file")
     return sweep
 
 
@@ -139,7 +136,7 @@ def open_sweep(sweep: Sweep, scale: str, storage: str) -> optuna.Study:
 def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> optuna.Study:
     """Search until so many trials have ended, earlier ones counted; survives any death of its workers.
 
-    Raises what opening the storage raises, WorkersError, and SweepError where trial after trial fails.
+    Raises StudyError, also where trial after trial fails.
     """
     dataset_root(run_config(scale, **sweep.fields).data)  # once, before the workers ask for it
     study = open_sweep(sweep, scale, storage)
@@ -176,7 +173,7 @@ def work(
             recover(study)
             try:
                 _raise_if_always_fails(study, first)
-            except SweepError:
+            except StudyError:
                 return
             states = [trial.state for trial in study.get_trials(deepcopy=False)]
             if sum(state in ENDED for state in states) >= trials:
@@ -189,12 +186,12 @@ def work(
 
 
 def _raise_if_always_fails(study: optuna.Study, first: int) -> None:
-    """Raise SweepError if the newest trials, from number `first` on, all failed."""
+    """Raise StudyError if the newest trials, from number `first` on, all failed."""
     finished = [t for t in study.get_trials(deepcopy=False)[first:] if t.state.is_finished()]
     newest = finished[-FAILURES:]
     if len(newest) == FAILURES and all(trial.state is TrialState.FAIL for trial in newest):
         error = newest[-1].user_attrs.get(ERROR, "their workers died")
-        raise SweepError(f"{FAILURES} trials failed one after the other: {error}")
+        raise StudyError(f"{FAILURES} trials failed one after the other: {error}")
 
 
 def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[optuna.Trial], Any]:

@@ -10,16 +10,12 @@ import papermill
 
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
 from ablations.storage import WORKER, open_storage, sign_of_life
-from ilrm.errors import IlrmError
-from ilrm.paths import PROJECT, RUNS
+from ablations.study import StudyError
 from ilrm.presets import run_config
-from ilrm.runs import Run, find_run
+from ilrm.runs.training_runs import Run, find_run
+from ilrm.system.paths import PROJECT, RUNS
 
 NOTEBOOK = PROJECT / "notebooks" / "ablation.ipynb"
-
-
-class CellError(IlrmError):
-    """A cell whose notebook ended without a complete run."""
 
 
 def work(queues: list[Queue], run_by: int | None = None) -> None:
@@ -56,11 +52,11 @@ def _objective(queue: Queue, worker: str):
 def run_cell(run: str, parameters: dict[str, Any]) -> float:
     """Execute the notebook with these parameters into the run's folder; returns the run's PSNR in dB.
 
-    Raises CellError where the notebook ends without a complete run, and what papermill raises.
+    Raises StudyError where the notebook ends without a complete run, and what papermill raises.
     """
     config = run_config(**parameters)
     if config.name != run:
-        raise CellError(
+        raise StudyError(
             f"{run} was enqueued by another version of the code: it is {config.name} now"
         )
     output = RUNS / run / NOTEBOOK.name
@@ -71,7 +67,7 @@ def run_cell(run: str, parameters: dict[str, Any]) -> float:
         str(NOTEBOOK), str(output), parameters, progress_bar=False, cwd=str(PROJECT)
     )
     if (found := find_run(config)) is None:
-        raise CellError(f"{output} ended without a complete run: see its last cells")
+        raise StudyError(f"{output} ended without a complete run: see its last cells")
     return _psnr(found)
 
 

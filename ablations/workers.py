@@ -7,14 +7,10 @@ import sys
 import torch
 from tqdm import tqdm
 
-from ilrm.errors import IlrmError
-from ilrm.paths import PROJECT, RUNS
+from ablations.study import StudyError
+from ilrm.system.paths import PROJECT, RUNS
 
 DEATHS = 20  # workers that may die before the runner gives up
-
-
-class WorkersError(IlrmError):
-    """Workers that keep dying."""
 
 
 class Workers:
@@ -30,7 +26,7 @@ class Workers:
         self.log = RUNS / "workers.log"
 
     def keep_going(self, waiting: int) -> None:
-        """Replace workers that ended while work waits. Raises WorkersError if they keep dying."""
+        """Replace workers that ended while work waits. Raises StudyError if they keep dying."""
         ended = [process for process in self.alive if process.poll() is not None]
         self.alive = [process for process in self.alive if process.poll() is None]
         for process in ended:
@@ -40,7 +36,7 @@ class Workers:
                     f"a worker died (status {process.returncode}): another takes its work up"
                 )
         if self.deaths > DEATHS:
-            raise WorkersError(f"{self.deaths} workers died: see {self.log}")
+            raise StudyError(f"{self.deaths} workers died: see {self.log}")
         for _ in range(min(self.count - len(self.alive), waiting)):
             self._start()
 

@@ -11,12 +11,12 @@ import time
 
 import torch
 
+from ilrm.data.batches import open_scenes
 from ilrm.data.dataset import ViewsDataset
+from ilrm.data.frames.training_windows import WindowSchedule
 from ilrm.data.framing import Framing, parse_size
-from ilrm.data.samplers import WindowSchedule
 from ilrm.data.scene import Scenes
-from ilrm.data.scenes import open_scenes
-from ilrm.environment import device_name
+from ilrm.system.environment import device_name
 
 
 def dataset(scenes: Scenes, options: argparse.Namespace, memory: bool) -> ViewsDataset:

@@ -18,14 +18,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is import
 import torch
 from torch import nn
 
-from ilrm.data.scenes import training_data
-from ilrm.environment import device_name
+from ilrm.data.batches import training_data
 from ilrm.gaussians import Gaussians
-from ilrm.losses import Loss
-from ilrm.optimizers import make_optimizers, set_learning_rates
 from ilrm.presets import run_config
 from ilrm.rendering import render
-from ilrm.training import build_model
+from ilrm.system.environment import device_name
+from ilrm.training.loop import build_model
+from ilrm.training.losses import Loss
+from ilrm.training.optimizers import make_optimizers, set_learning_rates
 
 PARTS = (
     *("data", "encoder forward", "renderer forward", "loss", "renderer backward"),

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ilrm.cases import TIMED
+from ilrm.cost.paper_configs import TIMED
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     # torch and the rest take seconds to import, which --help does not wait for
-    from ilrm.benchmarks import default_scale, run
+    from ilrm.runs.benchmark_runs import default_scale, run
 
     scale = options.scale or default_scale()
     try:

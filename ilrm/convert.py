@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ilrm.command_line import one_line_errors
 from ilrm.data.framing import parse_size
+from ilrm.system.cli import one_line_errors
 
 
 @one_line_errors
@@ -23,8 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     # torch takes seconds to import, which --help does not wait for
     from ilrm import cost
-    from ilrm.pretrained import write_weights
-    from ilrm.released import load_released
+    from ilrm.weights.released import load_released
+    from ilrm.weights.state import write_weights
 
     size = parse_size(options.size) if options.size else None
     weights = load_released(options.checkpoint, options.views, size)

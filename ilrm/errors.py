@@ -1,16 +1,19 @@
-"""Errors that a user can mend: a type a cause; messages say what, where and how to mend it."""
+"""Errors that a user can fix: the message says what is wrong, where, and how to fix it, in one line.
+
+There is a type only where a caller tells it from the others.
+"""
 
 
 class IlrmError(ValueError):
-    """Base class of every error that a user of this package can mend."""
+    """Base class of every error that a user of this package can fix."""
 
 
 class ConfigError(IlrmError):
-    """An unknown field, an ill-typed value, or fields that contradict each other."""
+    """An unknown field or option, a value that does not fit, or values that contradict each other."""
 
 
 class MissingPartError(ConfigError):
-    """Something that a model cannot show for what its configuration leaves out."""
+    """Something that a model cannot show because its configuration leaves it out."""
 
 
 class CameraError(IlrmError):
@@ -22,28 +25,28 @@ class ViewsError(IlrmError):
 
 
 class WeightsError(IlrmError):
-    """Pretrained weights that cannot be found, or that do not fit."""
+    """Trained weights that cannot be found, or that do not fit."""
 
 
 class RunError(IlrmError):
-    """A run folder that cannot be read or written."""
+    """A run that cannot continue, or whose folder cannot be read or written."""
 
 
-class TrainingError(IlrmError):
-    """A training run that cannot go on."""
+class RasterizationError(IlrmError):
+    """Arguments that the rasteriser does not take."""
 
 
-class BenchmarkError(IlrmError):
-    """A benchmark without anything to measure."""
+class NonFiniteError(RasterizationError):
+    """Gaussians or cameras with values that are not finite."""
 
 
-class PlyError(IlrmError):
-    """A PLY file that cannot be read as, or a scene that cannot be written as, 3D Gaussians."""
+class DataError(IlrmError):
+    """A data set, scene, frame or index that is missing, damaged or does not follow its format."""
 
 
-class VideoError(IlrmError):
-    """A video that cannot be written."""
+class EmptyDatasetError(DataError):
+    """A data set or evaluation index without a usable scene."""
 
 
-class ViewerError(IlrmError):
-    """A viewer that cannot be written."""
+class TooFewFramesError(DataError):
+    """A scene too short for the number of views asked for."""

@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ilrm.command_line import one_line_errors
 from ilrm.config import EvaluationConfig, check_views
-from ilrm.data.protocols import PROTOCOLS, Protocol
+from ilrm.data.frames.protocols import PROTOCOLS, Protocol
 from ilrm.errors import ConfigError
-from ilrm.paths import RUNS
+from ilrm.system.cli import one_line_errors
+from ilrm.system.paths import RUNS
 
 if TYPE_CHECKING:
-    from ilrm.evaluations import Result
+    from ilrm.runs.evaluation_runs import Result
 
 
 @one_line_errors
@@ -40,8 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     result = _perform(options, PROTOCOLS[options.protocol])
 
-    from ilrm.distributed import processes
-    from ilrm.evaluations import record
+    from ilrm.runs.evaluation_runs import record
+    from ilrm.system.distributed import processes
 
     if processes().is_first:
         _show(result)
@@ -60,8 +60,8 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> Result:
         raise ConfigError(f"pictures={options.pictures}: give 0 or more")
 
     # torch and the rest take seconds to import, which --help does not wait for
-    from ilrm import evaluations
-    from ilrm.pretrained import read_weights
+    from ilrm.runs import evaluation_runs as evaluations
+    from ilrm.weights.state import read_weights
 
     weights = read_weights(options.weights)
     framing = evaluations.framing_for(protocol, weights.config, options.size)
@@ -72,7 +72,7 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> Result:
 
 
 def _show(result: Result) -> None:
-    from ilrm.evaluation import lpips_missing
+    from ilrm.evaluation.scoring import lpips_missing
 
     metrics = result.metrics
     skipped = metrics["skipped"]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ilrm.attention_kernels import choose_attention
 from ilrm.cameras import Cameras
 from ilrm.gaussians import Gaussians
-from ilrm.kernels import choose_attention
 from ilrm.model import ILRM
 from ilrm.views import Views
 

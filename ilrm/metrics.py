@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ilrm.errors import ViewsError
-from ilrm.trunks import trunk_weights
+from ilrm.perceptual import trunk_weights
 
 Images = Float[Tensor, "B 3 H W"]
 

@@ -161,9 +161,9 @@ class ILRM(nn.Module):
     def from_pretrained(cls, source: str | Path) -> "ILRM":
         """A trained model from a weights or run folder, a released file or a hub id, in eval mode.
 
-        Raises WeightsError. `ilrm.pretrained.read_weights` also tells what it was trained on.
+        Raises WeightsError. `ilrm.weights.state.read_weights` also tells what it was trained on.
         """
-        from ilrm.pretrained import read_weights  # which knows runs, and so this module
+        from ilrm.weights.state import read_weights  # which knows runs, and so this module
 
         return read_weights(source).model
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ilrm.command_line import add_capture_arguments, one_line_errors
+from ilrm.system.cli import add_capture_arguments, one_line_errors
 
 
 @one_line_errors
@@ -25,9 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     # torch and the rest take seconds to import, which --help does not wait for
-    from ilrm.opening import open_capture
-    from ilrm.reconstruction import reconstruct
-    from ilrm.scene_folder import check_out, write_diagnosis, write_scene
+    from ilrm.export.scene_folder import check_out, write_diagnosis, write_scene
+    from ilrm.reconstruction.inputs import open_capture
+    from ilrm.reconstruction.predict import reconstruct
 
     scene, weights, views, framing = open_capture(
         options.capture, options.weights, options.views, options.size, options.images

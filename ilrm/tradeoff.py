@@ -8,9 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ilrm.command_line import add_capture_arguments, one_line_errors
 from ilrm.errors import ConfigError
-from ilrm.files import check_folder
+from ilrm.system.cli import add_capture_arguments, one_line_errors
+from ilrm.system.files import check_folder
 
 
 @one_line_errors
@@ -27,9 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
         check_folder(options.out)
 
     # torch and the rest take seconds to import, which --help does not wait for
-    from ilrm.opening import open_capture
-    from ilrm.reconstruction import reconstruct
-    from ilrm.tradeoffs import trade_off, write_trade_off
+    from ilrm.reconstruction.inputs import open_capture
+    from ilrm.reconstruction.predict import reconstruct
+    from ilrm.reconstruction.tradeoff import trade_off, write_trade_off
 
     scene, weights, views, framing = open_capture(
         options.capture, options.weights, options.views, options.size, options.images

@@ -8,14 +8,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from ilrm.command_line import one_line_errors
 from ilrm.config import RunConfig
 from ilrm.errors import ConfigError
 from ilrm.presets import SCALES, run_config
 from ilrm.recipes import RECIPES, stages
+from ilrm.system.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from ilrm.runs import Run
+    from ilrm.runs.training_runs import Run
 
 
 @one_line_errors
@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     configs = _configs(options)
 
     # torch and the rest take seconds to import, which --help does not wait for
-    from ilrm.distributed import processes
-    from ilrm.runs import perform
+    from ilrm.runs.training_runs import perform
+    from ilrm.system.distributed import processes
 
     for config in configs:
         run = perform(config)

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ilrm.attention import cross_attention, self_attention, top_tokens
 from ilrm.errors import ConfigError
-from ilrm.evaluation import estimate
+from ilrm.evaluation.attention import cross_attention, self_attention, top_tokens
+from ilrm.evaluation.scoring import estimate
 from ilrm.model import ILRM
 from ilrm.views import Views
 from reports import style
@@ -73,7 +73,7 @@ def cross_attention_figure(model: ILRM, views: Views, query: int) -> Figure:
 
 def correspondence_figure(errors: pd.DataFrame) -> Figure:
     """Distance of the most attended token from the true correspondence, and share of hits, by layer, with 95%
-    intervals over scenes and a random choice of tokens (`ilrm.correspondence.correspondence_errors`).
+    intervals over scenes and a random choice of tokens (`correspondence_errors`).
     """
     style.use()
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from ablations.study import studies
 from ilrm import cost
-from ilrm.cases import FULL_ATTENTION
 from ilrm.config import ModelConfig
+from ilrm.cost.paper_configs import FULL_ATTENTION
 from ilrm.presets import run_config
 from reports import style
 from reports.cost_tables import Benchmark

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from ilrm import cost
-from ilrm.benchmarks import RECORDS
-from ilrm.cases import CASES, FULL_ATTENTION, Case
 from ilrm.config import ModelConfig
-from ilrm.counting import counted_macs, torch_macs
-from ilrm.memory import Workload, saved_bytes, training_memory
+from ilrm.cost.counting import counted_macs, torch_macs
+from ilrm.cost.floors import DEVICES, floor_seconds
+from ilrm.cost.memory import Workload, saved_bytes, training_memory
+from ilrm.cost.paper_configs import CASES, FULL_ATTENTION, Case
 from ilrm.presets import run_config
-from ilrm.roofline import DEVICES, floor_seconds
+from ilrm.runs.benchmark_runs import RECORDS
 from reports.published import published
 
 GPU_TABLES = {  # device of the paper's times, by table
@@ -105,7 +105,7 @@ def three_counts(config: ModelConfig, views: int, height: int, width: int) -> pd
 
 
 def device_floors(config: ModelConfig, views: int, height: int, width: int) -> pd.DataFrame:
-    """The least time of one forward pass in bf16 on each device of `ilrm.roofline.DEVICES`."""
+    """The least time of one forward pass in bf16 on each device of `ilrm.cost.floors.DEVICES`."""
     rows = [
         (name, f"{1e3 * floor_seconds(config, views, height, width, device):.2f}")
         for name, device in DEVICES.items()

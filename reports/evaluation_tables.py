@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 
 from ilrm.config import ModelConfig
-from ilrm.data.protocols import PROTOCOLS
-from ilrm.evaluation import Estimate
-from ilrm.evaluations import Result, recorded
+from ilrm.data.frames.protocols import PROTOCOLS
+from ilrm.evaluation.scoring import Estimate
+from ilrm.runs.evaluation_runs import Result, recorded
 from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from reports.cost_tables import paper_case
 

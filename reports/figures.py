@@ -5,9 +5,9 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from ilrm.data.scenes import VALIDATION_SCENES, held_out_scenes
-from ilrm.evaluation import scene_means, with_inaccurate_poses
-from ilrm.runs import Run
+from ilrm.data.batches import VALIDATION_SCENES, held_out_scenes
+from ilrm.evaluation.scoring import scene_means, with_inaccurate_poses
+from ilrm.runs.training_runs import Run
 from ilrm.vocabulary import METHODS, RIVALS
 from reports import qualitative, style
 

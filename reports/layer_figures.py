@@ -8,13 +8,13 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from ilrm.evaluation import estimate
-from ilrm.flythrough import smooth_path
-from ilrm.layerwise import layer_gaussians, layer_renderings
+from ilrm.evaluation.layers import layer_gaussians, layer_renderings
+from ilrm.evaluation.scoring import estimate
+from ilrm.export.pictures import depth_image, depth_limits, to_image
+from ilrm.export.video import smooth_path
 from ilrm.metrics import psnr
 from ilrm.model import ILRM
-from ilrm.pictures import depth_image, depth_limits, to_image
-from ilrm.reconstruction import larger
+from ilrm.reconstruction.predict import larger
 from ilrm.rendering import render
 from ilrm.views import EvaluationScene, Views
 from reports import style

@@ -10,12 +10,12 @@ import pandas as pd
 from ilrm import cost
 from ilrm.config import RunConfig
 from ilrm.errors import RunError
-from ilrm.evaluation import Estimate
-from ilrm.evaluations import Result, recorded, weights_digest
-from ilrm.paths import RECORDED_RUNS
-from ilrm.pretrained import FILE, PACKAGED, Weights, read_weights
+from ilrm.evaluation.scoring import Estimate
 from ilrm.recipes import stages
+from ilrm.runs.evaluation_runs import Result, recorded, weights_digest
+from ilrm.system.paths import RECORDED_RUNS
 from ilrm.vocabulary import METHODS
+from ilrm.weights.state import FILE, PACKAGED, Weights, read_weights
 from reports.evaluation_tables import quality_intervals
 from reports.write import markdown
 
@@ -40,7 +40,7 @@ model = ILRM.from_pretrained("{name}")
 
 ## Training
 
-Procedural rooms only (`ilrm/data/procedural.py`): boxes, spheres and cylinders under photographs from the
+Procedural rooms only (`ilrm/data/procedural/`): boxes, spheres and cylinders under photographs from the
 wheels of scikit-image and scikit-learn and under coloured noise, diffuse light, {paths}.
 No real scene was trained on; the recipe was looked at on the six clips below while it was made. Its stages,
 each from the weights of the one before (here in half precision):

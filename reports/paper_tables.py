@@ -84,7 +84,7 @@ def _beside(entry: pd.Series, measurements: Measurements) -> dict[str, Any]:
             "measured": value,
             "difference": value - entry.value,
             "scale": "paper",
-            "note": "counted at the paper's configuration (ilrm/cost.py)",
+            "note": "counted at the paper's configuration (ilrm/cost/__init__.py)",
         }
     if entry.metric in TIMED:
         timed = _timed(entry)

@@ -18,25 +18,25 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ilrm.baselines import nearest_view
-from ilrm.command_line import one_line_errors
 from ilrm.config import check_views
-from ilrm.data.example import example_scenes
-from ilrm.data.protocols import PROTOCOLS
-from ilrm.data.scenes import HeldOutScenes, open_scenes
+from ilrm.data.batches import HeldOutScenes, open_scenes
+from ilrm.data.frames.protocols import PROTOCOLS
+from ilrm.data.procedural.samples import example_scenes
 from ilrm.errors import ConfigError
-from ilrm.evaluations import framing_for
-from ilrm.files import check_folder
+from ilrm.evaluation.baselines import nearest_view
+from ilrm.evaluation.layers import layer_gaussians
+from ilrm.export.pictures import depth_image, depth_limits, mosaic, to_image
 from ilrm.gaussians import Gaussians
-from ilrm.layerwise import layer_gaussians
 from ilrm.metrics import psnr
 from ilrm.model import ILRM
-from ilrm.pictures import depth_image, depth_limits, mosaic, to_image
-from ilrm.pretrained import Weights, read_weights
-from ilrm.progress import progress_bar
-from ilrm.refinement import refine
+from ilrm.reconstruction.optimization import refine
 from ilrm.rendering import Rendering, render
+from ilrm.runs.evaluation_runs import framing_for
+from ilrm.system.cli import one_line_errors
+from ilrm.system.files import check_folder
+from ilrm.system.progress import progress_bar
 from ilrm.views import EvaluationScene, Views
+from ilrm.weights.state import Weights, read_weights
 from reports import style
 from reports.write import Writer
 

@@ -5,10 +5,10 @@ recorded scales in a folder of theirs.
 from ablations.record import RECORDS, SWEEP_RECORDS
 from ablations.study import SCALE_FIELDS
 from ilrm.config import ModelConfig
-from ilrm.paths import PROJECT
 from ilrm.presets import run_config
-from ilrm.pretrained import PACKAGED
-from ilrm.runs import recorded_runs
+from ilrm.runs.training_runs import recorded_runs
+from ilrm.system.paths import PROJECT
+from ilrm.weights.state import PACKAGED
 from reports import figures, tables
 from reports.claims import CONFIRMED, CONTRADICTED, judge, scorecard
 from reports.cost_figures import (
@@ -130,7 +130,7 @@ def counted(writer: Writer) -> None:
     note = (
         "one MAC is two FLOPs; norms, activations and ray geometry, below a percent, are left out"
     )
-    three = "closed forms of ilrm/cost.py; counts of the model itself on the meta device by fvcore and torch"
+    three = "closed forms of ilrm.cost; counts of the model itself on the meta device by fvcore and torch"
     writer.table("costs", counts_text(), [note, three], counts())
     writer.table("costs_parts", parts(ModelConfig(), 8, 256, 256), ["(8,H,F) at 256x256", note])
     sheet = "floor: FLOPs over the GPU's dense bf16 rate, or weights and tokens over its memory bandwidth"

@@ -5,14 +5,14 @@ procedural rooms, as others' captures are not ours to show.
 import numpy as np
 import pandas as pd
 
-from ilrm.attention import self_attention, textured_tokens
-from ilrm.correspondence import correspondence_errors
-from ilrm.data.example import example_scenes
-from ilrm.data.scenes import held_out_scenes
-from ilrm.layerwise import layer_quality, median_scene
-from ilrm.paths import RECORDED_RUNS
+from ilrm.data.batches import held_out_scenes
+from ilrm.data.procedural.samples import example_scenes
+from ilrm.evaluation.attention import self_attention, textured_tokens
+from ilrm.evaluation.attention_matches import correspondence_errors
+from ilrm.evaluation.layers import layer_quality, median_scene
 from ilrm.presets import run_config
-from ilrm.pretrained import Weights, read_weights
+from ilrm.system.paths import RECORDED_RUNS
+from ilrm.weights.state import Weights, read_weights
 from reports.attention_figures import (
     attention_figure,
     correspondence_figure,

@@ -6,8 +6,8 @@ import pandas as pd
 
 from ilrm import cost
 from ilrm.config import ModelConfig, RunConfig
-from ilrm.evaluation import Estimate, estimate, scene_means
-from ilrm.runs import Run
+from ilrm.evaluation.scoring import Estimate, estimate, scene_means
+from ilrm.runs.training_runs import Run
 from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from reports.published import paper_rows
 

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ilrm.tradeoffs import RECORDS
+from ilrm.reconstruction.tradeoff import RECORDS
 from reports import style
 
 COLORS = {"ilrm": style.COLORS["model"], "3d-gs": style.COLORS["base"]}

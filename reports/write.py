@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ilrm.files import atomic_path
-from ilrm.paths import PROJECT
+from ilrm.system.files import atomic_path
+from ilrm.system.paths import PROJECT
 
 OUTPUT = PROJECT / "reports" / "output"
 BLOCK = 8  # pixels; figures are compared by blocks, so that one moved point counts

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
 import pytest
 
 from ilrm.presets import run_config
-from ilrm.runs import Run, perform
+from ilrm.runs.training_runs import Run, perform
 
 NEED = {
     "optuna": [

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from ilrm import evaluate, evaluations, reconstruct, train
-from ilrm.data.example import example_capture
-from ilrm.data.scenes import dataset_root
+from ilrm import evaluate, reconstruct, train
+from ilrm.data.batches import dataset_root
+from ilrm.data.procedural.samples import example_capture
 from ilrm.presets import run_config
-from ilrm.runs import find_run
+from ilrm.runs import evaluation_runs as evaluations
+from ilrm.runs.training_runs import find_run
 
 
 def evaluated(capsys, store, *arguments) -> tuple[int, str, str]:
@@ -196,7 +197,7 @@ def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
 
 
 def test_train_by_fields(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("ilrm.runs.RUNS", tmp_path)
+    monkeypatch.setattr("ilrm.runs.training_runs.RUNS", tmp_path)
     assert train.main(["--scale", "smoke", "layer=2"]) == 2
     assert "did you mean 'layers'" in capsys.readouterr().err
     assert train.main(["--scale", "smoke", "layers"]) == 2

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ilrm.paths import PROJECT
+from ilrm.system.paths import PROJECT
 
 COMMANDS = (
     "ilrm.train", "ilrm.evaluate", "ilrm.reconstruct", "ilrm.benchmark", "ilrm.convert", "ilrm.tradeoff",
@@ -87,6 +87,6 @@ def test_gpu_tests_are_found_without_optional_packages(without_optional_packages
 def test_a_capture_without_pycolmap_is_one_line(without_optional_packages, tmp_path):
     (tmp_path / "sparse/0").mkdir(parents=True)
     (tmp_path / "sparse/0/cameras.bin").write_bytes(bytes(8))
-    code = f"import ilrm.data.captures as c; c.read_capture({str(tmp_path)!r})"
+    code = f"import ilrm.data.sources.captures as c; c.read_capture({str(tmp_path)!r})"
     done = child("-c", code, path=[without_optional_packages])
-    assert "MissingPackageError: captures need pycolmap" in done.stderr
+    assert "DataError: captures need pycolmap" in done.stderr

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from ilrm import metrics, trunks
+from ilrm import metrics
+from ilrm import perceptual as trunks
 from ilrm.errors import ViewsError, WeightsError
-from ilrm.paths import PROJECT
-from ilrm.trunks import trunk_weights
+from ilrm.perceptual import trunk_weights
+from ilrm.system.paths import PROJECT
 
 
 @pytest.fixture

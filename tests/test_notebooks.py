@@ -9,9 +9,9 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from ilrm.errors import ConfigError, MissingPartError
-from ilrm.notebooks import check_parameters, or_reason, read_config
-from ilrm.paths import PROJECT
+from ilrm.notebook.parameters import check_parameters, or_reason, read_config
 from ilrm.presets import parameter_names, run_config
+from ilrm.system.paths import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 RUN_BY_THE_LAUNCHER_TESTS = {"ablation.ipynb"}
@@ -39,7 +39,7 @@ def test_parameters_of_the_ablation_notebook_are_fields():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
 def test_runs(path, tmp_path, monkeypatch):
     if path.name in RUN_BY_THE_LAUNCHER_TESTS:
-        pytest.skip("tests/test_launcher.py runs this one at the smoke scale")
+        pytest.skip("tests/notebook/test_launcher.py runs this one at the smoke scale")
     monkeypatch.setenv("ILRM_RUNS", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     if path.name in SMALLEST:

@@ -5,9 +5,9 @@ import torch
 
 from ilrm import train
 from ilrm.errors import ConfigError
-from ilrm.pretrained import read_weights
 from ilrm.recipes import RECIPES, stages
-from ilrm.runs import Run, perform
+from ilrm.runs.training_runs import Run, perform
+from ilrm.weights.state import read_weights
 
 TWO = (
     {"scale": "smoke", "steps": 2},
@@ -38,8 +38,8 @@ def test_fields_and_scale_replace_those_of_all_stages():
 def test_the_command_line_performs_the_stages(tmp_path, monkeypatch, capsys):
     """The second run's weights are hardly moved ones of the first."""
     monkeypatch.setitem(RECIPES, "two", TWO)
-    monkeypatch.setattr("ilrm.training.RUNS", tmp_path)
-    monkeypatch.setattr("ilrm.runs.perform", lambda config: perform(config, tmp_path))
+    monkeypatch.setattr("ilrm.training.loop.RUNS", tmp_path)
+    monkeypatch.setattr("ilrm.runs.training_runs.perform", lambda config: perform(config, tmp_path))
     assert train.main(["--recipe", "two", "lr=1e-9", "matrix_lr=1e-9"]) == 0
     first, second = (Run(tmp_path / run.name) for run in stages("two", lr="1e-9", matrix_lr="1e-9"))
     assert f"{first.folder}" in capsys.readouterr().out

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.frames.training_windows import WindowSchedule, mirror, training_window
 from ilrm.data.framing import Framing
-from ilrm.data.samplers import WindowSchedule, mirror, training_window
 from ilrm.data.scene import Scene, Scenes
-from ilrm.progress import progress_bar
+from ilrm.errors import ConfigError, DataError, EmptyDatasetError
+from ilrm.system.progress import progress_bar
 
 MEMORY_SHARE = 0.25  # of a GPU's free memory that decoded frames may take
 # {context, target}_{images, fxfycxcy, c2w}, and depths where the scenes have them; see example()
@@ -34,12 +34,12 @@ def _split(parts: Example, views: int) -> Example:
 def example(scene: Scene, context: list[int], target: list[int], framing: Framing) -> Example:
     """One scene's views as a batch of one: context_images [1, V, 3, H, W] in [0, 1],
     context_fxfycxcy [1, V, 4] in pixels, context_c2w [1, V, 4, 4], context_depths [1, V, H, W] (true z
-    in the world's unit, where it is known at that size), and the same for target_. Raises BadIndexError
+    in the world's unit, where it is known at that size), and the same for target_. Raises DataError
     for frames that the scene lacks.
     """
     frames = context + target
     if max(frames) >= len(scene):
-        raise BadIndexError(
+        raise DataError(
             f"scene {scene.key} has {len(scene)} frames, the index asks for frame {max(frames)}: "
             "the index belongs to another version of the data"
         )
@@ -106,7 +106,7 @@ class ViewsDataset(Dataset[Example]):
         if self.depths:
             depths = scene.framed_depths(frames, self.framing)
             if depths is None:
-                raise SettingsError(
+                raise ConfigError(
                     f"scene {scene.key} of {self.scenes.folder} has no true depth at "
                     f"{self.framing.height}x{self.framing.width}: set depth_weight=0"
                 )
@@ -220,7 +220,7 @@ class ViewsDataset(Dataset[Example]):
         on, see `example`. The samples of a step do not depend on `count`.
         """
         if self.batch_size % count:
-            raise SettingsError(
+            raise ConfigError(
                 f"a batch of {self.batch_size} samples cannot be shared by {count} processes: "
                 "choose a multiple"
             )

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from ilrm.data.errors import SettingsError
+from ilrm.errors import ConfigError
 
 Resize = Literal["cover", "crop", "stretch"]
 Distortion = Literal["undistort", "ignore"]
@@ -34,14 +34,14 @@ class Framing:
 
 
 def parse_size(text: str, multiple: int = 1) -> tuple[int, int]:
-    """Height and width from "HxW". Raises SettingsError, also where a side is no multiple."""
+    """Height and width from "HxW". Raises ConfigError, also where a side is no multiple."""
     found = re.fullmatch(r"(\d+)x(\d+)", text)
     if not found or 0 in map(int, found.groups()):
-        raise SettingsError(f"size {text!r}: give height x width in pixels, e.g. 256x448")
+        raise ConfigError(f"size {text!r}: give height x width in pixels, e.g. 256x448")
     height, width = int(found[1]), int(found[2])
     if height % multiple or width % multiple:
         near = (max(1, round(side / multiple)) * multiple for side in (height, width))
-        raise SettingsError(
+        raise ConfigError(
             f"size {text}: the weights need multiples of {multiple} pixels, e.g. {'x'.join(map(str, near))}"
         )
     return height, width

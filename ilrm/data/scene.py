@@ -13,8 +13,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ilrm.data.errors import BadImageError, BadShapeError
 from ilrm.data.framing import Framing
+from ilrm.errors import DataError
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -82,7 +82,7 @@ class Scene:
     def decode(self, indices: Sequence[int], framing: Framing) -> tuple[Tensor, Tensor]:
         """Frames as uint8 [n, 3, H, W] and their fxfycxcy [n, 4] in pixels of those.
 
-        Raises BadImageError for bytes that do not decode, BadShapeError for a frame of another size
+        Raises DataError for bytes that do not decode, and for a frame of another size
         than its camera's, or smaller than the size it is to be cropped to.
         """
         height, width = framing.height, framing.width
@@ -93,7 +93,7 @@ class Scene:
             scaled_h, scaled_w = framing.scaled_size(h, w)
             top, left = (scaled_h - height) // 2, (scaled_w - width) // 2
             if top < 0 or left < 0:
-                raise BadShapeError(
+                raise DataError(
                     f"scene {self.key}, frame {self.names[index]}: {h}x{w} pixels cannot be cropped to "
                     f"{height}x{width}: use larger images, or resize=cover"
                 )
@@ -121,14 +121,14 @@ class Scene:
         try:
             image = self.sources[index].open()
         except FileNotFoundError as error:
-            raise BadImageError(f"{where}: {error.filename} is missing: fetch the image") from error
+            raise DataError(f"{where}: {error.filename} is missing: fetch the image") from error
         except (OSError, SyntaxError) as error:
-            raise BadImageError(
+            raise DataError(
                 f"{where}: cannot decode the image ({error}): fetch it again"
             ) from error
         height, width = self.sizes[index]
         if image.size != (width, height):
-            raise BadShapeError(
+            raise DataError(
                 f"{where}: {image.size[1]}x{image.size[0]} pixels, its camera is of {height}x{width}: "
                 "remove the frame or mend the camera's size"
             )

@@ -3,27 +3,11 @@
 import torch
 from torch import Tensor
 
-from ilrm.errors import IlrmError
+from ilrm.errors import NonFiniteError, RasterizationError
 
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
 RASTERIZE_MODES = ("classic", "antialiased")
 MAX_DEGREE = 3
-
-
-class RasterizationError(IlrmError):
-    """An input of a wrong shape, type or value."""
-
-
-class NonFiniteError(RasterizationError):
-    """A NaN or an infinity."""
-
-
-class UnsupportedOptionError(IlrmError):
-    """An option of gsplat that the chosen backend does not have."""
-
-
-class CameraGradientError(IlrmError):
-    """Gradients asked for cameras, which the CPU backend does not compute."""
 
 
 def check_inputs(

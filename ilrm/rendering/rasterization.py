@@ -9,15 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ilrm.rendering import cpu
-from ilrm.rendering.checks import (
-    CameraGradientError,
-    NonFiniteError,
-    UnsupportedOptionError,
-    check_finite,
-    check_inputs,
-)
-from ilrm.rendering.cpu_projection import CONIC_XX, CONIC_YY, MEAN_X, MEAN_Y, OPACITY
+from ilrm.errors import NonFiniteError, RasterizationError
+from ilrm.rendering.checks import check_finite, check_inputs
+from ilrm.rendering.cpu import rasterizer as cpu
+from ilrm.rendering.cpu.projection import CONIC_XX, CONIC_YY, MEAN_X, MEAN_Y, OPACITY
 
 ALPHA_MAX = 0.999  # gsplat 1.5.3's clamp
 # Options of gsplat that the CPU backend takes at their default values only.
@@ -86,15 +81,15 @@ def rasterization(
 
     Raises:
         RasterizationError: a shape, type or value that does not fit; NonFiniteError among them.
-        UnsupportedOptionError: an option that the backend does not have.
-        CameraGradientError: on the CPU, cameras that require gradients.
+        RasterizationError: an option that the backend does not have.
+        RasterizationError: on the CPU, cameras that require gradients.
     """
     unknown = sorted(set(options) - {*DEFAULTS, "rolling_shutter"})
     if unknown:
         raise TypeError(f"rasterization() got unexpected options {unknown}")
     if means.is_cuda:
         if alpha_max != ALPHA_MAX:
-            raise UnsupportedOptionError(f"gsplat clamps alpha at {ALPHA_MAX}: leave out alpha_max")
+            raise RasterizationError(f"gsplat clamps alpha at {ALPHA_MAX}: leave out alpha_max")
         from gsplat import rasterization as gsplat_rasterization  # imports CUDA code: only here
 
         return gsplat_rasterization(
@@ -106,7 +101,7 @@ def rasterization(
 
     changed = sorted(k for k, v in options.items() if k not in DEFAULTS or v != DEFAULTS[k])
     if changed:
-        raise UnsupportedOptionError(
+        raise RasterizationError(
             f"the CPU backend does not have {changed}: leave them out, or move the tensors to CUDA"
         )
     check_inputs(
@@ -114,7 +109,7 @@ def rasterization(
         sh_degree, render_mode, rasterize_mode, width, height,
     )  # fmt: skip
     if torch.is_grad_enabled() and (viewmats.requires_grad or Ks.requires_grad):
-        raise CameraGradientError(
+        raise RasterizationError(
             "the CPU backend has no gradients for viewmats and Ks: detach() them, or use CUDA"
         )
     return _rasterize_on_cpu(

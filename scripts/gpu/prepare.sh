@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from ilrm.trunks import HUB_FILES, trunk_weights
+from ilrm.perceptual import HUB_FILES, trunk_weights
 
 layers = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 state = {}

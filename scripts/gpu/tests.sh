@@ -2,7 +2,7 @@
 # A: does everything run, and what does a training step cost? Draws the scenes of `small` meanwhile.
 cd "$(dirname "$0")/../.." && . scripts/gpu/environment.sh
 $PYTHON -c "
-from ilrm.data.scenes import dataset_root
+from ilrm.data.batches import dataset_root
 from ilrm.presets import run_config
 print(dataset_root(run_config('small').data))" > "$OUT/scenes.log" 2>&1 &
 scenes=$!

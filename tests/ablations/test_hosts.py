@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from ablations.storage import open_storage
-from ilrm.paths import PROJECT
+from ilrm.system.paths import PROJECT
 from tests.ablations.processes import wait_for
 
 STUDY = "varies = 'layers'\nvalues = [1, 2, 3]\n[scales.smoke]\nsteps = 30\n"

@@ -22,7 +22,7 @@ from ablations.queue import (
 from ablations.storage import (
     SEVERAL_HOSTS,
     WORKER,
-    StorageError,
+    StudyError,
     is_alive,
     open_storage,
     recover,
@@ -218,13 +218,13 @@ def test_a_journal_that_cannot_be_used_is_one_line(tmp_path):
         (tmp_path / "file" / "below", "cannot be opened"),
         (tmp_path / "damaged", "no journal, or damaged"),
     ):
-        with pytest.raises(StorageError, match=words) as caught:
+        with pytest.raises(StudyError, match=words) as caught:
             open_storage(str(path))
         assert str(path) in str(caught.value)
 
 
 def test_a_database_that_cannot_be_reached_is_one_line_without_the_password():
-    with pytest.raises(StorageError, match="cannot be opened") as caught:
+    with pytest.raises(StudyError, match="cannot be opened") as caught:
         open_storage("postgresql://me:secret@localhost:1/none")
     assert "secret" not in str(caught.value) and "localhost:1/none" in str(caught.value)
 
@@ -233,12 +233,12 @@ def test_a_database_that_cannot_be_reached_is_one_line_without_the_password():
 def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path, text):
     path = tmp_path / "notes.txt"
     path.write_text(text)
-    with pytest.raises(StorageError, match="is no journal, or damaged"):
+    with pytest.raises(StudyError, match="is no journal, or damaged"):
         open_storage(str(path))
     assert path.read_text() == text
 
 
 def test_a_folder_that_is_missing_is_a_mistake(tmp_path):
-    with pytest.raises(StorageError, match="cannot be opened"):
+    with pytest.raises(StudyError, match="cannot be opened"):
         open_storage(str(tmp_path / "mistyped" / "journal"))
     assert not (tmp_path / "mistyped").exists()

@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 from ablations.runner import effort
-from ilrm.paths import PROJECT
 from ilrm.presets import run_config
+from ilrm.system.paths import PROJECT
 from tests.ablations.processes import children, wait_for
 
 STUDY = "varies = 'uplift'\nvalues = [1, 2]\n[scales.smoke]\nsteps = 40\n"

@@ -6,8 +6,8 @@ import sys
 import time
 
 from ablations.side_by_side import cells_by_value, work
-from ilrm import runs
-from ilrm.paths import PROJECT
+from ilrm.runs import training_runs as runs
+from ilrm.system.paths import PROJECT
 
 
 def test_a_seed_of_all_studies_comes_before_the_next_and_a_run_once():

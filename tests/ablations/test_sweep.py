@@ -7,7 +7,7 @@ import pytest
 from ablations.sweep import (
     FAILURES,
     SWEEPS,
-    SweepError,
+    StudyError,
     _raise_if_always_fails,
     find_sweep,
     importances,
@@ -71,7 +71,7 @@ def test_committed_sweeps_can_be_run(path):
 def test_a_bad_file_is_one_line(write, text, words):
     with pytest.raises(IlrmError, match=words):
         find_sweep(str(write(text)))
-    with pytest.raises(SweepError, match="missing"):
+    with pytest.raises(StudyError, match="missing"):
         find_sweep("none")
 
 
@@ -85,7 +85,7 @@ def test_a_sweep_whose_trials_all_fail_stops_and_says_why(write, tmp_path, monke
     study = open_sweep(sweep, "smoke", str(tmp_path / "journal"))
     work(sweep, "smoke", study, trials=20, store=tmp_path)
     assert len(study.trials) == FAILURES
-    with pytest.raises(SweepError, match="trials failed one after the other: ImageNet weights"):
+    with pytest.raises(StudyError, match="trials failed one after the other: ImageNet weights"):
         _raise_if_always_fails(study, 0)
     _raise_if_always_fails(study, len(study.trials))  # started again, it tries anew
 
@@ -93,7 +93,7 @@ def test_a_sweep_whose_trials_all_fail_stops_and_says_why(write, tmp_path, monke
 def test_another_sweep_of_the_same_name_is_refused(tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text(SPACE.format(objectives=""))
-    with pytest.raises(SweepError, match="another sweep is named recipe"):
+    with pytest.raises(StudyError, match="another sweep is named recipe"):
         find_sweep(str(path))
 
 

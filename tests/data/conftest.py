@@ -1,6 +1,6 @@
 import pytest
 
-from ilrm.data.procedural import RoomsConfig, generate
+from ilrm.data.procedural.generation import RoomsConfig, generate
 
 SMALL = RoomsConfig(train_scenes=3, test_scenes=2, frames=12, height=24, width=32, supersample=2)
 

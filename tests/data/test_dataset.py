@@ -4,11 +4,11 @@ import shutil
 import pytest
 import torch
 
-from ilrm.data.chunks import ChunkScenes
 from ilrm.data.dataset import ViewsDataset, example
-from ilrm.data.errors import BadIndexError, EmptyDatasetError, SettingsError
+from ilrm.data.frames.training_windows import WindowSchedule
 from ilrm.data.framing import Framing
-from ilrm.data.samplers import WindowSchedule
+from ilrm.data.sources.chunks import ChunkScenes
+from ilrm.errors import ConfigError, DataError, EmptyDatasetError
 
 WINDOW = WindowSchedule((8, 11), (8, 11), 1)
 
@@ -64,7 +64,7 @@ def test_processes_share_a_batch(rooms):
     data = dataset(rooms)
     parts = [data.batch(3, rank, 2) for rank in range(2)]
     assert_same({k: torch.cat([p[k] for p in parts]) for k in parts[0]}, data.batch(3))
-    with pytest.raises(SettingsError, match="shared by 4 processes"):
+    with pytest.raises(ConfigError, match="shared by 4 processes"):
         data.batch(0, 0, 4)
 
 
@@ -129,5 +129,5 @@ def test_example(rooms):
     views = example(scene, [0, 11], [5], Framing(16, 16))
     assert views["context_images"].shape == (1, 2, 3, 16, 16)
     torch.testing.assert_close(views["target_c2w"][0, 0], scene.c2w[5])
-    with pytest.raises(BadIndexError, match="12 frames, the index asks for frame 12"):
+    with pytest.raises(DataError, match="12 frames, the index asks for frame 12"):
         example(scene, [0, 12], [5], Framing(16, 16))

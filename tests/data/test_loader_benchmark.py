@@ -3,8 +3,8 @@
 import runpy
 import sys
 
-from ilrm.data.scenes import dataset_root
-from ilrm.paths import PROJECT
+from ilrm.data.batches import dataset_root
+from ilrm.system.paths import PROJECT
 
 
 def test_a_row_for_every_number_of_workers_and_one_from_memory(smoke_run, monkeypatch, capsys):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ilrm.data.errors import BadImageError, BadShapeError
 from ilrm.data.framing import Framing
 from ilrm.data.scene import EncodedImage, Scene
+from ilrm.errors import DataError
 
 STORED = (72, 128)  # height, width
 FXFYCXCY = torch.tensor([[70.0, 65.0, 60.0, 35.0]])
@@ -60,12 +60,12 @@ def test_dl3dv_sizes():
 
 
 def test_an_image_too_small_for_a_crop():
-    with pytest.raises(BadShapeError, match=r"one\.png: 72x128 pixels cannot be cropped to 80x64"):
+    with pytest.raises(DataError, match=r"one\.png: 72x128 pixels cannot be cropped to 80x64"):
         scene_with_a_dot(40, 60).frames([0], Framing(80, 64, "crop"))
 
 
 def test_an_image_of_another_size_than_its_camera():
-    with pytest.raises(BadShapeError, match=r"one\.png: 72x128 pixels, its camera is of 36x64"):
+    with pytest.raises(DataError, match=r"one\.png: 72x128 pixels, its camera is of 36x64"):
         scene_of(Image.new("RGB", STORED[::-1]), size=(36, 64)).frames([0], Framing(16, 16))
 
 
@@ -90,12 +90,12 @@ def test_pixels_without_a_known_white_are_refused():
     image.save(buffer, "TIFF")
     source = EncodedImage(torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8))
     scene = Scene("a", FXFYCXCY, torch.eye(4)[None], [source], [STORED], ["one.tif"])
-    with pytest.raises(BadImageError, match=r"its pixels have 32 bits"):
+    with pytest.raises(DataError, match=r"its pixels have 32 bits"):
         scene.frames([0], Framing(16, 16))
 
 
 def test_a_file_that_is_no_image():
     source = EncodedImage(torch.zeros(10, dtype=torch.uint8))
     scene = Scene("a", FXFYCXCY, torch.eye(4)[None], [source], [STORED], ["one.png"])
-    with pytest.raises(BadImageError, match=r"one\.png: cannot decode the image \(its 10 bytes"):
+    with pytest.raises(DataError, match=r"one\.png: cannot decode the image \(its 10 bytes"):
         scene.frames([0], Framing(16, 16))

@@ -5,9 +5,9 @@ import pytest
 import torch
 from matplotlib.patches import Rectangle
 
-from ilrm.attention import self_attention, top_tokens
 from ilrm.config import ModelConfig
 from ilrm.errors import ConfigError
+from ilrm.evaluation.attention import self_attention, top_tokens
 from ilrm.model import ILRM
 from reports.attention_figures import (
     attention_figure,

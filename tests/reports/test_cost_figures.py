@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from ilrm import cost
-from ilrm.cases import CASES
 from ilrm.config import ModelConfig
+from ilrm.cost.paper_configs import CASES
 from reports.cost_figures import (
     cost_against_resolution,
     cost_against_views,

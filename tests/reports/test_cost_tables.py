@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from ilrm.cases import CASES
+from ilrm.cost.paper_configs import CASES
 from reports import cost_tables, paper_tables
 from reports.cost_tables import (
     Benchmark,

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from ilrm.cases import CASES
-from ilrm.data.protocols import PROTOCOLS
-from ilrm.evaluations import Result
+from ilrm.cost.paper_configs import CASES
+from ilrm.data.frames.protocols import PROTOCOLS
 from ilrm.presets import run_config
+from ilrm.runs.evaluation_runs import Result
 from reports import evaluation_tables
 from reports.published import published
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 
-from ilrm.data.scenes import held_out_scenes
-from ilrm.evaluation import predict, scene_means
+from ilrm.data.batches import held_out_scenes
+from ilrm.evaluation.scoring import predict, scene_means
 from ilrm.metrics import psnr
 from reports import figures
 

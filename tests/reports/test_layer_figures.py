@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ilrm.data.scenes import held_out_scenes
-from ilrm.layerwise import layer_gaussians, layer_quality
-from ilrm.reconstruction import larger
+from ilrm.data.batches import held_out_scenes
+from ilrm.evaluation.layers import layer_gaussians, layer_quality
+from ilrm.reconstruction.predict import larger
 from ilrm.rendering import render
 from reports.layer_figures import BAND, HOLD, SIDE, layer_animation, layer_curves, layer_strip
 

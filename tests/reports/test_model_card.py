@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ilrm.errors import RunError
-from ilrm.pretrained import read_weights
 from ilrm.recipes import stages
+from ilrm.weights.state import read_weights
 from reports import model_card
 from reports.showcase import SMALL
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from ilrm.data.scenes import dataset_root, held_out_scenes
+from ilrm.data.batches import dataset_root, held_out_scenes
 from ilrm.errors import ConfigError
-from ilrm.evaluation import evaluate, predict, scene_means
+from ilrm.evaluation.scoring import evaluate, predict, scene_means
 from ilrm.metrics import psnr
-from ilrm.pretrained import read_weights
-from ilrm.refinement import refine
+from ilrm.reconstruction.optimization import refine
 from ilrm.rendering import render
+from ilrm.weights.state import read_weights
 from reports import qualitative
 from reports.qualitative import arrays, draw, label_of, methods_of, rows
 

@@ -1,7 +1,7 @@
 """Tables: what differs is marked, what is missing says why, effects are paired."""
 
 from ilrm.presets import run_config
-from ilrm.runs import Run
+from ilrm.runs.training_runs import Run
 from ilrm.vocabulary import METHODS
 from reports import tables
 from reports.write import markdown

@@ -1,0 +1,239 @@
+"""From a data configuration to what training and evaluation consume: normalised `Batch`es."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import torch
+
+from ilrm.cameras import Cameras, CameraScale, Normalization, normalization
+from ilrm.config import DataConfig
+from ilrm.data.dataset import Example, ViewsDataset, example
+from ilrm.data.frames.evaluation_indices import read_evaluation_index
+from ilrm.data.frames.training_windows import WindowSchedule
+from ilrm.data.frames.view_selection import FullCoverage, Selection
+from ilrm.data.framing import Distortion, Framing
+from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset
+from ilrm.data.scene import Scene, Scenes
+from ilrm.data.sources.captures import CaptureScenes
+from ilrm.data.sources.chunks import ChunkScenes
+from ilrm.errors import EmptyDatasetError, TooFewFramesError
+from ilrm.views import Batch, EvaluationScene, Views
+
+VALIDATION_SCENES = 32  # of the held-out ones, for the points of a learning curve
+VALIDATION_BATCH = 16
+
+_held: WeakValueDictionary[tuple[DataConfig, bool], ViewsDataset] = WeakValueDictionary()
+
+
+def dataset_root(data: DataConfig) -> Path:
+    """The dataset's folder: the user's own, or procedural scenes, generated at the first call."""
+    if data.root:
+        return Path(data.root)
+    rooms = RoomsConfig(
+        train_scenes=data.procedural_train,
+        test_scenes=data.procedural_test,
+        frames=data.procedural_frames,
+        height=data.image_height,
+        width=data.image_width,
+        path=data.procedural_path,
+        seed=data.procedural_seed,
+        train_depths=data.procedural_depths,
+    )
+    return ensure_dataset(rooms)
+
+
+def framing(data: DataConfig) -> Framing:
+    """The image size of a data configuration, and how stored frames get it."""
+    return Framing(data.image_height, data.image_width, data.resize)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Batches by step, their cameras normalised."""
+
+    dataset: ViewsDataset
+    camera_scale: CameraScale = "recentred"
+
+    def batch(self, step: int, rank: int = 0, count: int = 1) -> Batch:
+        """Process `rank` of `count`'s part of a step's batch."""
+        return to_batch(self.dataset.batch(step, rank, count), self.camera_scale)
+
+    def batches(self, steps: range, rank: int = 0, count: int = 1) -> Iterator[Batch]:
+        """The batches of several steps in order; worker processes decode ahead what is not in memory."""
+        workers = max(1, (os.cpu_count() or 1) // count - 1)
+        examples = self.dataset.loader(steps, rank, count, workers)
+        return (to_batch(views, self.camera_scale) for views in examples)
+
+
+def training_data(
+    data: DataConfig, batch_size: int, seed: int, depths: bool = False
+) -> TrainingData:
+    """The training split of a dataset, with true depth if asked for. Raises DataError, or a subclass, on
+    whatever is wrong with it.
+
+    Nothing is decoded twice while a caller holds what was returned for the same configuration.
+    """
+    if (held := _held.get((data, depths))) is not None:
+        return TrainingData(held.again(batch_size, seed), data.camera_scale)
+    dataset = ViewsDataset(
+        open_scenes(dataset_root(data), "train", data.image_folder, data.distortion),
+        framing(data),
+        batch_size,
+        data.context_views,
+        data.target_views,
+        data.input_targets,
+        data.context_range,
+        data.view_spread,
+        WindowSchedule(data.gap_start, data.gap_end, data.gap_steps),
+        data.flip,
+        seed,
+        depths,
+    )
+    if dataset.in_memory:
+        _held[data, depths] = dataset
+    return TrainingData(dataset, data.camera_scale)
+
+
+def open_scenes(
+    root: str | Path, split: str, image_folder: str = "", distortion: Distortion = "undistort"
+) -> Scenes:
+    """A split of a data set on disk: chunks where it has an index.json, else a folder of captures.
+
+    Test scenes may also lie in `root` itself, which may be one capture; training scenes never, so that no
+    test scene is trained on. Raises DataError.
+    """
+    root = Path(root)
+    folder = root / split
+    if split == "test" and not folder.is_dir():
+        folder = root
+    if folder.is_dir() and not (folder / "index.json").is_file():
+        with contextlib.suppress(
+            EmptyDatasetError
+        ):  # then it is a chunk data set without its index
+            return CaptureScenes(folder, image_folder, distortion)
+    return ChunkScenes(root, split)
+
+
+@dataclass(frozen=True)
+class HeldOutScenes:
+    """The test scenes that a selection names, read one at a time."""
+
+    stored: Scenes
+    selection: Selection
+    framing: Framing
+    camera_scale: CameraScale = "recentred"
+
+    @property
+    def keys(self) -> list[str]:
+        return self.selection.keys(self.stored)
+
+    def __iter__(self) -> Iterator[EvaluationScene]:
+        """Raises EmptyDatasetError where every scene is skipped."""
+        found = False
+        for key in self.keys:
+            if (scene := self.usable(key)) is not None:
+                found = True
+                yield scene
+        if not found:
+            raise EmptyDatasetError(
+                f"{self.stored.folder}: every evaluated scene was skipped (reasons above)"
+            )
+
+    def usable(self, key: str) -> EvaluationScene | None:
+        """One scene, or None where it is left out, counted and printed: by the rules of published loaders,
+        or for having too few frames.
+        """
+        scene = self.stored.load(key)
+        reason = self.stored.skip_reason(scene)
+        if reason is None:
+            try:
+                return self._scene(scene)
+            except TooFewFramesError as error:
+                reason = str(error)
+        self.stored.skip(key, reason)
+        return None
+
+    def load(self, key: str) -> EvaluationScene:
+        """One scene by its key, skip rules aside. Raises DataError."""
+        return self._scene(self.stored.load(key))
+
+    def _scene(self, scene: Scene) -> EvaluationScene:
+        context, target = self.selection.frames(scene)
+        views = example(scene, context, target, self.framing)
+        batch = to_batch(views, self.camera_scale)
+        depths = None
+        if "target_depths" in views:
+            depths = views["target_depths"][0] * batch.normalization.scale.float()
+        return EvaluationScene(scene.key, tuple(target), batch, depths)
+
+
+@cache
+def held_out_scenes(data: DataConfig) -> HeldOutScenes:
+    """The held-out scenes of a dataset under its index, contexts grown to this number of views; of captures
+    without an index, every 8th frame is a target (FullCoverage).
+    """
+    root, views = dataset_root(data), data.context_views
+    path = Path(data.evaluation_index or root / f"evaluation_index_{views}v.json")
+    selection: Selection = FullCoverage(views)
+    if data.evaluation_index or path.exists() or (root / "test" / "index.json").exists():
+        selection = read_evaluation_index(path, views)
+    stored = open_scenes(root, "test", data.image_folder, data.distortion)
+    return HeldOutScenes(stored, selection, framing(data), data.camera_scale)
+
+
+def validation_batches(scenes: HeldOutScenes) -> list[Batch]:
+    """The first held-out scenes in a few batches, for the points of a learning curve."""
+    chosen = [scene.batch for scene in itertools.islice(scenes, VALIDATION_SCENES)]
+    return [
+        _joined(chosen[i : i + VALIDATION_BATCH]) for i in range(0, len(chosen), VALIDATION_BATCH)
+    ]
+
+
+def to_batch(views: Example, camera_scale: CameraScale = "recentred") -> Batch:
+    """Cameras in the frame of the inputs (`normalization`), images beside them. Raises CameraError."""
+    parts = []
+    for name in ("context", "target"):
+        height, width = views[f"{name}_images"].shape[-2:]
+        parts.append(
+            Cameras.from_fxfycxcy(views[f"{name}_fxfycxcy"], views[f"{name}_c2w"], height, width)
+        )
+    to_scene = normalization(parts[0], camera_scale)
+    inputs, targets = (to_scene(cameras).float() for cameras in parts)
+    depths = views.get("context_depths")  # [B, V, H, W]
+    if depths is not None:
+        depths = depths * to_scene.scale.to(depths)[:, None, None, None]
+    return Batch(
+        Views(views["context_images"], inputs),
+        Views(views["target_images"], targets),
+        to_scene,
+        depths,
+    )
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    def join(parts: list[Views]) -> Views:
+        cameras = parts[0].cameras
+        return Views(
+            torch.cat([p.images for p in parts]),
+            Cameras(
+                torch.cat([p.cameras.fxfycxcy for p in parts]),
+                torch.cat([p.cameras.c2w for p in parts]),
+                cameras.height,
+                cameras.width,
+            ),
+        )
+
+    return Batch(
+        join([b.inputs for b in batches]),
+        join([b.targets for b in batches]),
+        Normalization(
+            torch.cat([b.normalization.world_to_scene for b in batches]),
+            torch.cat([b.normalization.scale for b in batches]),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Which frames of a scene are input and which are target."""

@@ -1,0 +1,1 @@
+"""Rooms that are drawn: the data that needs no download."""

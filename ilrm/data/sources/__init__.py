@@ -1,0 +1,1 @@
+"""Scenes on disk: every layout becomes the same `Scene`."""

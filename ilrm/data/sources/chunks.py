@@ -1,0 +1,199 @@
+"""RE10K, ACID and DL3DV scenes in the chunk format of pixelSplat and DepthSplat:
+`root/<split>/{index.json, 000000.torch, ...}`.
+
+A chunk is a list of dicts: key, url, timestamps int64 [N], cameras float32 [N, 18] (fx fy cx cy in
+units of width and height, two zeros, row-major 3x4 world-to-camera, OpenCV), images (N x uint8 JPEG
+bytes), and, in our own data sets, depths float32 [N, H, W]. Chunks are opened with
+`weights_only=True` only: no code in them is ever run.
+"""
+
+import json
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ilrm.data.scene import EncodedImage, Scene, Scenes, fingerprint
+from ilrm.errors import DataError, EmptyDatasetError
+from ilrm.system.files import below
+
+OPEN_CHUNKS = 8  # memory-mapped chunks kept open
+MAX_FOCAL = 20.0  # in units of the image's size: beyond, intrinsics are in pixels
+MAX_FOV = 100.0  # degrees; the three rules of published RE10K loaders
+MAX_TRANSLATION = 1e3
+MAX_DETERMINANT_ERROR = 1e-3
+
+
+def parse_scene(raw: dict[str, Any], where: str) -> Scene:
+    """A Scene from a chunk's dict; `where` names the chunk in errors. Raises DataError."""
+    missing = [name for name in ("key", "cameras", "images") if name not in raw]
+    if missing:
+        raise DataError(
+            f"{where}: a scene without {', '.join(missing)}: this is not an RE10K chunk"
+        )
+    key, cameras, images = raw["key"], raw["cameras"], raw["images"]
+    if not isinstance(key, str) or not isinstance(cameras, Tensor) or not isinstance(images, list):
+        raise DataError(
+            f"{where}, scene {key}: need a key of text, a tensor of cameras, a list of images: "
+            "this is not an RE10K chunk"
+        )
+    if cameras.ndim != 2 or cameras.shape[1] != 18 or len(cameras) != len(images) or not images:
+        raise DataError(
+            f"{where}, scene {key}: cameras {list(cameras.shape)} for {len(images)} images: "
+            "need [N, 18] for N > 0"
+        )
+    if any(
+        not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 1
+        for image in images
+    ):
+        raise DataError(
+            f"{where}, scene {key}: images must be one-dimensional uint8 tensors of JPEG bytes"
+        )
+    bad = torch.nonzero(~torch.isfinite(cameras).all(1) | (cameras[:, :2] <= 0).any(1))[
+        :, 0
+    ].tolist()
+    if bad:
+        raise DataError(
+            f"{where}, scene {key}: cameras of frames {bad[:5]} are not finite or have no focal length: "
+            "fetch the chunk again or remove the scene"
+        )
+    if (cameras[:, :2] > MAX_FOCAL).any():
+        raise DataError(
+            f"{where}, scene {key}: a focal length of {cameras[:, :2].max():.4g}: chunks hold intrinsics in "
+            "units of the image's width and height, these seem to be in pixels"
+        )
+    sources = [EncodedImage(image) for image in images]
+    try:
+        width, height = sources[0].open().size
+    except (OSError, SyntaxError) as error:
+        raise DataError(
+            f"{where}, scene {key}, frame 0: cannot decode its JPEG ({error}): fetch the chunk again"
+        ) from error
+    depths = raw.get("depths")
+    shape = (len(images), height, width)
+    if depths is not None and (not isinstance(depths, Tensor) or depths.shape != shape):
+        raise DataError(f"{where}, scene {key}: depths are no tensor {list(shape)}")
+    w2c = torch.eye(4, dtype=torch.float64).repeat(len(cameras), 1, 1)
+    w2c[:, :3] = cameras[:, 6:].double().view(-1, 3, 4)
+    try:
+        c2w = torch.linalg.inv(w2c).float()
+    except RuntimeError as error:
+        raise DataError(
+            f"{where}, scene {key}: a camera matrix has no inverse: remove the scene"
+        ) from error
+    pixels = torch.tensor([width, height, width, height])
+    names = [str(i) for i in range(len(images))]
+    sizes = [(height, width)] * len(images)
+    return Scene(key, cameras[:, :4] * pixels, c2w, sources, sizes, names, depths)
+
+
+def skip_reason(scene: Scene) -> str | None:
+    """Why published RE10K loaders skip a scene (None: they do not): field of view, far camera, no
+    rotation.
+    """
+    size = torch.tensor(scene.sizes).flip(1)  # [N, 2] width, height
+    fov = torch.rad2deg(2 * torch.atan(0.5 * size / scene.fxfycxcy[:, :2])).max().item()
+    if fov > MAX_FOV:
+        return f"field of view {fov:.0f} degrees > {MAX_FOV:.0f}"
+    far = scene.c2w[:, :3, 3].norm(dim=1).max().item()
+    if far > MAX_TRANSLATION:
+        return f"a camera {far:.0f} from the origin > {MAX_TRANSLATION:.0f}"
+    determinant = torch.linalg.det(scene.c2w[:, :3, :3].double())
+    if (error := (determinant - 1).abs().max().item()) > MAX_DETERMINANT_ERROR:
+        return f"a rotation's determinant is {error:.3g} away from 1"
+    return None
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    try:
+        index = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no JSON ({error}): fetch it again") from error
+    if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
+        raise DataError(
+            f"{path}: need a dict from scene to chunk file, as in pixelSplat's data sets"
+        )
+    for name in set(index.values()):
+        if below(path.parent, path.parent / name) is None:
+            raise DataError(
+                f"{path}: chunk {name!r} lies outside of {path.parent}: move it into that folder and "
+                "correct its name in the index"
+            )
+    return index
+
+
+class ChunkScenes(Scenes):
+    """The scenes of a split by key, through index.json; chunks are memory-mapped when needed.
+
+    Raises DataError.
+    """
+
+    def __init__(self, root: str | Path, split: str) -> None:
+        super().__init__(Path(root) / split)
+        self._open: OrderedDict[str, dict[str, dict[str, Any]]] = OrderedDict()
+        index = self.folder / "index.json"
+        if not index.is_file():
+            raise DataError(
+                f"{index} is missing: give a folder with train/ and test/ in the RE10K chunk format, or "
+                "of captures (COLMAP, transforms.json, opencv_cameras.json, poses_bounds.npy)"
+            )
+        self.files: dict[str, str] = _read_index(index)  # key: chunk file
+        if not self.files:
+            raise EmptyDatasetError(f"{index} lists no scene")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": OrderedDict()}  # worker processes open chunks themselves
+
+    @property
+    def keys(self) -> list[str]:
+        return list(self.files)
+
+    def file(self, key: str) -> str:
+        return self.files[key]
+
+    def version(self, key: str) -> str:
+        path = self.folder / self.files[key] if key in self.files else self.folder
+        return fingerprint([path] if path.is_file() else [])
+
+    def skip_reason(self, scene: Scene) -> str | None:
+        return skip_reason(scene)
+
+    def _chunk(self, name: str) -> dict[str, dict[str, Any]]:
+        """The dicts of a chunk by key."""
+        if name in self._open:
+            self._open.move_to_end(name)
+            return self._open[name]
+        path = self.folder / name
+        if not path.is_file():
+            raise DataError(f"{path} is missing, index.json names it: fetch it or remove it there")
+        try:
+            scenes = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except pickle.UnpicklingError as error:
+            if "GLOBAL" not in str(error):
+                raise DataError(f"{path} is not a chunk of tensors: fetch it again") from error
+            raise DataError(
+                f"{path} holds pickled code, which is not run: only load chunks of plain tensors"
+            ) from error
+        except (RuntimeError, EOFError, OSError) as error:
+            raise DataError(f"{path} is truncated or no torch file: fetch it again") from error
+        if not isinstance(scenes, list) or not all(
+            isinstance(s, dict) and "key" in s for s in scenes
+        ):
+            raise DataError(f"{path}: not a list of scene dicts: this is not an RE10K chunk")
+        self._open[name] = {scene["key"]: scene for scene in scenes}
+        if len(self._open) > OPEN_CHUNKS:
+            self._open.popitem(last=False)
+        return self._open[name]
+
+    def load(self, key: str) -> Scene:
+        """The scene of a key, also one that is skipped."""
+        if key not in self.files:
+            raise DataError(f"scene {key} is not in {self.folder / 'index.json'}")
+        name = self.files[key]
+        chunk = self._chunk(name)
+        if key not in chunk:
+            raise DataError(f"scene {key} is not in {self.folder / name}, where index.json puts it")
+        return parse_scene(chunk[key], str(self.folder / name))

@@ -1,0 +1,236 @@
+"""COLMAP models, text and binary: cameras, poses and points.
+
+The files are read here and not by pycolmap, which takes truncated cameras for complete ones and may not
+come back from truncated points; camera models are pycolmap's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ilrm.data.scene import PointCloud
+from ilrm.data.sources.distortion import make_camera, model_names
+from ilrm.errors import DataError
+
+if TYPE_CHECKING:
+    import pycolmap
+
+FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")  # where a capture keeps its model
+
+
+@dataclass(frozen=True)
+class ColmapImage:
+    """A registered image."""
+
+    name: str  # relative to the image folder
+    camera: pycolmap.Camera
+    w2c: np.ndarray  # [4, 4]
+
+
+@dataclass(frozen=True)
+class ColmapModel:
+    """What a model's three files hold, less the tracks."""
+
+    images: list[ColmapImage]  # by name
+    points: PointCloud
+
+
+def find_model(capture: Path) -> Path | None:
+    """The folder of a capture's COLMAP model, or None."""
+    for folder in FOLDERS:
+        for suffix in (".bin", ".txt"):
+            if (capture / folder / f"cameras{suffix}").is_file():
+                return capture / folder
+    return None
+
+
+def read_model(folder: Path) -> ColmapModel:
+    """A model from its folder. Raises DataError on files that are truncated or follow another
+    format, DataError on a camera model that COLMAP does not have.
+    """
+    suffix = ".bin" if (folder / "cameras.bin").is_file() else ".txt"
+    read = {".bin": _BINARY, ".txt": _TEXT}[suffix]
+    cameras: dict[int, pycolmap.Camera] = _read(folder / f"cameras{suffix}", read[0])
+    posed = _read(folder / f"images{suffix}", read[1])
+    images = []
+    for name, camera, pose in sorted(posed):
+        if camera not in cameras:
+            raise DataError(
+                f"{folder}: image {name} is of camera {camera}, which cameras{suffix} lacks: "
+                "export the model again"
+            )
+        images.append(ColmapImage(name, cameras[camera], _w2c(pose)))
+    points = np.zeros((0, 6))
+    if (path := folder / f"points3D{suffix}").is_file():
+        points = np.array(_read(path, read[2])).reshape(-1, 6)
+    cloud = torch.from_numpy(points[np.isfinite(points).all(1)])
+    return ColmapModel(images, PointCloud(cloud[:, :3], cloud[:, 3:].float() / 255))
+
+
+def _w2c(pose: tuple[float, ...]) -> np.ndarray:
+    """World to camera from (qw, qx, qy, qz, tx, ty, tz)."""
+    length = np.linalg.norm(pose[:4])
+    if length < 1e-9:
+        return np.full((4, 4), np.nan)  # no rotation: reported with the frame that has it
+    w, x, y, z = np.array(pose[:4]) / length
+    w2c = np.eye(4)
+    w2c[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    w2c[:3, 3] = pose[4:]
+    return w2c
+
+
+def _read(path: Path, parse: Callable):
+    try:
+        return parse(path)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path} is missing: copy the whole model folder (cameras, images, points3D)"
+        ) from error
+    except DataError:
+        raise
+    except (struct.error, ValueError, IndexError, StopIteration, OverflowError) as error:
+        raise DataError(
+            f"{path} is truncated or no COLMAP file ({error or 'it ends too early'}): export the model again"
+        ) from error
+
+
+class _Bytes:
+    """A binary file, read from its start to its end."""
+
+    def __init__(self, path: Path):
+        self.data, self.at = path.read_bytes(), 0
+
+    def take(self, form: str) -> tuple:
+        values = struct.unpack_from(f"<{form}", self.data, self.at)
+        self.at += struct.calcsize(f"<{form}")
+        return values
+
+    def name(self) -> str:
+        end = self.data.index(b"\0", self.at)
+        name, self.at = self.data[self.at : end].decode(), end + 1
+        return name
+
+    def skip(self, size: int) -> None:
+        self.at += size
+        if self.at > len(self.data):
+            raise ValueError(f"it ends {self.at - len(self.data)} bytes too early")
+
+    def end(self) -> None:
+        if self.at != len(self.data):
+            raise ValueError(f"{len(self.data) - self.at} bytes follow its last entry")
+
+
+def _binary_cameras(path: Path) -> dict[int, pycolmap.Camera]:
+    file, names = _Bytes(path), model_names()
+    cameras = {}
+    for _ in range(*file.take("Q")):
+        number, model, width, height = file.take("iiQQ")
+        name = names.get(model, f"number {model}")
+        parameters = file.take(f"{_parameters(name, path)}d")
+        cameras[number] = make_camera(name, width, height, parameters, f"{path}, camera {number}")
+    file.end()
+    return cameras
+
+
+def _binary_images(path: Path) -> list[tuple[str, int, tuple[float, ...]]]:
+    file = _Bytes(path)
+    images = []
+    for _ in range(*file.take("Q")):
+        _, *pose, camera = file.take("i7di")
+        images.append((file.name(), camera, tuple(pose)))
+        file.skip(24 * file.take("Q")[0])  # x, y, point of each observation
+    file.end()
+    return images
+
+
+def _binary_points(path: Path) -> list[tuple[float, ...]]:
+    file = _Bytes(path)
+    points = []
+    for _ in range(*file.take("Q")):
+        _, *point, _ = file.take("Q3d3Bd")
+        points.append(tuple(point))
+        file.skip(8 * file.take("Q")[0])  # image, observation of each track element
+    file.end()
+    return points
+
+
+def _lines(path: Path) -> list[list[str]]:
+    text = path.read_text(encoding="utf-8-sig").splitlines()
+    return [line.split() for line in text if not line.startswith("#")]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _complete(path: Path, found: int) -> None:
+    """Raises ValueError where the header that COLMAP writes counts more entries than were found."""
+    header = re.search(r"^# Number of \w+: (\d+)", path.read_text(), re.MULTILINE)
+    if header and int(header[1]) != found:
+        raise ValueError(f"its header counts {header[1]} entries, {found} are there")
+
+
+def _text_cameras(path: Path) -> dict[int, pycolmap.Camera]:
+    cameras = {}
+    for words in filter(None, _lines(path)):
+        number, model, width, height, *parameters = words
+        values = [float(p) for p in parameters]
+        where = f"{path}, camera {number}"
+        cameras[int(number)] = make_camera(model, int(width), int(height), values, where)
+    _complete(path, len(cameras))
+    return cameras
+
+
+def _text_images(path: Path) -> list[tuple[str, int, tuple[float, ...]]]:
+    lines = _lines(path)
+    while lines and not lines[0]:
+        lines.pop(0)
+    images = []
+    nothing: list[str] = []
+    # every second line holds observations (x, y, point), and may be empty
+    for words, observations in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=nothing):
+        if not words:
+            continue
+        if len(observations) % 3 or not all(map(_is_number, observations)):
+            raise ValueError(
+                f"after image {words[-1]}, a line of observations is missing, which may be empty"
+            )
+        if len(words) < 10:
+            raise ValueError(f"an image has {len(words)} values instead of 10")
+        images.append((" ".join(words[9:]), int(words[8]), tuple(map(float, words[1:8]))))
+    _complete(path, len(images))
+    return images
+
+
+def _text_points(path: Path) -> list[tuple[float, ...]]:
+    lines = list(filter(None, _lines(path)))
+    if any(len(words) < 8 for words in lines):
+        raise ValueError("a point has fewer than 8 values")
+    _complete(path, len(lines))
+    return [tuple(map(float, words[1:7])) for words in lines]
+
+
+def _parameters(model: str, path: Path) -> int:
+    """Number of parameters of a camera model. Raises DataError."""
+    return len(make_camera(model, 1, 1, None, str(path)).params)
+
+
+_BINARY: tuple[Callable, Callable, Callable] = (_binary_cameras, _binary_images, _binary_points)
+_TEXT: tuple[Callable, Callable, Callable] = (_text_cameras, _text_images, _text_points)

@@ -1,0 +1,138 @@
+"""Camera models and undistortion, by pycolmap: whatever a camera does, the model gets a pinhole image."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ilrm.data.scene import to_rgb
+from ilrm.errors import DataError
+
+if TYPE_CHECKING:
+    import pycolmap
+
+PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
+
+
+@cache
+def load_pycolmap() -> ModuleType:
+    """The package, which only captures need. Raises DataError."""
+    try:
+        import pycolmap
+    except ImportError as error:
+        raise DataError(
+            f"captures need pycolmap, which cannot be imported ({error}): run pip install pycolmap"
+        ) from error
+
+    # it reports each call that fails on stderr besides raising; the message raised here is enough
+    pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
+    if threading.current_thread() is threading.main_thread():  # nor is a stopped run a crash
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+    return pycolmap
+
+
+def make_camera(
+    model: str, width: int, height: int, parameters: Sequence[float] | None, where: str
+) -> pycolmap.Camera:
+    """A camera of one of COLMAP's models; without `parameters` a sample camera of that model.
+
+    Raises DataError on a model that COLMAP lacks, and on parameters that do not fit.
+    """
+    pycolmap = load_pycolmap()
+    known = [name for name in pycolmap.CameraModelId.__members__ if name != "INVALID"]
+    if model not in known:
+        raise DataError(
+            f"{where}: camera model {model} is unknown: use one of COLMAP's ({', '.join(known)})"
+        )
+    if width < 1 or height < 1:
+        raise DataError(f"{where}: {width}x{height} pixels: sizes are above 0")
+    sample = pycolmap.Camera.create_from_model_name(0, model, 1.0, width, height)
+    if parameters is None:
+        return sample
+    count = len(sample.params)
+    if len(parameters) != count or not np.isfinite(parameters).all():
+        raise DataError(
+            f"{where}: {model} has {count} finite parameters ({sample.params_info}), not {list(parameters)}"
+        )
+    camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
+    if camera.focal_length_idxs() and min(_focal(camera)) <= 0:
+        raise DataError(f"{where}: parameters {list(parameters)}: focal lengths are above 0")
+    return camera
+
+
+def _focal(camera: pycolmap.Camera) -> list[float]:
+    return [camera.params[i] for i in camera.focal_length_idxs()]
+
+
+def pinhole(camera: pycolmap.Camera, where: str) -> pycolmap.Camera:
+    """The pinhole camera of the undistorted image. Raises DataError where there can be none."""
+    pycolmap = load_pycolmap()
+    try:
+        return pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
+    except ValueError as error:
+        raise DataError(
+            f"{where}: images of a {camera.model_name} camera cannot be undistorted to a pinhole's: "
+            "render perspective views of it first"
+        ) from error
+
+
+def ignoring_distortion(camera: pycolmap.Camera) -> pycolmap.Camera:
+    """The pinhole camera with the same focal lengths and principal point."""
+    pycolmap = load_pycolmap()
+    fx, fy = camera.focal_length_x, camera.focal_length_y
+    parameters = [fx, fy, camera.principal_point_x, camera.principal_point_y]
+    return pycolmap.Camera(
+        model="PINHOLE", width=camera.width, height=camera.height, params=parameters
+    )
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file, undistorted when opened if its camera is no pinhole."""
+
+    path: Path
+    distorted: tuple[str, int, int, tuple[float, ...]] | None = None  # model, width, height, params
+
+    def open(self) -> Image.Image:
+        image = to_rgb(Image.open(self.path))
+        if self.distorted is None:
+            return image
+        pycolmap = load_pycolmap()
+        model, width, height, parameters = self.distorted
+        if image.size != (width, height):
+            return image  # Scene names the frame and both sizes
+        camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
+        bitmap = pycolmap.Bitmap.from_array(np.asarray(image))
+        undistorted, _ = pycolmap.undistort_image(pycolmap.UndistortCameraOptions(), bitmap, camera)
+        return Image.fromarray(undistorted.to_array())
+
+
+def scaled(camera: pycolmap.Camera, width: int, height: int) -> pycolmap.Camera:
+    """The camera of the same image in another size."""
+    found = load_pycolmap().Camera(
+        model=camera.model_name, width=camera.width, height=camera.height, params=camera.params
+    )
+    found.rescale(width, height)
+    return found
+
+
+def model_names() -> dict[int, str]:
+    """COLMAP's camera models by number."""
+    members = load_pycolmap().CameraModelId.__members__
+    return {model.value: name for name, model in members.items()}
+
+
+def source(path: Path, camera: pycolmap.Camera) -> ImageFile:
+    """The file of a frame; its pixels fit `pinhole(camera)`."""
+    if camera.model_name in PINHOLES:
+        return ImageFile(path)
+    return ImageFile(path, (camera.model_name, camera.width, camera.height, tuple(camera.params)))

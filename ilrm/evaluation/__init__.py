@@ -1,0 +1,1 @@
+"""What a model is worth: metrics beside baselines, layers and attention looked into."""

@@ -1,0 +1,113 @@
+"""Does attention find correspondences? How far the tokens that self-attention looks at in other views lie
+from where the same surface point is seen, on scenes with true depth, by layer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ilrm.cameras import Cameras
+from ilrm.errors import DataError
+from ilrm.evaluation.attention import self_attention, top_tokens
+from ilrm.model import ILRM
+from ilrm.views import EvaluationScene
+
+OCCLUDED = 0.05  # relative difference of depth beyond which a point is hidden in the other view
+NEAR = 1.5  # tokens: a token's own place and its neighbours'
+
+
+@dataclass(frozen=True)
+class Correspondences:
+    """Where the surface points at the centres of the first view's N tokens are seen in the V - 1 others."""
+
+    places: Float[Tensor, "N W 2"]  # x, y in tokens of the other view, centres at +0.5
+    visible: Bool[Tensor, "N W"]  # inside the other view, and not hidden
+
+
+def true_correspondences(
+    cameras: Cameras,  # [V]
+    depths: Float[Tensor, "V H W"],  # z, in the cameras' unit
+    side: int,  # pixels of a token (`ModelConfig.size_multiple`)
+) -> Correspondences:
+    """From true depth and poses."""
+    height, width = depths.shape[-2:]
+    rows = torch.arange(height // side, device=depths.device) * side + side // 2
+    columns = torch.arange(width // side, device=depths.device) * side + side // 2
+    row, column = (x.flatten() for x in torch.meshgrid(rows, columns, indexing="ij"))  # [N]
+    pixels = torch.stack([column + 0.5, row + 0.5, torch.ones_like(row)], -1)  # [N, 3]
+    rays = pixels @ torch.linalg.inv(cameras.K[0]).T
+    local = rays * depths[0, row, column, None]  # z is 1 in `rays`
+    world = local @ cameras.c2w[0, :3, :3].T + cameras.c2w[0, :3, 3]
+
+    rotation, origin = cameras.w2c[1:, :3, :3], cameras.w2c[1:, :3, 3]  # [V - 1, 3, 3], [V - 1, 3]
+    seen = torch.einsum("vij,nj->nvi", rotation, world) + origin  # [N, V - 1, 3]
+    z = seen[..., 2].clamp(min=1e-6)
+    projected = torch.einsum("vij,nvj->nvi", cameras.K[1:], seen / z[..., None])[..., :2]
+    x, y = projected.floor().long().unbind(-1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (seen[..., 2] > 0)
+    view = torch.arange(1, len(depths), device=depths.device).expand_as(x)
+    there = depths[view, y.clamp(0, height - 1), x.clamp(0, width - 1)]
+    beside = (
+        side // 2 + 0.5 - side / 2
+    )  # pixels from a token's centre to that of the pixel taken for it
+    return Correspondences(
+        (projected - beside) / side, inside & ((z - there).abs() < OCCLUDED * there)
+    )
+
+
+def attention_errors(
+    attention: Float[Tensor, "layers N V N"], found: Correspondences, columns: int
+) -> pd.DataFrame:
+    """One row a layer, means over visible points: distance, in tokens, of the most attended token of each
+    other view from the true place; share of these within 1.5 tokens; both for a token chosen at random.
+
+    `attention`: of the first view's tokens, `self_attention`. `columns`: tokens in a row of a view.
+    """
+    count = attention.shape[1]
+    number = torch.arange(count, device=attention.device)
+    centres = torch.stack([number % columns + 0.5, number // columns + 0.5], -1)  # [N, 2]
+    distances = (found.places[:, :, None] - centres).norm(dim=-1)  # [N, V - 1, N]
+    visible = found.visible
+    rows: list[dict[str, Any]] = []
+    for layer, weights in enumerate(attention, 1):
+        top = top_tokens(weights[:, 1:], 1)  # [N, V - 1, 1]
+        distance = distances.gather(-1, top)[..., 0][visible]
+        rows.append(
+            {
+                "layer": layer,
+                "distance": float(distance.mean()),
+                "near": float((distance < NEAR).float().mean()),
+                "random_distance": float(distances[visible].mean()),
+                "random_near": float((distances[visible] < NEAR).float().mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def correspondence_errors(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
+    """`attention_errors` of every scene with true depth, with its key in a column `scene`.
+
+    Scenes without a point that two views see are left out. Raises DataError where no scene knows its depth.
+    """
+    side = model.config.size_multiple
+    device = next(model.parameters()).device
+    tables = []
+    for scene in scenes:
+        if scene.batch.input_depths is None:
+            continue
+        batch = scene.batch.to(device)
+        inputs = batch.inputs
+        assert batch.input_depths is not None
+        found = true_correspondences(inputs.cameras[0], batch.input_depths[0], side)
+        rows, columns = (length // side for length in inputs.images.shape[-2:])
+        if found.visible.any():
+            attention = self_attention(model, inputs, range(rows * columns))
+            tables.append(attention_errors(attention, found, columns).assign(scene=scene.key))
+    if not tables:
+        raise DataError("no scene knows its depth: correspondences need procedural scenes")
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,216 @@
+"""What a model's renders are held against: trivial and classical baselines, and a ceiling.
+
+None of them learns anything: a model that stays below the plane warp has not learned to reconstruct.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ilrm.cameras import Cameras
+from ilrm.evaluation.warping import blend, look_up, nearness, unproject
+from ilrm.views import Batch, EvaluationScene, Views
+
+VERSION = 2  # raise it whenever a baseline gives other images
+PLANES = 64
+NEAREST, FARTHEST = 0.5, 100.0  # of the planes, in scene units: the inputs' largest coordinate is 1
+PLANE_SCENES = 16  # that choose the data set's plane
+COARSE = 64  # pixels of the short side of the images that choose a plane
+MOST_VIEWS = 8  # input views, the nearest ones, that a warp looks at
+
+# Of the plane sweep; chosen on training rooms.
+WINDOW = 7  # pixels
+TEMPERATURE = 0.1  # of the softmax over planes, as a share of a pixel's mean excess cost
+UNSEEN = 0.05**0.5  # cost of a point that fewer than two views see: a standard deviation of colours
+WORST = 0.3  # a larger deviation says no more
+
+
+def nearest_view(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
+    """For each target the input image whose camera stands nearest."""
+    positions = batch.inputs.cameras.c2w[..., :3, 3]  # [B, V, 3]
+    wanted = batch.targets.cameras.c2w[..., :3, 3]  # [B, T, 3]
+    nearest = torch.cdist(wanted, positions).argmin(-1)  # [B, T]
+    scenes = torch.arange(len(nearest), device=nearest.device)[:, None]
+    return batch.inputs.images[scenes, nearest]
+
+
+def mean_colour(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
+    """The mean colour of the input images."""
+    mean = batch.inputs.images.mean((1, 3, 4))[:, None, :, None, None]  # [B, 1, 3, 1, 1]
+    return mean.expand_as(batch.targets.images)
+
+
+def half_resolution(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
+    """The targets themselves at half resolution, enlarged bicubically: roughly what the Gaussians of
+    half-resolution viewpoints can draw. Not a rival: a ceiling, which knows the targets.
+    """
+    images = batch.targets.images.flatten(0, 1)
+    size = images.shape[-2:]
+    small = F.interpolate(images, scale_factor=0.5, mode="area")
+    large = F.interpolate(small, size=size, mode="bicubic", align_corners=False)
+    return large.clamp(0, 1).view_as(batch.targets.images)
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The baselines of one data set."""
+
+    plane: float  # inverse depth of the plane warp, in one over scene units
+
+    @classmethod
+    def of(cls, scenes: Iterable[EvaluationScene]) -> "Baselines":
+        """The plane warp's depth: the one at which the input views of the first scenes predict each other
+        best. Targets have no part in it.
+        """
+        errors = [plane_errors(s.batch.inputs) for s in islice(scenes, PLANE_SCENES)]
+        best = torch.stack(errors).mean(0).argmin()
+        return cls(float(inverse_depths()[best]))
+
+    def images(self, scene: EvaluationScene) -> Iterator[tuple[str, Float[Tensor, "1 T 3 H W"]]]:
+        """Every baseline's name and images of the scene's targets; the warp at true depth only where that
+        is known.
+        """
+        batch = scene.batch
+        yield "nearest_view", nearest_view(batch)
+        yield "mean_colour", mean_colour(batch)
+        yield "plane_warp", plane_warp(batch, self.plane)
+        yield "plane_sweep", plane_sweep(batch)
+        if scene.depths is not None and batch.input_depths is not None:
+            yield "true_depth_warp", true_depth_warp(batch, scene.depths)
+        yield "half_resolution", half_resolution(batch)
+
+
+def inverse_depths() -> Float[Tensor, " P"]:
+    """Of the planes: evenly spaced, so that neighbours differ by equally many pixels."""
+    return torch.linspace(1 / FARTHEST, 1 / NEAREST, PLANES)
+
+
+def plane_warp(batch: Batch, inverse_depth: float) -> Float[Tensor, "1 T 3 H W"]:
+    """The input images on one plane in front of each target, blended by nearness."""
+    images = []
+    for target in _targets(batch):
+        seen = _nearest(batch.inputs, target)
+        values, inside = _on_planes(seen, target, torch.tensor([inverse_depth]))
+        images.append(_blended(seen, target, values, inside)[:, 0])
+    return torch.stack(images)[None]
+
+
+def plane_sweep(batch: Batch) -> Float[Tensor, "1 T 3 H W"]:
+    """Plane-sweep stereo (Collins 1996): per pixel the planes' colours, weighted by how the views agree.
+
+    A plane's cost at a pixel is the deviation of the views' colours in a window, and the plane's error in
+    predicting the inputs from each other, which decides where there is no texture. Colours are averaged by a
+    softmax over the planes: where the depth is uncertain, the blend is the better guess.
+    """
+    inverse = inverse_depths()
+    prior = plane_errors(batch.inputs).sqrt()  # [P]
+    images = []
+    for target in _targets(batch):
+        seen = _nearest(batch.inputs, target)
+        values, inside = _on_planes(seen, target, inverse)
+        cost = _disagreement(values, inside) + prior[:, None, None]  # [P, h, w]
+        excess = cost - cost.amin(0)
+        weights = torch.softmax(-excess / (TEMPERATURE * excess.mean(0) + 1e-6), 0)
+        images.append((_blended(seen, target, values, inside) * weights).sum(1))
+    return torch.stack(images)[None]
+
+
+def true_depth_warp(
+    batch: Batch, depths: Float[Tensor, "T H W"], tolerance: float = 0.1
+) -> Float[Tensor, "1 T 3 H W"]:
+    """The input images at the targets' true depth, blended by nearness; a view counts where its own depth
+    agrees (within this share), so that nothing hidden is drawn. Geometry known, nothing else.
+    """
+    inputs, found = _single(batch.inputs), []
+    assert batch.input_depths is not None
+    own = batch.input_depths[0][:, None]  # [V, 1, H, W]
+    for target, depth in zip(_targets(batch), depths, strict=True):
+        points = unproject(target, depth[None].to(own))
+        values, inside, z = look_up(*inputs, points)
+        surface = look_up(own, inputs[1], points, mode="nearest")[0][:, 0]  # [V, 1, h, w]
+        visible = inside * ((z - surface).abs() < tolerance * surface)[:, None]
+        weights = nearness(inputs[1], target, softening=1e-3)
+        found.append(blend(values, visible, weights, _mean(inputs[0]))[:, 0])
+    return torch.stack(found)[None]
+
+
+def plane_errors(inputs: Views) -> Float[Tensor, " P"]:
+    """Mean squared error of each plane's warp where a scene's input views [1, V] predict each other."""
+    images, cameras = _single(_coarse(inputs))
+    errors = []
+    for i in range(len(images)):
+        others = [j for j in range(len(images)) if j != i]
+        rest = Views(images[None, others], cameras[others][None])
+        seen = _nearest(rest, cameras[i])
+        values, inside = _on_planes(seen, cameras[i], inverse_depths())
+        predicted = _blended(seen, cameras[i], values, inside)  # [3, P, h, w]
+        errors.append((predicted - images[i][:, None]).square().mean((0, 2, 3)))
+    return torch.stack(errors).mean(0)
+
+
+def _disagreement(
+    values: Float[Tensor, "V 3 P h w"], inside: Float[Tensor, "V 1 P h w"]
+) -> Float[Tensor, "P h w"]:
+    """Standard deviation of the colours of the views that see a point, averaged over a window."""
+    count = inside.sum(0)  # [1, P, h, w]
+    mean = (values * inside).sum(0) / count.clamp(min=1)
+    variance = ((values - mean).square() * inside).mean(1).sum(0) / count[0].clamp(min=1)
+    cost = torch.where(count[0] >= 2, variance.sqrt().clamp(max=WORST), UNSEEN)
+    around = F.pad(cost[None], [WINDOW // 2] * 4, mode="replicate")
+    return F.avg_pool2d(around, WINDOW, stride=1)[0]
+
+
+def _on_planes(
+    inputs: Views, target: Cameras, inverse: Float[Tensor, " P"]
+) -> tuple[Tensor, Tensor]:
+    """The inputs' colours [V, 3, P, h, w] on planes in front of the target, and where they are inside."""
+    images, cameras = _single(inputs)
+    depths = inverse.to(images).reciprocal()[:, None, None]
+    points = unproject(target, depths.expand(-1, target.height, target.width))
+    return look_up(images, cameras, points)[:2]
+
+
+def _blended(inputs: Views, target: Cameras, values: Tensor, inside: Tensor) -> Tensor:
+    images, cameras = _single(inputs)
+    return blend(values, inside, nearness(cameras, target), _mean(images))
+
+
+def _single(views: Views) -> tuple[Float[Tensor, "V 3 H W"], Cameras]:
+    """Images and cameras of a batch of one scene."""
+    (images,) = views.images
+    return images, views.cameras[0]
+
+
+def _targets(batch: Batch) -> list[Cameras]:
+    (count,) = batch.targets.cameras.c2w.shape[1:2]
+    return [batch.targets.cameras[0, i] for i in range(count)]
+
+
+def _nearest(inputs: Views, target: Cameras) -> Views:
+    """At most MOST_VIEWS input views, those whose cameras stand nearest."""
+    weights = nearness(inputs.cameras[0], target)
+    chosen = weights.argsort(descending=True, stable=True)[:MOST_VIEWS].sort().values
+    return Views(inputs.images[:, chosen], inputs.cameras[:, chosen])
+
+
+def _coarse(views: Views) -> Views:
+    """Images whose short side has COARSE pixels, about, if it has more."""
+    height, width = views.images.shape[-2:]
+    factor = max(1, round(min(height, width) / COARSE))
+    size = height // factor, width // factor
+    images = F.interpolate(views.images[0], size=size, mode="area")[None]
+    cameras = views.cameras
+    ratio = images.new_tensor([size[1] / width, size[0] / height] * 2)
+    return Views(
+        images,
+        replace(cameras, fxfycxcy=cameras.fxfycxcy * ratio, height=size[0], width=size[1]),
+    )
+
+
+def _mean(images: Float[Tensor, "V 3 H W"]) -> Float[Tensor, " 3"]:
+    return images.mean((0, 2, 3))

@@ -1,0 +1,233 @@
+"""Held-out evaluation: metrics a target view, beside the trivial baselines, with intervals."""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ilrm import metrics
+from ilrm.cameras import jitter_positions
+from ilrm.config import EvaluationConfig
+from ilrm.errors import WeightsError
+from ilrm.evaluation.baselines import Baselines
+from ilrm.model import ILRM
+from ilrm.rendering import Rendering, render
+from ilrm.views import Batch, EvaluationScene
+from ilrm.vocabulary import DEPTH, METHODS, QUALITY, interval
+
+
+@torch.no_grad()
+def predict(model: ILRM, batch: Batch, depth: bool = False, layer: int | None = None) -> Rendering:
+    """Target views rendered from the Gaussians that the model makes of the input views.
+
+    `layer`: the head decodes the tokens of this layer instead of the last one's (Figure 1; 0: V^(0)).
+    """
+    was_training = model.training
+    model.eval()
+    inputs = batch.inputs
+    tokens = model.encode(inputs) if layer is None else model.encode_layers(inputs)[layer]
+    gaussians = model.decode(tokens, inputs)
+    rendering = render(gaussians, batch.targets.cameras, depth=depth)
+    model.train(was_training)
+    return rendering
+
+
+def with_inaccurate_poses(batch: Batch, sd: float, key: str) -> Batch:
+    """The batch with noise on the input cameras' positions, the same for the same scene key (Table 14).
+
+    `sd` is in normalised scene units: the inputs' largest absolute coordinate is 1. Targets keep their poses.
+    """
+    generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
+    noisy = jitter_positions(batch.inputs.cameras, sd, generator)
+    return replace(batch, inputs=replace(batch.inputs, cameras=noisy))
+
+
+def lpips_missing() -> str | None:
+    """Why LPIPS cannot be computed here, or None if it can."""
+    try:
+        metrics.lpips_model("vgg")
+    except WeightsError as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` measures."""
+
+    per_view: pd.DataFrame
+    """One row a scene, target frame and method. Columns: scene, frame, method, psnr (dB), ssim, lpips (VGG;
+    no such column where its weights are missing), and, of the model where true depth is known, over the
+    pixels of that view: depth_spearman (rank correlation), depth_abs_rel and depth_rmse (Table 11: mean of
+    |predicted - true| / true, root mean square in normalised scene units; nothing is aligned)."""
+    depth_spearman_pooled: float | None
+    """Rank correlation over the pixels of all views together, depths in normalised scene units."""
+
+
+def evaluate(
+    model: ILRM,
+    scenes: Iterable[EvaluationScene],
+    how: EvaluationConfig = EvaluationConfig(),  # noqa: B008 (frozen)
+    baselines: Baselines | None = None,
+) -> Evaluation:
+    """Metrics of the model, and of the baselines if there are any, on every target view of the scenes.
+
+    Of `how`, camera_noise and decoded_layer matter here; the scenes hold their number of input views.
+    """
+    device = next(model.parameters()).device
+    with_lpips = lpips_missing() is None
+    rows: list[dict[str, Any]] = []
+    depths: list[tuple[np.ndarray, np.ndarray]] = []  # predicted and true, a view each
+    for scene in scenes:
+        batch = scene.batch.to(device)
+        seen = (
+            with_inaccurate_poses(batch, how.camera_noise, scene.key) if how.camera_noise else batch
+        )
+        rendering = predict(model, seen, scene.depths is not None, how.decoded_layer)
+        measured = _rows(scene, batch, "model", rendering.images, with_lpips)
+        if scene.depths is not None:
+            assert rendering.depths is not None
+            for i, row in enumerate(measured):
+                pair = rendering.depths[0, i, 0].cpu().numpy(), scene.depths[i].numpy()
+                row |= depth_metrics(*pair)
+                depths.append(pair)
+        rows += measured
+        if baselines:
+            rows += _baseline_rows(scene, baselines, with_lpips)
+    pooled = None
+    if depths:
+        predicted, true = (
+            np.concatenate([d.ravel() for d in side]) for side in zip(*depths, strict=True)
+        )
+        pooled = depth_spearman(predicted, true)
+    return Evaluation(pd.DataFrame(rows), pooled)
+
+
+def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
+    """The rows of `Evaluation.per_view` that are the baselines', of scenes that can be read twice."""
+    with_lpips = lpips_missing() is None
+    baselines = Baselines.of(scenes)
+    return pd.DataFrame(
+        [row for scene in scenes for row in _baseline_rows(scene, baselines, with_lpips)]
+    )
+
+
+def measure(key: str, frames: Sequence[int], batch: Batch, rendering: Rendering) -> pd.DataFrame:
+    """Rows as in `Evaluation.per_view`, of one scene's rendered targets and of the baselines."""
+    scene = EvaluationScene(key, tuple(frames), batch, None)
+    with_lpips = lpips_missing() is None
+    rows = _rows(scene, batch, "model", rendering.images, with_lpips)
+    return pd.DataFrame(rows + _baseline_rows(scene, Baselines.of([scene]), with_lpips))
+
+
+def _baseline_rows(
+    scene: EvaluationScene, baselines: Baselines, with_lpips: bool
+) -> list[dict[str, Any]]:
+    return [
+        row
+        for name, images in baselines.images(scene)
+        for row in _rows(scene, scene.batch, name, images, with_lpips)
+    ]
+
+
+def _rows(
+    scene: EvaluationScene, batch: Batch, method: str, images: Tensor, with_lpips: bool
+) -> list[dict[str, Any]]:
+    """One row a target view; images [1, T, 3, H, W]."""
+    values = _image_metrics(images[0], batch.targets.images[0], with_lpips)
+    return [
+        {"scene": scene.key, "frame": frame, "method": method}
+        | {name: value[i] for name, value in values.items()}
+        for i, frame in enumerate(scene.frames)
+    ]
+
+
+def _image_metrics(pred: Tensor, target: Tensor, with_lpips: bool) -> dict[str, list[float]]:
+    values = {"psnr": metrics.psnr(pred, target), "ssim": metrics.ssim(pred, target)}
+    if with_lpips:
+        values["lpips"] = metrics.lpips(pred, target, net="vgg")
+    return {name: value.cpu().tolist() for name, value in values.items()}
+
+
+def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Spearman rank correlation of two arrays of depths; 0 for a constant prediction."""
+    from scipy import stats
+
+    if np.ptp(predicted) == 0:
+        return 0.0
+    return float(stats.spearmanr(predicted.ravel(), true.ravel()).statistic)
+
+
+def depth_metrics(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """The metrics `DEPTH` of depths [H, W] in one unit; predicted depth is 0 where nothing was rendered."""
+    error = predicted - true
+    return {
+        "depth_spearman": depth_spearman(predicted, true),
+        "depth_abs_rel": float(np.mean(np.abs(error) / true)),
+        "depth_rmse": float(np.sqrt(np.mean(error**2))),
+    }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over scenes with its 95% bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    def text(self, digits: int, signed: bool = False) -> str:
+        """The mean and the interval with this many decimals."""
+        return interval(self.mean, self.low, self.high, digits, signed)
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """Mean of one value a scene, 95% percentile bootstrap over scenes (10,000 resamples, seed 0)."""
+    from scipy import stats
+
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2 or np.ptp(values) == 0:
+        mean = float(values.mean())
+        return Estimate(mean, mean, mean)
+    result = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=10_000, rng=np.random.default_rng(0)
+    )
+    low, high = result.confidence_interval
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+def scene_means(per_view: pd.DataFrame, method: str, metric: str) -> pd.Series:
+    """Mean over each scene's targets, indexed by scene (the published order of averaging)."""
+    return per_view[per_view.method == method].groupby("scene", sort=True)[metric].mean()
+
+
+def summarize(per_view: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """{method: {metric: {mean, low, high}}}: mean over targets, then over scenes."""
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    for method in (m for m in METHODS if m in set(per_view.method)):
+        summary[method] = {}
+        for metric in (*QUALITY, *DEPTH):
+            if metric not in per_view:
+                continue
+            values = scene_means(per_view, method, metric).dropna()
+            if len(values):
+                summary[method][metric] = vars(estimate(values.to_numpy()))
+    return summary
+
+
+def validation_psnr(model: ILRM, batches: Iterable[Batch]) -> float:
+    """Mean PSNR in dB over scenes: the cheap point of the learning curve."""
+    values = []
+    for batch in batches:
+        images = predict(model, batch).images
+        value = metrics.psnr(images.flatten(0, 1), batch.targets.images.flatten(0, 1))
+        values.append(value.view(len(images), -1).mean(1).cpu())
+    return float(torch.cat(values).mean())

@@ -1,0 +1,116 @@
+"""A scene as one HTML file that needs no network: viser's viewer with the splats inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ilrm.cameras import Cameras
+from ilrm.errors import IlrmError
+from ilrm.gaussians import Gaussians
+from ilrm.system.files import atomic_path
+
+if TYPE_CHECKING:
+    import viser
+
+# Browsers refuse module workers from blobs on file:// pages, and viser's sorts the splats by depth in one:
+# without this script they are drawn in the order of the file.
+SORTING = """<script>
+if (location.protocol === "file:") {
+  const code = new Map(), PlainBlob = Blob, PlainWorker = Worker, create = URL.createObjectURL;
+  window.Blob = class extends PlainBlob {
+    constructor(parts, options) { super(parts, options); this.parts = parts; }
+  };
+  URL.createObjectURL = (blob) => {
+    const url = create.call(URL, blob);
+    if (blob.type.startsWith("text/javascript")) code.set(url, blob.parts);
+    return url;
+  };
+  window.Worker = class extends PlainWorker {
+    constructor(url, options) {
+      const text = (part) => typeof part === "string" ? part : new TextDecoder().decode(part);
+      const parts = code.get(url);
+      super(parts ? "data:text/javascript," + encodeURIComponent(parts.map(text).join("")) : url, options);
+    }
+  };
+}
+</script>
+"""
+
+
+def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Path) -> None:
+    """The Gaussians of one scene (B = 1) with the frustums of cameras [1, V], first seen from the first one.
+
+    `depth`: how far before that camera the point lies that one orbits, in the unit of the Gaussians.
+    About 40 bytes a Gaussian. Raises IlrmError where viser is not installed.
+    """
+    try:
+        import viser
+    except ImportError as error:
+        raise IlrmError(
+            f"{path}: the viewer is viser's, which cannot be imported ({error}): run pip install viser"
+        ) from error
+
+    with _quiet():  # about a server that nobody is to connect to
+        server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+        try:
+            _add(server, gaussians, cameras, depth)
+            html = server.scene.as_html()
+        finally:
+            server.stop()
+    with atomic_path(path) as beside:
+        beside.write_text(html.replace("<head>", f"<head>{SORTING}", 1))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing from viser, neither on stdout nor as a notebook's output: it prints through rich."""
+    import rich
+
+    console = rich.get_console()
+    was, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = was
+
+
+def _add(server: viser.ViserServer, gaussians: Gaussians, cameras: Cameras, depth: float) -> None:
+    c2w = cameras.c2w[0].double().cpu().numpy()
+    first = c2w[0]
+    up = -c2w[:, :3, 1].mean(0)
+    server.scene.set_up_direction(tuple(up / np.linalg.norm(up)))
+    server.initial_camera.position = tuple(first[:3, 3])
+    server.initial_camera.look_at = tuple(first[:3, 3] + depth * first[:3, 2])
+    fov = 2 * np.arctan(0.5 * cameras.height / float(cameras.fxfycxcy[0, 0, 1]))
+    server.initial_camera.fov = float(fov)
+    server.scene.add_gaussian_splats(
+        "/scene",
+        centers=gaussians.means[0].detach().cpu().numpy(),
+        covariances=covariances(gaussians).astype(np.float32),
+        rgbs=gaussians.colors[0].detach().cpu().clamp(0, 1).numpy(),
+        opacities=gaussians.opacities[0, :, None].detach().cpu().numpy(),
+    )
+    for i, pose in enumerate(c2w):
+        server.scene.add_camera_frustum(
+            f"/input views/{i}",
+            fov=float(fov),
+            aspect=cameras.width / cameras.height,
+            scale=0.05 * depth,
+            position=pose[:3, 3],
+            wxyz=Rotation.from_matrix(pose[:3, :3]).as_quat(scalar_first=True),
+            visible=False,
+        )
+
+
+def covariances(gaussians: Gaussians) -> np.ndarray:
+    """Covariance matrices [G, 3, 3] of the Gaussians of one scene."""
+    quats = gaussians.quats[0].detach().cpu().double().numpy()
+    rotation = Rotation.from_quat(quats, scalar_first=True).as_matrix()
+    axes = rotation * gaussians.scales[0].detach().cpu().double().numpy()[:, None, :]
+    return axes @ axes.transpose(0, 2, 1)

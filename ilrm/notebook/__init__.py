@@ -1,0 +1,1 @@
+"""What notebooks need: their parameters, checked, and the `papermill` command."""

@@ -1,0 +1,1 @@
+"""The CPU rasteriser: Numba kernels behind one autograd function."""

@@ -1,0 +1,264 @@
+"""Evaluations of weights on a data set under a protocol, kept in the run store, resumable by scene.
+
+A folder `runs/evaluations/<protocol>-<views>v-<size>-<hash>` holds config.json, environment.json, a file a
+scene under scenes/, pictures/ of the first scenes, per_view.csv and, written last, metrics.json.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ilrm import cost
+from ilrm.config import EvaluationConfig, RunConfig
+from ilrm.data.batches import HeldOutScenes, open_scenes
+from ilrm.data.frames.evaluation_indices import check_index
+from ilrm.data.frames.protocols import Protocol
+from ilrm.data.framing import Framing, parse_size
+from ilrm.errors import EmptyDatasetError
+from ilrm.evaluation.baselines import Baselines
+from ilrm.evaluation.scoring import (
+    evaluate,
+    lpips_missing,
+    predict,
+    summarize,
+    with_inaccurate_poses,
+)
+from ilrm.export.pictures import comparison
+from ilrm.model import ILRM
+from ilrm.system.distributed import processes, wait_for_all
+from ilrm.system.environment import describe
+from ilrm.system.files import atomic_path, file_name, write_json
+from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.progress import progress_bar
+from ilrm.weights.state import Weights
+
+STORE = "evaluations"
+RECORDS = PROJECT / "reports" / "evaluations"  # the recorded ones
+RECORDED = ("config.json", "environment.json", "metrics.json")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is evaluated: weights on a data set under a protocol."""
+
+    weights: Weights
+    protocol: Protocol
+    data: Path
+    index: Path | None
+    views: int
+    framing: Framing
+    how: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
+    scenes: int | None = None  # only the first so many
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the result depends on; its hash names the folder."""
+        return {
+            "weights": Path(self.weights.source).name,
+            "parameters": weights_digest(self.weights.model),
+            "run": self.weights.config.to_dict(),
+            "protocol": self.protocol.name,
+            "data": self.data.resolve().name,
+            # folders of one name are different data
+            "data_digest": hashlib.sha256(str(self.data.resolve()).encode()).hexdigest()[:10],
+            "index": self.index.name if self.index else "",
+            "index_digest": _file_digest(self.index) if self.index else "",
+            "views": self.views,
+            "framing": asdict(self.framing),
+            "evaluation": asdict(self.how),
+            "scenes": self.scenes,
+            "lpips": lpips_missing() is None,
+        }
+
+    @property
+    def name(self) -> str:
+        text = json.dumps(self.identity, sort_keys=True)
+        size = f"{self.framing.height}x{self.framing.width}"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        return f"{self.protocol.name}-{self.views}v-{size}-{digest}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A complete evaluation, read from its folder."""
+
+    folder: Path
+
+    @property
+    def per_view(self) -> pd.DataFrame:
+        """One row a scene, target frame and method, as `ilrm.evaluation.scoring.Evaluation.per_view`."""
+        return pd.read_csv(self.folder / "per_view.csv", dtype={"scene": str})
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return json.loads((self.folder / "config.json").read_text())
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        return json.loads((self.folder / "environment.json").read_text())
+
+
+def framing_for(protocol: Protocol, config: RunConfig, size: str | None = None) -> Framing:
+    """The image size that is asked for ("HxW"), else the protocol's, or that of weights trained on smaller
+    images (said in a line). Raises ConfigError on a size without whole patches.
+    """
+    own = Framing(config.data.image_height, config.data.image_width)
+    published = protocol.framing
+    if size:
+        height, width = parse_size(size, config.model.size_multiple)
+        same = (height, width) == (published.height, published.width)
+        return published if same else Framing(height, width)
+    if own.height * own.width >= published.height * published.width:
+        return published
+    print(
+        f"evaluated at {own.height}x{own.width}, the size that the weights were trained on, not at the "
+        f"protocol's {published.height}x{published.width}"
+    )
+    return own
+
+
+def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool = True) -> Result:
+    """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
+    the scenes. `pictures`: of so many first scenes, renders beside the targets are kept.
+
+    Scenes done before are kept, unless their files have changed since or they lack their picture. Raises
+    DataError on whatever is wrong with the data.
+    """
+    folder = store / STORE / job.name
+    group = processes()
+    selection = job.protocol.selection(job.index, job.views)
+    stored = open_scenes(job.data, "test", job.protocol.image_folder, job.protocol.distortion)
+    held_out = HeldOutScenes(stored, selection, job.framing, job.weights.config.data.camera_scale)
+    keys = held_out.keys[: job.scenes]
+    versions = {key: stored.version(key) for key in keys}
+    pictured = keys[:pictures]
+    missing = [key for key in keys if not _is_done(folder, key, versions[key], key in pictured)]
+    if not missing and (folder / "metrics.json").exists():
+        return Result(folder)
+    wait_for_all()  # every process has seen what is missing before the first one writes
+    if group.is_first:
+        (folder / "metrics.json").unlink(missing_ok=True)
+        write_json(folder / "config.json", job.identity)
+        write_json(folder / "environment.json", describe(group.device))
+    model = job.weights.model.to(group.device)
+    baselines = Baselines.of(held_out)
+    mine = missing[group.rank :: group.count]
+    shown = show_progress and group.is_first
+    for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
+        found = _evaluate_scene(job, model, held_out, baselines, key, folder, key in pictured)
+        write_json(_file(folder, key), {"version": versions[key], **found})
+    wait_for_all()
+    if group.is_first:
+        _finish(job, folder, keys, getattr(selection, "null", 0))
+    wait_for_all()
+    return Result(folder)
+
+
+def record(result: Result, records: Path = RECORDS) -> Path:
+    """Copy what the reports read of an evaluation to the records that the project ships."""
+    target = records / result.folder.name
+    target.mkdir(parents=True, exist_ok=True)
+    for name in RECORDED:
+        with atomic_path(target / name) as beside:
+            shutil.copyfile(result.folder / name, beside)
+    return target
+
+
+def recorded(records: Path = RECORDS) -> Iterator[Result]:
+    """The recorded evaluations by name."""
+    for path in sorted(records.glob("*/metrics.json")):
+        yield Result(path.parent)
+
+
+def _evaluate_scene(
+    job: Job,
+    model: ILRM,
+    held_out: HeldOutScenes,
+    baselines: Baselines,
+    key: str,
+    folder: Path,
+    picture: bool,
+) -> dict[str, Any]:
+    """The rows of a scene, or why it is skipped."""
+    scene = held_out.usable(key)
+    if scene is None:
+        return {"skipped": held_out.stored.skipped[key]}
+    rows = evaluate(model, [scene], job.how, baselines).per_view
+    if picture:
+        seen = with_inaccurate_poses(scene.batch, job.how.camera_noise, key)
+        rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
+        with atomic_path(_picture(folder, key)) as beside:
+            comparison(scene.batch, rendering).save(beside)
+    records = [row.dropna().to_dict() for _, row in rows.iterrows()]  # baselines have no depth
+    return {"rows": records}
+
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / "scenes" / f"{file_name(key)}.json"
+
+
+def _picture(folder: Path, key: str) -> Path:
+    return folder / "pictures" / f"{file_name(key)}.png"
+
+
+def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:
+    found = _evaluated(folder, key)
+    drawn = not picture or "skipped" in found or _picture(folder, key).exists()
+    return found.get("version") == version and drawn
+
+
+def _evaluated(folder: Path, key: str) -> dict[str, Any]:
+    """What is kept of a scene; empty before it is evaluated."""
+    path = _file(folder, key)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
+    rows, skipped = [], {}
+    for key in keys:
+        found = _evaluated(folder, key)
+        rows += found.get("rows", [])
+        if "skipped" in found:
+            skipped[key] = found["skipped"]
+    if not rows:
+        raise EmptyDatasetError(f"{job.data}: every evaluated scene was skipped (reasons above)")
+    per_view = pd.DataFrame(rows)
+    with atomic_path(folder / "per_view.csv") as beside:
+        per_view.to_csv(beside, index=False, float_format="%.6g")
+    size = (job.views, job.framing.height, job.framing.width)
+    model = job.weights.config.model
+    metrics = {
+        "summary": summarize(per_view),
+        "scenes": int(per_view.scene.nunique()),
+        "skipped": skipped,
+        "null": null,
+        "lpips_missing": lpips_missing(),
+        "parameters": cost.parameters(model),
+        "gaussians": cost.gaussians(model, *size),
+    }
+    write_json(folder / "metrics.json", metrics)
+
+
+def _file_digest(path: Path) -> str:
+    check_index(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+
+
+def weights_digest(model: ILRM) -> str:
+    """Ten hex digits of the SHA-256 of the weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:10]

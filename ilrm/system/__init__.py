@@ -1,0 +1,1 @@
+"""Files, processes, environment: what has nothing to do with the paper."""

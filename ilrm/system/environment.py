@@ -1,0 +1,67 @@
+"""What a result was measured on: versions, commit, device, threads, processes."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from ilrm.attention_kernels import choose_attention
+
+PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill", "optuna", "fvcore")
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Plain values for a run's `environment.json`."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "device": device_name(device),
+        "attention": choose_attention(device),
+        "threads": torch.get_num_threads(),  # of each process
+        "processes": dist.get_world_size() if dist.is_initialized() else 1,
+        "cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: a machine that only trains has no use for notebooks."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's or the CPU's model name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Commit of the working tree that this package lies in, "+" if changed; of a copy without .git what
+    ILRM_COMMIT says; else None.
+    """
+    if told := os.environ.get("ILRM_COMMIT"):
+        return told
+    folder = Path(__file__).parent
+    try:
+        command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

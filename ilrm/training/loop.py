@@ -1,0 +1,187 @@
+"""One training loop for every scale: CPU or CUDA, one process or torchrun, resumable."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ilrm.attention_kernels import choose_attention
+from ilrm.config import RunConfig
+from ilrm.data.batches import TrainingData
+from ilrm.errors import RunError, WeightsError
+from ilrm.evaluation.scoring import validation_psnr
+from ilrm.model import ILRM
+from ilrm.rendering import render
+from ilrm.system.distributed import Processes, processes
+from ilrm.system.paths import RUNS
+from ilrm.system.progress import progress_bar
+from ilrm.training import checkpoints
+from ilrm.training.checkpoints import Progress
+from ilrm.training.initialization import local_start
+from ilrm.training.losses import Loss, depth_loss
+from ilrm.training.optimizers import make_optimizers, schedule, set_learning_rates
+from ilrm.views import Batch
+from ilrm.weights.state import read_weights
+
+LOG_POINTS = 100  # rows of a run's history
+SKIPS_ALLOWED = 20  # first steps that may all be skipped before training gives up
+
+
+def build_model(config: RunConfig) -> ILRM:
+    """The model of a run, initialised from its seed."""
+    torch.manual_seed(config.train.seed)
+    model = ILRM(config.model, checkpointing=config.train.checkpointing)
+    if config.train.start:
+        load_start(model, config.train.start)
+    elif config.model.init == "local":
+        local_start(model)
+    return model
+
+
+def load_start(model: ILRM, start: str) -> None:
+    """Weights of an earlier run, or of anything that `read_weights` takes, into a model of the same shapes.
+
+    Raises WeightsError.
+    """
+    run = RUNS / start
+    weights = read_weights(run if run.is_dir() else start).model
+    shapes, found = (
+        {name: tuple(value.shape) for name, value in m.state_dict().items()}
+        for m in (model, weights)
+    )
+    for name in shapes.keys() | found.keys():
+        if shapes.get(name) != found.get(name):
+            raise WeightsError(
+                f"start={start}: {name} is {found.get(name)}, the run's model has {shapes.get(name)}: start "
+                "from weights of the same layers, width and patch"
+            )
+    model.load_state_dict(weights.state_dict())
+
+
+def train(
+    config: RunConfig,
+    folder: Path,
+    data: TrainingData,
+    validation: Sequence[Batch],
+    show_progress: bool = True,
+    on_point: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[ILRM, Progress]:
+    """Train to `config.train.steps`, from the newest checkpoint in `folder` if there is one.
+
+    A run that is killed and started again ends with the same weights: batches depend on the step alone,
+    and checkpoints hold optimiser and random states. `on_point` sees every new point of the curve.
+    """
+    group = processes()
+    t = config.train
+    model = build_model(config).to(group.device)
+    loss_fn = Loss(t).to(group.device)
+    optimizers = make_optimizers(model, t)
+    progress = checkpoints.load(folder, model, optimizers) or Progress(0, [], 0.0)
+    step_fn = TrainingStep(config, model, loss_fn, optimizers, group)
+
+    log_every = max(1, t.steps // LOG_POINTS)
+    validation = [batch.to(group.device) for batch in validation]
+    if group.device.type == "cuda":
+        data.dataset.keep_on(group.device)
+    sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
+    steps = range(progress.step, t.steps)
+    bar = progress_bar(
+        zip(steps, data.batches(steps, group.rank, group.count), strict=True),
+        initial=progress.step,
+        total=t.steps,
+        desc="train",
+        unit="step",
+        disable=not (show_progress and group.is_first),
+    )
+    model.train()
+    for step, batch in bar:
+        sums.add(step_fn(step, batch))
+        done = step + 1
+        if done % log_every and done < t.steps:
+            continue
+        means = sums.means()
+        if means["skipped"] == 1 and done > SKIPS_ALLOWED:
+            raise RunError(
+                f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
+                f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
+            )
+        seconds = time.perf_counter() - started
+        row = {"step": done, "seconds": round(seconds, 1), "lr": t.lr * schedule(step, t), **means}
+        if done % t.eval_every < log_every or done == t.steps:
+            row["validation_psnr"] = validation_psnr(model, validation)
+        progress = Progress(done, [*progress.history, row], seconds)
+        sums = _Sums()
+        shown = {k: f"{row[k]:.4g}" for k in ("loss", "validation_psnr") if k in row}
+        bar.set_postfix(shown, refresh=False)
+        if group.is_first:
+            on_point(progress)
+            if time.perf_counter() - saved > 60 * t.save_minutes or done == t.steps:
+                checkpoints.save(folder, progress, model, optimizers)
+                saved = time.perf_counter()
+    return model, progress
+
+
+class TrainingStep:
+    """Forward, backward, clip or skip, update: `step_fn(step, batch)` gives the step's values."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: ILRM,
+        loss: nn.Module,
+        optimizers: list[torch.optim.Optimizer],
+        group: Processes,
+    ):
+        self.config, self.loss, self.optimizers, self.group = config.train, loss, optimizers, group
+        self.viewpoint_factor = config.model.viewpoint_factor
+        choose_attention(group.device)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.model: nn.Module = model
+        if self.config.compile:
+            for block in model.blocks:
+                block.compile()
+        if group.count > 1:
+            self.model = nn.parallel.DistributedDataParallel(model)
+
+    def __call__(self, step: int, batch: Batch) -> dict[str, Tensor]:
+        device = self.group.device
+        batch = batch.to(device)
+        bf16 = self.config.precision == "bf16" and device.type == "cuda"
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            gaussians = self.model(batch.inputs)
+        pred = render(gaussians, batch.targets.cameras).images
+        loss, parts = self.loss(pred.flatten(0, 1), batch.targets.images.flatten(0, 1))
+        if self.config.depth_weight:
+            assert batch.input_depths is not None  # training_data was asked for them
+            depth = (gaussians, batch.inputs.cameras, batch.input_depths, self.viewpoint_factor)
+            parts["depth"] = depth_loss(*depth)
+            loss = loss + self.config.depth_weight * (1 - step / self.config.steps) * parts["depth"]
+            parts["depth"] = parts["depth"].detach()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        skipped = not bool(norm <= self.config.skip_norm)  # also where it is not finite
+        if not skipped:
+            set_learning_rates(self.optimizers, step, self.config)
+            for optimizer in self.optimizers:
+                optimizer.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+        skip = torch.tensor(float(skipped))
+        return {"loss": loss.detach(), **parts, "grad_norm": norm.detach(), "skipped": skip}
+
+
+class _Sums:
+    """Means of the values of several steps, without waiting for the device at each."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, Tensor]] = []
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        self.steps.append(values)
+
+    def means(self) -> dict[str, float]:
+        return {
+            k: float(torch.stack([s[k].cpu() for s in self.steps]).mean()) for k in self.steps[0]
+        }

@@ -1,0 +1,1 @@
+"""Weights in files, and those that come with the package."""

@@ -1,0 +1,162 @@
+"""Weights in a folder: model.safetensors beside the config.json of the run that trained them.
+
+A run's folder is such a folder; `write_weights` makes one to give away, named by size, data, resolution,
+views and the hash of the weights.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from ilrm import cost
+from ilrm.config import RunConfig
+from ilrm.errors import WeightsError
+from ilrm.model import ILRM
+from ilrm.system.files import atomic_folder, write_json
+from ilrm.weights.training_ranges import FILE as SEEN
+from ilrm.weights.training_ranges import Seen
+
+RELEASED = (".ckpt", ".pt", ".pth")  # suffixes of the authors' files
+FILE, CONFIG = "model.safetensors", "config.json"
+PACKAGED = Path(__file__).parent  # folders that come with the package, by name
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained model, on the CPU and ready for inference."""
+
+    model: ILRM
+    config: RunConfig  # of the run that trained it: image size, views, scale rule
+    source: str  # where it came from
+    seen: Seen | None = None  # what training showed it, where that is known
+
+
+def read_weights(source: str | Path) -> Weights:
+    """Weights from a folder, a run's folder, a released file (`ilrm.weights.released`), a Hugging Face hub
+    id, or by the name of those that come with the package ("ilrm-small").
+
+    Strict: every value of the file is used and has its shape. Raises WeightsError.
+    """
+    path = Path(source)
+    if path.is_file() and path.suffix in RELEASED:
+        from ilrm.weights.released import load_released
+
+        return load_released(path)
+    if path.is_dir():
+        return _from_folder(path, str(source))
+    name = str(source)
+    if name in {file.parent.name for file in PACKAGED.glob(f"*/{CONFIG}")}:
+        return _from_folder(PACKAGED / name, name)
+    local = name.startswith((".", "/", "~")) or path.suffix in (*RELEASED, ".safetensors")
+    if name.count("/") == 1 and not local:
+        return _from_folder(_download(name), name)
+    raise WeightsError(
+        f"{source} is missing: give a weights folder, a run's folder, a released .ckpt or .pt file, or a "
+        "hub id owner/name"
+    )
+
+
+def _from_folder(folder: Path, source: str) -> Weights:
+    config_file = folder / CONFIG
+    if not config_file.is_file():
+        raise WeightsError(f"{source}: no {CONFIG} in it: give a weights folder or a run's folder")
+    try:
+        config = RunConfig.from_dict(json.loads(config_file.read_text()))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"{config_file} is no configuration of a run ({error}): fetch it again"
+        ) from error
+    file = folder / FILE
+    if not file.is_file():  # a run that differs in its evaluation only
+        file = folder.with_name(config.training.name) / FILE
+    if not file.is_file():
+        raise WeightsError(f"{source}: no {FILE} in it: perform the run to have its weights")
+    model = ILRM(config.model)
+    load_state(model, read_state(file), str(file))
+    return Weights(model.eval(), config, source, Seen.read(file.parent))
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The values of a safetensors file. Raises WeightsError."""
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{file} is truncated or no safetensors file ({error}): fetch it again"
+        ) from error
+
+
+def load_state(model: ILRM, state: Mapping[str, Tensor], where: str) -> None:
+    """Copy values into a model, strictly. Raises WeightsError, naming the keys and shapes that do not fit."""
+    wanted = model.state_dict()
+    check_keys(state, {name: tuple(value.shape) for name, value in wanted.items()}, where)
+    model.load_state_dict(dict(state))
+
+
+def check_keys(
+    state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str
+) -> None:
+    """Raises WeightsError unless `state` has exactly these keys and shapes, and finite floats."""
+    missing = [name for name in shapes if name not in state]
+    unexpected = [name for name in state if name not in shapes]
+    for kind, names in (("missing", missing), ("unexpected", unexpected)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise WeightsError(
+                f"{where}: {kind} keys {', '.join(names[:3])}{more}: these are weights of another model"
+            )
+    for name, shape in shapes.items():
+        found = tuple(state[name].shape)
+        if found != shape:
+            raise WeightsError(
+                f"{where}: {name} has shape {list(found)}, expected {list(shape)}: these are weights of "
+                "another model"
+            )
+        if not (state[name].is_floating_point() and torch.isfinite(state[name]).all()):
+            raise WeightsError(
+                f"{where}: {name} holds values that are no finite floats: fetch it again"
+            )
+
+
+def write_weights(weights: Weights, parent: Path) -> Path:
+    """A weights folder under `parent`, complete or absent; returns its path.
+
+    E.g. `ilrm-0.77M-rooms-32x32-4v-1a2b3c4d5e`.
+    """
+    model, config = weights.model, weights.config
+    data = config.data
+    size = f"{cost.parameters(config.model) / 1e6:.3g}M"
+    name = Path(data.root).name if data.root else "rooms"
+    content = save({key: value.contiguous() for key, value in model.state_dict().items()})
+    digest = hashlib.sha256(content).hexdigest()[:10]
+    folder = parent / (
+        f"ilrm-{size}-{name}-{data.image_height}x{data.image_width}-{data.context_views}v-{digest}"
+    )
+    if folder.exists():
+        raise WeightsError(f"{folder} is there already: these weights have been written before")
+    with atomic_folder(folder) as beside:
+        (beside / FILE).write_bytes(content)
+        write_json(beside / CONFIG, config.to_dict())
+        if weights.seen is not None:
+            weights.seen.write(beside)
+    return folder
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[FILE, CONFIG, SEEN]))
+    except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"{name} is no local path, and the hub gave nothing under that id ({reason}): check the "
+            "name and the network, or give a folder"
+        ) from error

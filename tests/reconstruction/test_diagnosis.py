@@ -1,0 +1,218 @@
+"""What is wrong with a capture is found, named by frame, and nothing is said of one that is in order."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ilrm.cameras import Cameras
+from ilrm.data.framing import Framing
+from ilrm.data.procedural.samples import example_capture
+from ilrm.data.sources.captures import read_capture
+from ilrm.reconstruction import feature_matching as matching
+from ilrm.reconstruction.diagnosis import diagnose
+from ilrm.reconstruction.feature_matching import epipolar_distance, match
+from ilrm.reconstruction.predict import framing_of, reconstruct
+from ilrm.weights.state import read_weights
+from ilrm.weights.training_ranges import Seen
+from tests.helpers import rotation_about_y
+
+GOOD = {"model": {"psnr": {"mean": 25.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
+POOR = {"model": {"psnr": {"mean": 12.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
+SEEN = Seen(views=(4, 4), rotation=(0.0, 120.0), fov=(50.0, 70.0), depth=(0.3, 12.0))
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A procedural room of 192x192 pixels: large enough to match."""
+    folder = tmp_path_factory.mktemp("captures") / "room"
+    return read_capture(example_capture(folder, 192))
+
+
+@pytest.fixture(scope="module")
+def weights(smoke_run):
+    return replace(read_weights(smoke_run.folder), seen=SEEN)
+
+
+def lines(scene, weights, summary=GOOD, views=4):
+    found = reconstruct(scene, weights, views, framing_of(scene, weights), "even")
+    return diagnose(found, weights, summary, show_progress=False)
+
+
+def turned(scene, frame, degrees):
+    """The scene with one frame's pose turned about its vertical axis."""
+    c2w = scene.c2w.clone()
+    c2w[frame, :3, :3] = c2w[frame, :3, :3] @ rotation_about_y(
+        torch.tensor(np.radians(degrees))
+    ).to(c2w)
+    return replace(scene, c2w=c2w)
+
+
+def test_nothing_is_said_of_a_capture_in_order(scene, weights):
+    diagnosis = lines(scene, weights)
+    assert diagnosis.findings == []
+    measured = diagnosis.measured
+    assert measured["epipolar_error_pixels"] < 0.5 and measured["matched_pairs"] >= 3
+    low, median, high = measured["depth"]
+    assert 0 < low < median < high
+
+
+def test_depth_is_the_true_one(scene, weights):
+    """The triangulated points lie where the room's walls are: the cameras' unit is that of the poses."""
+    images, fxfycxcy = scene.frames([0, 8, 16], Framing(192, 192))
+    pairs = match(
+        images, Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[[0, 8, 16]].float(), 192, 192), False
+    )
+    depths = np.concatenate([pair.depths for pair in pairs])
+    assert (depths > 0).mean() > 0.95 and 1.0 < np.median(depths) < 8.0  # metres, in a room
+
+
+def test_a_wrong_pose_is_named(scene, weights):
+    found = reconstruct(scene, weights, 4, framing_of(scene, weights), "even")
+    frame = found.inputs[1]
+    (line,) = lines(turned(scene, frame, 5.0), weights).findings
+    assert line.startswith("the poses contradict the images: matches of ")
+    assert (
+        scene.names[frame] in line
+        and "estimate the poses again, unless the scene repeats itself" in line
+    )
+
+
+def test_the_tolerance_is_a_pixel_of_a_256_pixel_image(scene, weights):
+    """Turned by half a degree, matches are off by more than that, and by less than twice that."""
+    found = reconstruct(scene, weights, 4, framing_of(scene, weights), "even")
+    frame = found.inputs[1]
+    pitch = scene.c2w.clone()
+    turn = rotation_about_y(torch.tensor(np.radians(0.5))).to(pitch)
+    about_x = turn[[1, 0, 2]][:, [1, 0, 2]].T  # the same turn about the x axis
+    pitch[frame, :3, :3] = pitch[frame, :3, :3] @ about_x
+    diagnosis = lines(replace(scene, c2w=pitch), weights)
+    (line,) = diagnosis.findings
+    assert scene.names[frame] in line
+    pixels = float(line.split(" pixels (median")[0].split()[-1])
+    assert 192 / 256 < pixels < 2 * 192 / 256
+
+
+def test_views_that_face_apart_are_not_matched():
+    c2w = torch.eye(4).repeat(3, 1, 1)
+    c2w[:, :3, :3] = rotation_about_y(torch.deg2rad(torch.tensor([0.0, 50.0, 75.0])))
+    c2w[:, 0, 3] = torch.arange(3.0)
+    assert matching._pairs(c2w) == [(0, 1), (1, 2)]
+
+
+def test_cameras_in_one_place_are_said(scene, weights):
+    c2w = scene.c2w.clone()
+    c2w[:, :3, 3] = c2w[0, :3, 3]
+    (line,) = lines(replace(scene, c2w=c2w), weights).findings
+    assert line.startswith("all inputs stand in one place")
+
+
+def test_inputs_without_overlap_are_named(scene, weights):
+    blank = replace(scene, sources=[Blank() if i == 1 else s for i, s in enumerate(scene.sources)])
+    (line,) = lines(blank, weights).findings
+    assert line.startswith(
+        f"no 20 points of {scene.names[1]} are seen in another input: no overlap"
+    )
+
+
+class Blank:
+    def open(self):
+        return Image.new("RGB", (192, 192), (90, 90, 90))
+
+
+@pytest.mark.parametrize(
+    ("seen", "views", "start"),
+    [
+        ({"views": (2, 3)}, 4, "4 input views, the weights were trained with 2 to 3"),
+        ({"views": (6, 6)}, 4, "4 input views, the weights were trained with 6: try --views 6"),
+        ({"rotation": (0.0, 3.0)}, 4, "the inputs turn by"),
+        ({"fov": (20.0, 30.0)}, 4, "a vertical field of view of"),
+        ({"depth": (30.0, 40.0)}, 4, "a quarter of the scene is less than"),
+        ({"depth": (0.01, 0.02)}, 4, "a quarter of the scene is more than"),
+    ],
+)  # fmt: skip
+def test_a_capture_unlike_the_training(scene, weights, seen, views, start):
+    (line,) = lines(scene, replace(weights, seen=replace(SEEN, **seen)), views=views).findings
+    assert line.startswith(start)
+    if "depth" in seen:
+        assert ("too far apart" if seen["depth"][0] > 1 else "too close together") in line
+
+
+def test_poor_quality_is_said_first_and_once(scene, weights):
+    (line,) = lines(scene, weights, POOR).findings
+    assert line.startswith(
+        "held-out frames: 12.0 dB, copying the nearest input view gives 18.0 dB, and no"
+    )
+    frame = reconstruct(scene, weights, 4, framing_of(scene, weights), "even").inputs[1]
+    first, second = lines(turned(scene, frame, 5.0), weights, POOR).findings
+    assert first == "held-out frames: 12.0 dB, copying the nearest input view gives 18.0 dB"
+    assert "contradict" in second
+
+
+def test_small_images_and_unknown_training_are_not_judged(smoke_run, tmp_path):
+    scene = read_capture(example_capture(tmp_path / "small", 32))
+    weights = replace(read_weights(smoke_run.folder), seen=None)
+    diagnosis = lines(scene, weights)
+    assert diagnosis.findings == [] and diagnosis.measured["matched_at"] is None
+
+
+def test_epipolar_distances_are_opencv_s():
+    rng = np.random.default_rng(0)
+    intrinsics = [np.array([[300.0, 0, 160], [0, 310, 120], [0, 0, 1]])] * 2
+    w2c = [np.eye(4), np.eye(4)]
+    w2c[1][:3, :3] = rotation_about_y(torch.tensor(0.2, dtype=torch.float64)).numpy()
+    w2c[1][:3, 3] = [-0.5, 0.1, 0.2]
+    points = np.c_[rng.uniform(-1, 1, (20, 2)), rng.uniform(3, 5, 20), np.ones(20)]
+    pixels = []
+    for matrix, pose in zip(intrinsics, w2c, strict=True):
+        projected = points @ pose[:3].T @ matrix.T
+        pixels.append(projected[:, :2] / projected[:, 2:])
+    assert epipolar_distance((pixels[0], pixels[1]), intrinsics, w2c).max() < 1e-9
+    moved = pixels[1] + rng.normal(0, 2, (20, 2))
+    fundamental, _ = cv2.findFundamentalMat(pixels[0], pixels[1], cv2.FM_8POINT)
+    ones = np.ones(1)
+    expected = [
+        cv2.sampsonDistance(np.r_[a, ones], np.r_[b, ones], fundamental) ** 0.5
+        for a, b in zip(pixels[0], moved, strict=True)
+    ]
+    found = epipolar_distance((pixels[0], moved), intrinsics, w2c)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_pose_turned_away_is_named_wrong_and_not_without_overlap(scene, weights):
+    frame = reconstruct(scene, weights, 4, framing_of(scene, weights), "even").inputs[1]
+    (line,) = lines(turned(scene, frame, 120.0), weights).findings
+    assert line.startswith("the poses contradict the images") and scene.names[frame] in line
+
+
+def test_coordinates_too_large_for_a_ply_are_said(scene, weights):
+    c2w = scene.c2w.clone()
+    c2w[:, :3, 3] += torch.tensor([4e6, 0.0, 3e6]).double()
+    (line,) = lines(replace(scene, c2w=c2w), weights).findings
+    assert line.startswith("the capture stands 4e+06 from its world's origin")
+
+
+def test_pairs_that_opencv_gives_up_on_are_not_matched(scene, weights, monkeypatch):
+    def gives_up(*arguments):
+        raise cv2.error("!model.empty()")
+
+    monkeypatch.setattr(matching.cv2, "findFundamentalMat", gives_up)
+    diagnosis = lines(scene, weights)
+    assert diagnosis.measured["matched_pairs"] == 0
+
+
+def test_the_nearest_number_of_views_is_advised(scene, weights):
+    seen = replace(weights, seen=replace(SEEN, views=(2, 6)))
+    (line,) = lines(scene, seen, views=8).findings
+    assert line.startswith("8 input views, the weights were trained with 2 to 6: try --views 6")
+
+
+def test_enlarged_frames_are_said(scene, weights):
+    found = reconstruct(scene, weights, 2, framing_of(scene, weights, "224x256"))
+    (line,) = [
+        x for x in diagnose(found, weights, GOOD, show_progress=False).findings if "enl" in x
+    ]
+    assert line.startswith("frames of 192x192 were enlarged to 224x256")

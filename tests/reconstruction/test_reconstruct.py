@@ -1,0 +1,251 @@
+"""From a capture to a scene folder: what is written, in which frame, and what a browser shows."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ilrm import reconstruct
+from ilrm.cameras import Cameras
+from ilrm.data.frames.view_selection import FullCoverage
+from ilrm.data.framing import Framing
+from ilrm.data.procedural.samples import example_capture
+from ilrm.data.sources.captures import read_capture
+from ilrm.errors import TooFewFramesError
+from ilrm.export.ply import read_ply
+from ilrm.export.scene_folder import write_scene
+from ilrm.export.video import smooth_path
+from ilrm.reconstruction.predict import framing_of, larger
+from ilrm.reconstruction.predict import reconstruct as reconstruct_capture
+from ilrm.rendering import render
+from ilrm.weights.state import read_weights
+from tests.data.layouts import LAYOUTS
+from tests.helpers import some_cameras
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    return example_capture(tmp_path_factory.mktemp("captures") / "room", 32)
+
+
+@pytest.fixture(scope="module")
+def out(capture, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out") / "scene"
+    arguments = [capture, "--weights", "ilrm-small", "--out", folder, "--refine", "2"]
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    return folder
+
+
+def test_a_scene_folder(out):
+    assert {f.name for f in out.iterdir()} == {
+        "scene.ply", "viewer.html", "flythrough.mp4", "renders", "depth", "comparison.png",
+        "per_view.csv", "metrics.json", "diagnosis.json",
+    }  # fmt: skip
+    assert len(list((out / "renders").iterdir())) == len(list((out / "depth").iterdir())) == 3
+    video = cv2.VideoCapture(str(out / "flythrough.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 120
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 480
+
+
+def test_the_ply_seen_by_the_capture_s_own_cameras_is_the_render(out, capture):
+    scene = read_capture(capture)
+    frame = 8
+    fxfycxcy, c2w = scene.fxfycxcy[None, [frame]], scene.c2w[None, [frame]]
+    cameras = Cameras.from_fxfycxcy(fxfycxcy, c2w.float(), *scene.sizes[frame])
+    image = render(read_ply(out / "scene.ply"), cameras).images[0, 0].clamp(0, 1)
+    kept = np.asarray(Image.open(out / "renders" / f"{frame:03d}.png")) / 255
+    np.testing.assert_allclose(image.permute(1, 2, 0).numpy(), kept, atol=0.01)
+
+
+def test_refinement_helps_the_inputs(capture, smoke_run):
+    scene, weights = read_capture(capture), read_weights(smoke_run.folder)
+    framing = framing_of(scene, weights)
+    errors = []
+    for steps in (0, 5):
+        found = reconstruct_capture(scene, weights, 4, framing, "even", steps)
+        images = render(found.gaussians, found.batch.inputs.cameras).images
+        errors.append(float((images - found.batch.inputs.images).square().mean()))
+    assert errors[1] < errors[0]
+
+
+def test_views_are_no_targets_and_too_few_are_refused(capture):
+    scene = read_capture(capture)
+    for choice in ("kmeans", "even"):
+        inputs, targets = FullCoverage(6, choice).frames(scene)
+        assert len(set(inputs)) == 6 and not set(inputs) & set(targets)
+        assert targets == [0, 8, 16]
+    with pytest.raises(TooFewFramesError, match="22 views asked of 21 frames"):
+        FullCoverage(22).frames(scene)
+
+
+def test_sizes_follow_the_shape_of_the_frames(capture, smoke_run):
+    scene, weights = read_capture(capture), read_weights(smoke_run.folder)
+    assert framing_of(scene, weights) == framing_of(scene, weights, "32x32") == Framing(32, 32)
+    wide = replace(scene, sizes=[(18, 64)] * len(scene))
+    assert framing_of(wide, weights) == Framing(16, 64)
+    small = replace(scene, sizes=[(16, 16)] * len(scene))  # not enlarged
+    assert framing_of(small, weights) == Framing(16, 16)
+    cameras = larger(some_cameras(batch=1), 480)
+    assert (cameras.height, cameras.width) == (480, 480)
+
+
+def test_a_smooth_path_passes_the_cameras():
+    cameras = some_cameras(batch=1, views=4)
+    path = smooth_path(cameras, 301)
+    for end in (0, -1):
+        torch.testing.assert_close(path.c2w[0, end], cameras.c2w[0, end], atol=1e-4, rtol=0)
+    distances = torch.cdist(path.c2w[0, :, :3, 3], cameras.c2w[0, :, :3, 3]).amin(0)
+    assert distances.max() < 0.05
+    steps = path.c2w[0].diff(dim=0).flatten(1).norm(dim=1)
+    assert steps.max() < 0.2
+
+
+def test_a_scene_replaces_an_earlier_one_and_nothing_else(
+    out, capture, smoke_run, tmp_path, capsys
+):
+    """No frame of the earlier scene is left; a folder with anything else in it is refused before the work."""
+    folder = tmp_path / "scene"
+    shutil.copytree(out, folder)
+    (folder / "renders/old.png").write_text("of another capture")
+    arguments = [capture, "--weights", smoke_run.folder, "--views", "4", "--out", folder]
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    assert not (folder / "renders/old.png").exists() and (folder / "scene.ply").exists()
+    (folder / "notes.txt").write_text("mine")
+    scan = tmp_path / "scans/depth/mine.exr"  # named as a part of a scene is
+    scan.parent.mkdir(parents=True)
+    scan.write_text("mine")
+    pictures = tmp_path / "pictures/renders/mine.png"
+    pictures.parent.mkdir(parents=True)
+    pictures.write_text("mine")
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for path, message in (
+        (folder, "holds notes.txt"),
+        (tmp_path / "scans", "holds mine.exr"),
+        (tmp_path / "pictures", "is not empty and holds no scene"),
+        (file, "is a file: give a folder"),
+    ):
+        arguments[-1] = path
+        capsys.readouterr()
+        assert reconstruct.main([str(a) for a in arguments]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert message in line
+    mine = (folder / "notes.txt", scan, pictures, file)
+    assert {path.read_text() for path in mine} == {"mine"}
+    link = tmp_path / "link"
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to(tmp_path / "elsewhere")
+    arguments[-1] = link
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    assert link.is_symlink() and (tmp_path / "elsewhere/scene.ply").exists()
+
+
+def test_frames_of_one_name_in_two_folders_are_kept_apart(capture, smoke_run, tmp_path):
+    folder = tmp_path / "two"
+    shutil.copytree(capture, folder)
+    path = folder / "opencv_cameras.json"
+    cameras = json.loads(path.read_text())
+    for i, frame in enumerate(cameras["frames"]):
+        name = Path(f"{('left', 'right')[i // 12]}/{i % 12:03d}.png")
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / frame["file_path"]).rename(folder / name)
+        frame["file_path"] = str(name)
+    path.write_text(json.dumps(cameras))
+    arguments = [folder, "--weights", smoke_run.folder, "--views", "4", "--out", tmp_path / "out"]
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    renders = tmp_path / "out/renders"
+    found = sorted(p.relative_to(renders).as_posix().split("~")[0] for p in renders.rglob("*.png"))
+    assert found == ["left_000", "left_008", "right_004"]
+
+
+OUTSIDE = {  # file of names in a layout, a name in it, and one of an image beside the capture
+    "opencv": ("opencv_cameras.json", "images/000.png", "images/../../evil/a.png"),
+    "nerfstudio": ("transforms.json", "images/000.png", "images/../../evil/a.png"),
+    "colmap-text": ("sparse/0/images.txt", "000.png", "../../evil/a.png"),
+}
+
+
+@pytest.mark.parametrize("layout", OUTSIDE)
+def test_no_name_in_a_capture_leads_out_of_a_folder(layout, smoke_run, tmp_path, capsys):
+    folder = LAYOUTS[layout](tmp_path / "captures/desk")
+    evil = tmp_path / "captures/evil/a.png"
+    evil.parent.mkdir()
+    shutil.copy(folder / "images/000.png", evil)
+    mine = [tmp_path / f"results/{place}evil/a.png" for place in ("", "out/")]
+    mine[0].parent.mkdir(parents=True)
+    mine[0].write_text("mine")
+    file, old, new = OUTSIDE[layout]
+    (folder / file).write_text((folder / file).read_text().replace(old, new))
+    out = tmp_path / "results/out"
+    arguments = [folder, "--weights", smoke_run.folder, "--views", "2", "--out", out]
+    assert reconstruct.main([str(a) for a in arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "evil/a.png' lies outside of" in line and ("frame 0" in line or "image '" in line)
+    assert mine[0].read_text() == "mine" and not out.exists()
+
+
+def test_pictures_are_written_into_their_folders_whatever_frames_are_called(
+    capture, smoke_run, tmp_path
+):
+    """Also where a reader lets such a name through."""
+    scene, weights = read_capture(capture), read_weights(smoke_run.folder)
+    found = reconstruct_capture(scene, weights, 4, framing_of(scene, weights))
+    names = [f"../../evil/{i}.png" for i in range(len(scene))]
+    names[8], names[16] = "/" + "a" * 300 + ".png", "...png"
+    (tmp_path / "results").mkdir()
+    out = tmp_path / "results/out"
+    write_scene(replace(found, scene=replace(scene, names=names)), out)
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+    assert [p.name for p in (tmp_path / "results").iterdir()] == ["out"]
+    for kind in ("renders", "depth"):
+        assert len([p for p in (out / kind).iterdir() if p.suffix == ".png"]) == 3
+
+
+def test_errors_are_one_line(tmp_path, smoke_run, capsys):
+    arguments = [tmp_path, "--weights", smoke_run.folder, "--out", tmp_path / "out"]
+    assert reconstruct.main([str(a) for a in arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ") and "holds no posed images" in line
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the viewer in")
+def test_the_viewer_shows_the_scene_without_a_network(out, capture, tmp_path):
+    """From the first input's place a browser shows what our rasteriser does."""
+    picture = tmp_path / "viewer.png"
+    flags = "--headless --no-sandbox --disable-gpu --use-angle=swiftshader --no-first-run "
+    flags += "--enable-unsafe-swiftshader --disable-background-networking --disable-sync "
+    flags += "--disable-component-update --disable-quic --window-size=600,400"
+    done = subprocess.run(
+        [
+            str(BROWSER), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=120000", f"--screenshot={picture}", f"file://{out / 'viewer.html'}",
+        ],
+        capture_output=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0 and picture.exists()
+    shown = np.asarray(Image.open(picture).convert("L"), dtype=float)
+    scene = read_capture(capture)
+    first = json.loads((out / "metrics.json").read_text())["inputs"][0]
+    frame = list(scene.names).index(first)
+    height, width = shown.shape
+    focal = float(scene.fxfycxcy[frame, 1]) * height / scene.sizes[frame][0]
+    clear = (slice(150, None), slice(100, 500))  # of the viewer's own panels
+    found = []
+    # headless Chromium lays the page out before it has its full height, and stretches what was drawn
+    for stretched in torch.linspace(0.5, 1, 26).tolist():
+        fxfycxcy = torch.tensor([[[focal * stretched, focal, width / 2, height / 2]]])
+        camera = Cameras.from_fxfycxcy(fxfycxcy, scene.c2w[None, [frame]].float(), height, width)
+        image = render(read_ply(out / "scene.ply"), camera).images[0, 0].clamp(0, 1).mean(0).numpy()
+        found.append(np.corrcoef(shown[clear].ravel(), image[clear].ravel())[0, 1])
+    assert max(found) > 0.98  # 0.999; drawn without being sorted by depth: 0.95

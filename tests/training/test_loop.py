@@ -1,0 +1,104 @@
+"""Training: a killed run resumes to the same result; bad steps are skipped; torchrun gives the same."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ilrm.data.batches import held_out_scenes, training_data, validation_batches
+from ilrm.errors import RunError
+from ilrm.presets import run_config
+from ilrm.runs.training_runs import find_run, perform
+from ilrm.training import checkpoints
+from ilrm.training.loop import build_model, train
+
+RESUMABLE = {"steps": 40, "minibatch": 2, "minibatch_pattern": "random", "save_minutes": 0.0}
+
+KILLED = """
+import sys
+from pathlib import Path
+from ilrm.presets import run_config
+from ilrm.runs.training_runs import perform
+perform(run_config("smoke", **{fields}), store=Path(sys.argv[1]), show_progress=False)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
+    """kill -9 after a checkpoint, then ask for the run again; the other half runs undisturbed."""
+    config = run_config("smoke", **RESUMABLE)
+    undisturbed = perform(config, store=tmp_path / "a", show_progress=False)
+    script = KILLED.format(fields={**RESUMABLE})
+    folder = tmp_path / "b" / config.name
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "b")])
+    deadline = time.monotonic() + 120
+    while not any(folder.glob("checkpoint-*/progress.json")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    steps_done = checkpoints.latest_step(folder)
+    assert find_run(config, tmp_path / "b") is None and 0 < steps_done < 40
+    resumed = perform(config, store=tmp_path / "b", show_progress=False)
+    weights = [load_file(run.folder / "model.safetensors") for run in (undisturbed, resumed)]
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+    assert resumed.per_view.equals(undisturbed.per_view)
+    curves = [run.history.drop(columns="seconds") for run in (undisturbed, resumed)]
+    assert curves[0].equals(curves[1])
+    assert not list(folder.glob("checkpoint-*"))  # a complete run keeps its weights only
+
+
+def train_smoke(tmp_path, **fields):
+    config = run_config("smoke", **fields)
+    data = training_data(config.data, config.train.batch, config.train.seed)
+    validation = validation_batches(held_out_scenes(config.data))
+    return train(config, tmp_path, data, validation, show_progress=False)
+
+
+def test_training_lowers_the_loss(tmp_path):
+    _, progress = train_smoke(tmp_path, steps=80, warmup=2)
+    losses = [row["loss"] for row in progress.history]
+    assert sum(losses[-20:]) < 0.8 * sum(losses[:20])
+    assert [row["step"] for row in progress.history] == list(range(1, 81))
+
+
+def test_steps_with_large_gradients_are_skipped_and_a_run_of_nothing_else_stops(tmp_path):
+    with pytest.raises(RunError, match="every step .* skip_norm"):
+        train_smoke(tmp_path, steps=40, skip_norm=1e-9)
+
+
+def test_the_seed_decides_the_start():
+    first, same, other = (
+        torch.cat([p.flatten() for p in build_model(run_config("smoke", seed=s)).parameters()])
+        for s in (0, 0, 1)
+    )
+    assert torch.equal(first, same) and not torch.equal(first, other)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_bf16_checkpointing_and_compiled_blocks_train_on_cuda(tmp_path):
+    fields = {"precision": "bf16", "checkpointing": True, "compile": True, "steps": 40, "warmup": 2}
+    model, progress = train_smoke(tmp_path, **fields)
+    losses = [row["loss"] for row in progress.history]
+    assert next(model.parameters()).is_cuda and sum(losses[-10:]) < sum(losses[:10])
+
+
+def test_two_processes_train_what_one_does(tmp_path):
+    """torchrun with Gloo: gradients are averaged over the processes' halves of the same batch."""
+    fields = {"steps": 3, "batch": 4}
+    alone = perform(run_config("smoke", **fields), store=tmp_path / "one", show_progress=False)
+    script = tmp_path / "run.py"
+    script.write_text(KILLED.format(fields=fields))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(script), str(tmp_path / "two")], check=True, env=environment)
+    together = find_run(alone.config, tmp_path / "two")
+    assert together is not None
+    weights = [load_file(run.folder / "model.safetensors") for run in (alone, together)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], atol=2e-3, rtol=1e-2, msg=name)
