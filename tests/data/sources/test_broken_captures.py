@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ilrm.data import errors
+from ilrm import errors
 from ilrm.data.sources.captures import read_capture
 from tests.data.layouts import (
     FRAMES,

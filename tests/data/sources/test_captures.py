@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ilrm.data import errors
+from ilrm import errors
 from ilrm.data.batches import HeldOutScenes, open_scenes
 from ilrm.data.frames.view_selection import FullCoverage
 from ilrm.data.framing import Framing

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ilrm.data import errors
+from ilrm import errors
 from ilrm.data.framing import Framing
 from ilrm.data.sources.chunks import ChunkScenes, parse_scene, skip_reason
 
