@@ -33,6 +33,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy ilrm ablations reports benchmarks
+	$(BIN)/lint-imports --no-logo
 
 # Resolve again. torch brings its own CUDA packages where there is CUDA: they are not pinned here.
 lock: $(STAMP)

@@ -71,18 +71,19 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    from ablations.record import RECORDS, SWEEP_RECORDS, record, record_sweeps
+    from ablations.record import record, record_sweeps
+    from ilrm.runs.records import STUDIES, SWEEPS
 
     studies = find_studies(options.studies)
     cells = [cell for study in studies for cell in study.cells(options.scale, MOST_SEEDS)]
     found = record(cells, options.scale)
     print(
-        f"{found} complete runs recorded in {RECORDS / options.scale}"
+        f"{found} complete runs recorded in {STUDIES / options.scale}"
         if found
         else "nothing to record"
     )
     for name in record_sweeps(options.scale):
-        print(f"sweep {name} recorded in {SWEEP_RECORDS / options.scale}")
+        print(f"sweep {name} recorded in {SWEEPS / options.scale}")
     return 0
 
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ablations.storage import is_held, of_another_host, open_trials, recover
 from ablations.study import Cell, Study
-from ilrm.runs.training_runs import find_run
+from ilrm.runs.store import find_run
 
 RUN, PARAMETERS, ERROR, HOST, PLAN = "run", "parameters", "error", "host", "plan"
 

@@ -1,8 +1,8 @@
 """Records of complete runs: two small CSV files a scale, which the reports are made from.
 
-`reports/studies/SCALE/runs.csv` has a row a run: its fields, costs and provenance; `scenes.csv` a row
+`reports/records/studies/SCALE/runs.csv` has a row a run: its fields, costs and provenance; `scenes.csv` a row
 a run and held-out scene: the model's metrics, means over the scene's target views. Sweeps of the project
-are recorded as tables of their trials, `reports/sweeps/SCALE/NAME.csv`.
+are recorded as tables of their trials, `reports/records/sweeps/SCALE/NAME.csv`.
 """
 
 import json
@@ -13,19 +13,18 @@ from typing import Any
 import pandas as pd
 
 from ablations.study import Cell
-from ilrm.runs.training_runs import Run, find_run
+from ilrm.runs.records import STUDIES, SWEEPS
+from ilrm.runs.store import Run, find_run
 from ilrm.system.files import atomic_path
-from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.paths import RUNS
 from ilrm.vocabulary import QUALITY
 
-RECORDS = PROJECT / "reports" / "studies"
-SWEEP_RECORDS = PROJECT / "reports" / "sweeps"
 COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
 _NO_SCENES = pd.DataFrame(columns=["run", "scene", *QUALITY])
 PROVENANCE = ("date", "device", "threads", "commit")
 
 
-def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = RECORDS) -> int:
+def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = STUDIES) -> int:
     """Add the complete runs of these cells to the records; returns how many there are.
 
     Runs recorded before stay; one that was measured again replaces its record.
@@ -37,12 +36,13 @@ def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path 
     return len(rows)
 
 
-def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEP_RECORDS) -> list[str]:
+def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> list[str]:
     """Keep the trials of the project's sweeps that were run at a scale; returns the sweeps' names."""
-    from ablations.sweep import SWEEPS, find_sweep, trials_file
+    from ablations.sweep import SWEEPS as FILES
+    from ablations.sweep import find_sweep, trials_file
 
     found = []
-    for sweep in (find_sweep(path.stem) for path in sorted(SWEEPS.glob("*.toml"))):
+    for sweep in (find_sweep(path.stem) for path in sorted(FILES.glob("*.toml"))):
         trials = trials_file(sweep, scale, store)
         if trials.exists():
             table = pd.read_csv(trials).sort_values("trial")
@@ -65,7 +65,7 @@ def collect(cells: Iterable[Cell], store: Path = RUNS) -> tuple[pd.DataFrame, pd
     return rows, pd.concat(scenes, ignore_index=True)
 
 
-def recorded(scale: str, records: Path = RECORDS) -> tuple[pd.DataFrame, pd.DataFrame]:
+def recorded(scale: str, records: Path = STUDIES) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The records of a scale: runs, indexed by name, and scenes; empty where there are none."""
     folder = records / scale
     if not (folder / "runs.csv").exists():

@@ -14,7 +14,7 @@ from ablations.workers import Workers
 from ilrm import cost
 from ilrm.config import RunConfig
 from ilrm.data.batches import dataset_root
-from ilrm.runs.training_runs import share_done
+from ilrm.runs.store import share_done
 from ilrm.system.progress import progress_bar
 
 POLL = 2.0  # seconds between looks at the queues

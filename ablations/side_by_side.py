@@ -47,7 +47,8 @@ def work(cells: list[Cell], deadline: float, run_by: int) -> None:
     process that started this one lives.
     """
     from ilrm.data.batches import training_data
-    from ilrm.runs.training_runs import find_run, perform
+    from ilrm.runs.store import find_run
+    from ilrm.runs.training_runs import perform_run
     from ilrm.system.paths import RUNS
 
     longest = 0.0
@@ -64,7 +65,7 @@ def work(cells: list[Cell], deadline: float, run_by: int) -> None:
             try:
                 train = cell.config.train
                 held[:] = [training_data(cell.config.data, train.batch, train.seed)]
-                run = perform(cell.config, show_progress=False)
+                run = perform_run(cell.config, show_progress=False)
             except (IlrmError, RuntimeError) as error:  # of one cell: the others are still worth it
                 print(f"failed: {_told(cell)}: {' '.join(str(error).split())[:300]}", flush=True)
                 continue
@@ -110,7 +111,7 @@ def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
     """
     from ablations.workers import Workers
     from ilrm.data.batches import dataset_root
-    from ilrm.runs.training_runs import find_run
+    from ilrm.runs.store import find_run
 
     deadline = time.time() + 60 * options.minutes
     for data in {cell.config.data for cell in cells}:

@@ -28,7 +28,7 @@ from ilrm.config import RunConfig, check_names
 from ilrm.data.batches import dataset_root
 from ilrm.errors import ConfigError, IlrmError
 from ilrm.presets import parameter_names, run_config
-from ilrm.runs.training_runs import perform
+from ilrm.runs.training_runs import perform_run
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 from ilrm.training.checkpoints import Progress
@@ -204,7 +204,7 @@ def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[
             raise optuna.TrialPruned(f"no such model: {error}") from error
         trial.set_user_attr("run", config.name)
         try:
-            run = perform(config, store, show_progress=False, on_point=_report(trial, sweep))
+            run = perform_run(config, store, show_progress=False, on_point=_report(trial, sweep))
         except IlrmError as error:
             trial.set_user_attr(ERROR, str(error))
             raise

@@ -12,7 +12,7 @@ from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
 from ablations.storage import WORKER, open_storage, sign_of_life
 from ablations.study import StudyError
 from ilrm.presets import run_config
-from ilrm.runs.training_runs import Run, find_run
+from ilrm.runs.store import Run, find_run
 from ilrm.system.paths import PROJECT, RUNS
 
 NOTEBOOK = PROJECT / "notebooks" / "ablation.ipynb"

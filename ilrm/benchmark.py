@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=2.0, help="to repeat a measurement for (default: 2)"
     )
     parser.add_argument(
-        "--record", action="store_true", help="into reports/benchmarks/, for make report"
+        "--record", action="store_true", help="into reports/records/benchmarks/, for make report"
     )
     return parser
 

@@ -17,7 +17,7 @@ from ilrm.system.cli import one_line_errors
 from ilrm.system.paths import RUNS
 
 if TYPE_CHECKING:
-    from ilrm.runs.evaluation_runs import Result
+    from ilrm.runs.store import RunFolder
 
 
 @one_line_errors
@@ -40,17 +40,18 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     result = _perform(options, PROTOCOLS[options.protocol])
 
-    from ilrm.runs.evaluation_runs import record
+    from ilrm.runs.evaluation_runs import RECORDED
+    from ilrm.runs.records import EVALUATIONS, record
     from ilrm.system.distributed import processes
 
     if processes().is_first:
         _show(result)
         if options.record:
-            print(f"recorded in {record(result)}")
+            print(f"recorded in {record(result.folder, RECORDED, EVALUATIONS)}")
     return 0
 
 
-def _perform(options: argparse.Namespace, protocol: Protocol) -> Result:
+def _perform(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
     how = EvaluationConfig(camera_noise=options.camera_noise)
     views = protocol.views if options.views is None else options.views
     check_views("views", views)
@@ -68,10 +69,10 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> Result:
     job = evaluations.Job(
         weights, protocol, options.data, options.index, views, framing, how, options.scenes
     )
-    return evaluations.perform(job, options.store, options.pictures)
+    return evaluations.perform_evaluation(job, options.store, options.pictures)
 
 
-def _show(result: Result) -> None:
+def _show(result: RunFolder) -> None:
     from ilrm.evaluation.scoring import lpips_missing
 
     metrics = result.metrics

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ilrm.attention_kernels import choose_attention
 from ilrm.cameras import Cameras
 from ilrm.gaussians import Gaussians
 from ilrm.model import ILRM
+from ilrm.system.attention_kernels import choose_attention
 from ilrm.views import Views
 
 GRAPH_TOKENS = 16_384  # up to so many image tokens the launch of kernels costs as much as they do

@@ -30,13 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
     from ilrm.reconstruction.inputs import open_capture
     from ilrm.reconstruction.predict import reconstruct
     from ilrm.reconstruction.tradeoff import trade_off, write_trade_off
+    from ilrm.runs.records import TRADEOFFS
 
     scene, weights, views, framing = open_capture(
         options.capture, options.weights, options.views, options.size, options.images
     )
     found = reconstruct(scene, weights, views, framing)
     rows = trade_off(found, weights, options.steps)
-    out = write_trade_off(rows, found, weights, options.out)
+    out = write_trade_off(rows, found, weights, options.out, TRADEOFFS)
     print(rows.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     print(out)
     return 0

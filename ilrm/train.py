@@ -15,7 +15,7 @@ from ilrm.recipes import RECIPES, stages
 from ilrm.system.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from ilrm.runs.training_runs import Run
+    from ilrm.runs.store import Run
 
 
 @one_line_errors
@@ -29,11 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     configs = _configs(options)
 
     # torch and the rest take seconds to import, which --help does not wait for
-    from ilrm.runs.training_runs import perform
+    from ilrm.runs.training_runs import perform_run
     from ilrm.system.distributed import processes
 
     for config in configs:
-        run = perform(config)
+        run = perform_run(config)
         if processes().is_first:
             _show(run)
     return 0

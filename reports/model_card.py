@@ -10,13 +10,14 @@ import pandas as pd
 from ilrm import cost
 from ilrm.config import RunConfig
 from ilrm.errors import RunError
-from ilrm.evaluation.scoring import Estimate
+from ilrm.evaluation.summary import Estimate
 from ilrm.recipes import stages
-from ilrm.runs.evaluation_runs import Result, recorded, weights_digest
-from ilrm.system.paths import RECORDED_RUNS
+from ilrm.runs.evaluation_runs import recorded_evaluations, weights_digest
+from ilrm.runs.records import RUNS, recorded
+from ilrm.runs.store import RunFolder
 from ilrm.vocabulary import METHODS
 from ilrm.weights.state import FILE, PACKAGED, Weights, read_weights
-from reports.evaluation_tables import quality_intervals
+from reports.tables.evaluation_tables import quality_intervals
 from reports.write import markdown
 
 DEPTH = {
@@ -85,7 +86,7 @@ def model_card(name: str) -> str:
         stages=markdown(_stages(name), index=False),
         megabytes=f"{(PACKAGED / name / FILE).stat().st_size / 1e6:.1f}",
         results=markdown(_table(results), index=False),
-        depth=_depth([r for r in results if r.config["views"] == data.context_views]),
+        depth=_depth([r for r in results if r.about["views"] == data.context_views]),
         seen=_seen(weights),
     )
 
@@ -130,26 +131,26 @@ def _threads(environment: dict[str, Any]) -> str:
 
 def _record(run: RunConfig) -> Path:
     """The recorded run of a stage; what its start is called does not matter."""
-    for folder in sorted(path.parent for path in RECORDED_RUNS.glob("*/config.json")):
+    for folder in recorded(RUNS, "config.json"):
         found = RunConfig.from_dict(json.loads((folder / "config.json").read_text()))
         if found == replace(run, train=replace(run.train, start=found.train.start)):
             return folder
     raise RunError(
-        f"reports/runs has no record of {run.name}, a stage of the recipe: keep it there"
+        f"reports/records/runs has no record of {run.name}, a stage of the recipe: keep it there"
     )
 
 
-def _evaluations(weights: Weights) -> list[Result]:
+def _evaluations(weights: Weights) -> list[RunFolder]:
     """The recorded ones of exactly these weights, by scenes and number of views."""
     own = weights_digest(weights.model)
-    found = [result for result in recorded() if result.config["parameters"] == own]
-    return sorted(found, key=lambda r: (_scenes(r.config["data"]), r.config["views"]))
+    found = [result for result in recorded_evaluations() if result.about["parameters"] == own]
+    return sorted(found, key=lambda r: (_scenes(r.about["data"]), r.about["views"]))
 
 
-def _table(results: list[Result]) -> pd.DataFrame:
+def _table(results: list[RunFolder]) -> pd.DataFrame:
     rows = []
     for result in results:
-        config, metrics = result.config, result.metrics
+        config, metrics = result.about, result.metrics
         for method, label in METHODS.items():
             if method not in metrics["summary"]:
                 continue
@@ -166,12 +167,12 @@ def _scenes(data: str) -> str:
     return {"re10k": "RealEstate10K clips", "captures": "wide captures"}.get(data, "held-out rooms")
 
 
-def _depth(results: list[Result]) -> str:
+def _depth(results: list[RunFolder]) -> str:
     for result in results:
         found = result.metrics["summary"]["model"]
         if all(name in found for name in DEPTH):
             parts = [f"{label} {Estimate(**found[name]).text(3)}" for name, label in DEPTH.items()]
-            views = result.config["views"]
+            views = result.about["views"]
             return f"Depth on the rooms with {views} views, nothing aligned: {', '.join(parts)}."
     return ""
 

@@ -2,22 +2,29 @@
 recorded scales in a folder of theirs.
 """
 
-from ablations.record import RECORDS, SWEEP_RECORDS
 from ablations.study import SCALE_FIELDS
 from ilrm.config import ModelConfig
 from ilrm.presets import run_config
-from ilrm.runs.training_runs import recorded_runs
+from ilrm.runs.records import STUDIES, SWEEPS, recorded_runs
 from ilrm.system.paths import PROJECT
 from ilrm.weights.state import PACKAGED
-from reports import figures, tables
 from reports.claims import CONFIRMED, CONTRADICTED, judge, scorecard
-from reports.cost_figures import (
+from reports.effects import Measurements
+from reports.figures import run_figures as figures
+from reports.figures.cost_figures import (
     cost_against_resolution,
     cost_against_views,
     measured_against_views,
     quality_against_time,
 )
-from reports.cost_tables import (
+from reports.figures.showcase import SMALL, beside_baselines, pretrained
+from reports.figures.study_figures import study_figures
+from reports.figures.sweep_figures import sweep_figures
+from reports.figures.tradeoff_figures import tradeoff_figures
+from reports.model_card import model_card
+from reports.power import power
+from reports.tables import run_tables as tables
+from reports.tables.cost_tables import (
     counts,
     counts_text,
     floors,
@@ -26,15 +33,8 @@ from reports.cost_tables import (
     training_memory_measured,
     training_memory_table,
 )
-from reports.effects import Measurements
-from reports.evaluation_tables import evaluations_notes, evaluations_table
-from reports.model_card import model_card
-from reports.paper_tables import long_table, table_names, wide_table
-from reports.power import power
-from reports.showcase import SMALL, beside_baselines, pretrained
-from reports.study_figures import study_figures
-from reports.sweep_figures import sweep_figures
-from reports.tradeoff_figures import tradeoff_figures
+from reports.tables.evaluation_tables import evaluations_notes, evaluations_table
+from reports.tables.paper_tables import long_table, table_names, wide_table
 from reports.write import OUTPUT, Writer, markdown
 
 
@@ -44,13 +44,13 @@ def regenerate(check: bool, models: bool) -> list[str]:
     `models`: also what renders held-out rooms by trained models (minutes: the rooms are made).
     """
     stale: list[str] = []
-    for folder in sorted(path for path in RECORDS.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in STUDIES.iterdir() if path.is_dir()):
         writer = Writer(OUTPUT if folder.name == "tiny" else OUTPUT / folder.name, check)
         measurements = Measurements.recorded(folder.name)
         paper(writer, measurements)
         claims(writer, measurements)
         costs(writer, measurements)
-        sweeps = sweep_figures(SWEEP_RECORDS / folder.name)
+        sweeps = sweep_figures(SWEEPS / folder.name)
         tradeoffs = tradeoff_figures() if folder.name == "tiny" else {}
         for name, figure in (study_figures(measurements) | sweeps | tradeoffs).items():
             writer.figure(f"figures/{name}", figure)

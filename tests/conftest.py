@@ -11,7 +11,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
 import pytest
 
 from ilrm.presets import run_config
-from ilrm.runs.training_runs import Run, perform
+from ilrm.runs.store import Run
+from ilrm.runs.training_runs import perform_run
 
 NEED = {
     "optuna": [
@@ -39,4 +40,6 @@ def scratch_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory) -> Run:
     """A complete run of the smoke preset."""
-    return perform(run_config("smoke"), store=tmp_path_factory.mktemp("store"), show_progress=False)
+    return perform_run(
+        run_config("smoke"), store=tmp_path_factory.mktemp("store"), show_progress=False
+    )

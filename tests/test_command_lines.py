@@ -14,8 +14,7 @@ from ilrm import evaluate, reconstruct, train
 from ilrm.data.batches import dataset_root
 from ilrm.data.procedural.samples import example_capture
 from ilrm.presets import run_config
-from ilrm.runs import evaluation_runs as evaluations
-from ilrm.runs.training_runs import find_run
+from ilrm.runs.store import RunFolder, find_run
 
 
 def evaluated(capsys, store, *arguments) -> tuple[int, str, str]:
@@ -154,8 +153,7 @@ def test_two_processes_evaluate_what_one_does(smoke_run, tmp_path, capsys):
     )
     assert done.stdout.count("2 scenes evaluated, 0 skipped") == 1
     one, two = (
-        evaluations.Result(next((tmp_path / store / "evaluations").iterdir()))
-        for store in ("one", "two")
+        RunFolder(next((tmp_path / store / "evaluations").iterdir())) for store in ("one", "two")
     )
     pd.testing.assert_frame_equal(one.per_view, two.per_view, atol=1e-4)
     assert (one.environment["processes"], two.environment["processes"]) == (1, 2)

@@ -6,7 +6,8 @@ import torch
 from ilrm import train
 from ilrm.errors import ConfigError
 from ilrm.recipes import RECIPES, stages
-from ilrm.runs.training_runs import Run, perform
+from ilrm.runs.store import Run
+from ilrm.runs.training_runs import perform_run
 from ilrm.weights.state import read_weights
 
 TWO = (
@@ -39,7 +40,9 @@ def test_the_command_line_performs_the_stages(tmp_path, monkeypatch, capsys):
     """The second run's weights are hardly moved ones of the first."""
     monkeypatch.setitem(RECIPES, "two", TWO)
     monkeypatch.setattr("ilrm.training.loop.RUNS", tmp_path)
-    monkeypatch.setattr("ilrm.runs.training_runs.perform", lambda config: perform(config, tmp_path))
+    monkeypatch.setattr(
+        "ilrm.runs.training_runs.perform", lambda config: perform_run(config, tmp_path)
+    )
     assert train.main(["--recipe", "two", "lr=1e-9", "matrix_lr=1e-9"]) == 0
     first, second = (Run(tmp_path / run.name) for run in stages("two", lr="1e-9", matrix_lr="1e-9"))
     assert f"{first.folder}" in capsys.readouterr().out

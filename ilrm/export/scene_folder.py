@@ -6,7 +6,8 @@ import torch
 
 from ilrm.cameras import Cameras
 from ilrm.errors import ConfigError
-from ilrm.evaluation.scoring import measure, summarize
+from ilrm.evaluation.scoring import measure
+from ilrm.evaluation.summary import summarize
 from ilrm.export.pictures import comparison, depth_image, depth_limits, to_image
 from ilrm.export.ply import write_ply
 from ilrm.export.video import render_video, smooth_path

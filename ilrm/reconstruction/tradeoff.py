@@ -21,12 +21,10 @@ from ilrm.reconstruction.predict import Reconstruction
 from ilrm.rendering import render
 from ilrm.system.environment import describe
 from ilrm.system.files import atomic_path, file_name, write_json
-from ilrm.system.paths import PROJECT
 from ilrm.system.progress import progress_bar
 from ilrm.vocabulary import QUALITY
 from ilrm.weights.state import Weights
 
-RECORDS = PROJECT / "reports" / "tradeoffs"  # the recorded ones
 REFINEMENT = (10, 20)  # steps: iLRM_10, iLRM_20
 POINTS_PER_DECADE = 6  # of the curve of 3D-GS
 SPLATS_PER_PIXEL = 0.25  # random points to start from, an input pixel: as many as iLRM (H) predicts
@@ -140,13 +138,13 @@ def _encoder_seconds(encode: Callable[[], Gaussians], device: torch.device) -> f
 
 
 def write_trade_off(
-    rows: pd.DataFrame, found: Reconstruction, weights: Weights, out: Path | None
+    rows: pd.DataFrame, found: Reconstruction, weights: Weights, out: Path | None, records: Path
 ) -> Path:
-    """rows.csv and about.json in a folder, by default a record for the reports; returns the folder."""
+    """Write rows.csv and about.json to a folder, by default one of `records`; returns the folder."""
     cameras = found.batch.inputs.cameras
     size = f"{cameras.height}x{cameras.width}"
     key, views = found.scene.key, len(found.inputs)
-    out = out or RECORDS / f"{file_name(key)}-{views}v-{size}"
+    out = out or records / f"{file_name(key)}-{views}v-{size}"
     with atomic_path(out / "rows.csv") as beside:
         rows.to_csv(beside, index=False, float_format="%.6g")
     about = {

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,20 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ilrm import attention_kernels as kernels
 from ilrm.cost.floors import Device, floor_seconds
 from ilrm.cost.paper_configs import TABLES, Case, cases
-from ilrm.cost.timing import FAILED, Bench
 from ilrm.errors import RunError
 from ilrm.presets import run_config
+from ilrm.runs import records
+from ilrm.runs.benchmark_timing import FAILED, Bench
+from ilrm.runs.store import ENVIRONMENT
+from ilrm.system import attention_kernels as kernels
 from ilrm.system.environment import describe
-from ilrm.system.files import atomic_folder, atomic_path, write_json
-from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.files import atomic_path, write_json
+from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 
-RECORDS = PROJECT / "reports" / "benchmarks"
+MEASUREMENTS = "measurements.csv"
 RECOMPILES = 64  # of a block: one for each kind of size and each use, which dynamo limits to eight
 CONDITIONS = ("device", "threads", "versions", "precision", "compiled")  # alike in all rows
 PROVENANCE = ("date", "commit")  # of a row
@@ -69,10 +70,7 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
         store.saw(Bench.here(seconds).rates)  # a shared machine is not as fast at all times
         store.write()
     if record:  # only what is complete
-        with atomic_folder(RECORDS / store.folder.name) as beside:
-            for name in ("environment.json", "measurements.csv"):
-                shutil.copy(store.folder / name, beside / name)
-        return RECORDS / store.folder.name
+        return records.record(store.folder, (ENVIRONMENT, MEASUREMENTS), records.BENCHMARKS)
     return store.folder
 
 
@@ -124,7 +122,7 @@ class Store:
 
     def saw(self, rates: Device) -> None:
         """Rates of the device; floors are computed from the best ones ever seen."""
-        path = self.folder / "environment.json"
+        path = self.folder / ENVIRONMENT
         earlier = json.loads(path.read_text()) if path.exists() else {}
         flops = max(rates.flops, earlier.get("matmul_flops", 0.0))
         bandwidth = max(rates.bandwidth, earlier.get("bandwidth", 0.0))
@@ -142,7 +140,7 @@ class Store:
             config = run_config(self.scale, **json.loads(row["fields"])).model
             size = row["views"], row["height"], row["width"]
             row["floor_s"] = floor_seconds(config, *size, self.best, self.bench.value_bytes)
-        with atomic_path(self.folder / "measurements.csv") as beside:
+        with atomic_path(self.folder / MEASUREMENTS) as beside:
             pd.DataFrame(rows).to_csv(beside, index=False, float_format="%.5g")
 
     def _file(self, case: Case) -> Path:

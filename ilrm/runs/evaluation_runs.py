@@ -6,7 +6,6 @@ scene under scenes/, pictures/ of the first scenes, per_view.csv and, written la
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -23,25 +22,21 @@ from ilrm.data.frames.protocols import Protocol
 from ilrm.data.framing import Framing, parse_size
 from ilrm.errors import EmptyDatasetError
 from ilrm.evaluation.baselines import Baselines
-from ilrm.evaluation.scoring import (
-    evaluate,
-    lpips_missing,
-    predict,
-    summarize,
-    with_inaccurate_poses,
-)
+from ilrm.evaluation.scoring import evaluate, lpips_missing, predict, with_inaccurate_poses
+from ilrm.evaluation.summary import summarize
 from ilrm.export.pictures import comparison
 from ilrm.model import ILRM
+from ilrm.runs.records import EVALUATIONS, recorded
+from ilrm.runs.store import CONFIG, ENVIRONMENT, METRICS, PER_VIEW, RunFolder, write_csv
 from ilrm.system.distributed import processes, wait_for_all
 from ilrm.system.environment import describe
 from ilrm.system.files import atomic_path, file_name, write_json
-from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 from ilrm.weights.state import Weights
 
 STORE = "evaluations"
-RECORDS = PROJECT / "reports" / "evaluations"  # the recorded ones
-RECORDED = ("config.json", "environment.json", "metrics.json")
+RECORDED = (CONFIG, ENVIRONMENT, METRICS)  # what the reports read
 
 
 @dataclass(frozen=True)
@@ -85,30 +80,6 @@ class Job:
         return f"{self.protocol.name}-{self.views}v-{size}-{digest}"
 
 
-@dataclass(frozen=True)
-class Result:
-    """A complete evaluation, read from its folder."""
-
-    folder: Path
-
-    @property
-    def per_view(self) -> pd.DataFrame:
-        """One row a scene, target frame and method, as `ilrm.evaluation.scoring.Evaluation.per_view`."""
-        return pd.read_csv(self.folder / "per_view.csv", dtype={"scene": str})
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        return json.loads((self.folder / "metrics.json").read_text())
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return json.loads((self.folder / "config.json").read_text())
-
-    @property
-    def environment(self) -> dict[str, Any]:
-        return json.loads((self.folder / "environment.json").read_text())
-
-
 def framing_for(protocol: Protocol, config: RunConfig, size: str | None = None) -> Framing:
     """The image size that is asked for ("HxW"), else the protocol's, or that of weights trained on smaller
     images (said in a line). Raises ConfigError on a size without whole patches.
@@ -128,7 +99,9 @@ def framing_for(protocol: Protocol, config: RunConfig, size: str | None = None) 
     return own
 
 
-def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool = True) -> Result:
+def perform_evaluation(
+    job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool = True
+) -> RunFolder:
     """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
     the scenes. `pictures`: of so many first scenes, renders beside the targets are kept.
 
@@ -144,13 +117,13 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     versions = {key: stored.version(key) for key in keys}
     pictured = keys[:pictures]
     missing = [key for key in keys if not _is_done(folder, key, versions[key], key in pictured)]
-    if not missing and (folder / "metrics.json").exists():
-        return Result(folder)
+    if not missing and (folder / METRICS).exists():
+        return RunFolder(folder)
     wait_for_all()  # every process has seen what is missing before the first one writes
     if group.is_first:
-        (folder / "metrics.json").unlink(missing_ok=True)
-        write_json(folder / "config.json", job.identity)
-        write_json(folder / "environment.json", describe(group.device))
+        (folder / METRICS).unlink(missing_ok=True)
+        write_json(folder / CONFIG, job.identity)
+        write_json(folder / ENVIRONMENT, describe(group.device))
     model = job.weights.model.to(group.device)
     baselines = Baselines.of(held_out)
     mine = missing[group.rank :: group.count]
@@ -162,23 +135,12 @@ def perform(job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool
     if group.is_first:
         _finish(job, folder, keys, getattr(selection, "null", 0))
     wait_for_all()
-    return Result(folder)
+    return RunFolder(folder)
 
 
-def record(result: Result, records: Path = RECORDS) -> Path:
-    """Copy what the reports read of an evaluation to the records that the project ships."""
-    target = records / result.folder.name
-    target.mkdir(parents=True, exist_ok=True)
-    for name in RECORDED:
-        with atomic_path(target / name) as beside:
-            shutil.copyfile(result.folder / name, beside)
-    return target
-
-
-def recorded(records: Path = RECORDS) -> Iterator[Result]:
+def recorded_evaluations(records: Path = EVALUATIONS) -> Iterator[RunFolder]:
     """The recorded evaluations by name."""
-    for path in sorted(records.glob("*/metrics.json")):
-        yield Result(path.parent)
+    return map(RunFolder, recorded(records, METRICS))
 
 
 def _evaluate_scene(
@@ -234,8 +196,7 @@ def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
     if not rows:
         raise EmptyDatasetError(f"{job.data}: every evaluated scene was skipped (reasons above)")
     per_view = pd.DataFrame(rows)
-    with atomic_path(folder / "per_view.csv") as beside:
-        per_view.to_csv(beside, index=False, float_format="%.6g")
+    write_csv(folder / PER_VIEW, per_view)
     size = (job.views, job.framing.height, job.framing.width)
     model = job.weights.config.model
     metrics = {
@@ -247,7 +208,7 @@ def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
         "parameters": cost.parameters(model),
         "gaussians": cost.gaussians(model, *size),
     }
-    write_json(folder / "metrics.json", metrics)
+    write_json(folder / METRICS, metrics)
 
 
 def _file_digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ilrm.attention_kernels import choose_attention
+from ilrm.system.attention_kernels import choose_attention
 
 PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill", "optuna", "fvcore")
 

@@ -12,4 +12,4 @@ def _project() -> Path:
 
 PROJECT = _project()
 RUNS = Path(os.environ.get("ILRM_RUNS", PROJECT / "runs"))
-RECORDED_RUNS = PROJECT / "reports" / "runs"  # measured runs that the project ships
+RECORDS = PROJECT / "reports" / "records"  # measured results that the project ships

@@ -72,19 +72,21 @@ def _set_viewpoint_tokenizer(model: ILRM, rays: Tensor, colors: Tensor, f: int) 
     Initial tokens made of images hold their RGB values too, where cross-attention would bring them.
     """
     p = model.config.patch
-    fine = p // f  # viewpoint pixels a part, along one side
-    means = torch.zeros(f, f, RAY_CHANNELS, p, p, RAY_CHANNELS)  # part, channel, place in the patch
-    for i in range(f):
-        for j in range(f):
-            rows, columns = slice(i * fine, (i + 1) * fine), slice(j * fine, (j + 1) * fine)
-            for channel in range(RAY_CHANNELS):
-                means[i, j, channel, rows, columns, channel] = 1 / fine**2
+    share = _overlap(p, f).sum(-1) / p  # [part, viewpoint pixel], along one side
+    one = torch.eye(RAY_CHANNELS)
+    means = torch.einsum("ir,jc,nm->ijnrcm", share, share, one)  # part, channel, place in the patch
     weight = RAY_GAIN * rays @ means.reshape(rays.shape[1], -1)  # [D, p p 6]
     target = model.viewpoint_tokenizer.linear.weight
     by_pixel = target.view(len(target), p**2, -1)
     by_pixel[..., -RAY_CHANNELS:] += weight.view(-1, p**2, RAY_CHANNELS)
     if model.config.initial_tokens == "image":
         by_pixel[..., :3] = rearrange(colors, "d (n c) -> d n c", c=3)
+
+
+def _overlap(p: int, f: int) -> Tensor:
+    """Along one side of a token: 1 where row c of part (patch) a lies in viewpoint pixel b, [f, p, p]."""
+    rows = torch.arange(f * p).view(f, 1, p)
+    return (rows // f == torch.arange(p)[:, None]).float()
 
 
 def _set_image_tokenizer(model: ILRM, image_rays: Tensor, rgb: Tensor) -> None:
@@ -121,12 +123,21 @@ def _set_sharpness(block: CrossBlock | SelfBlock, sharpness: float, size: int) -
 def _set_values(
     block: CrossBlock, rgb: Tensor, colors: Tensor, f: int, config: ModelConfig
 ) -> None:
-    """Values: a patch's RGB at viewpoint resolution. Output: each part's colours to their place."""
+    """Values: a patch's RGB, at viewpoint resolution if that divides it. Output: each part's colours to
+    their place.
+    """
     heads, k, width = block.heads, block.uplift, config.width
-    size, fine = width // heads, config.patch // f
-    pooled = rearrange(rgb, "d (i a j b c) -> d a b i j c", i=fine, a=f, j=fine, b=f)
-    pooled = pooled.sum((1, 2)).flatten(1)  # [D, n]: read the colours of the n / 3 viewpoint pixels
-    places = rearrange(colors, "d (a i b j c) -> d (a b) (i j c)", a=f, i=fine, b=f, j=fine)
+    size, p = width // heads, config.patch
+    if p % f == 0:  # a viewpoint pixel lies in one patch: its colour is a value
+        fine = p // f
+        pooled = rearrange(rgb, "d (i a j b c) -> d a b i j c", i=fine, a=f, j=fine, b=f)
+        pooled = pooled.sum((1, 2)).flatten(1)  # [D, n]
+        places = rearrange(colors, "d (a i b j c) -> d (a b) (i j c)", a=f, i=fine, b=f, j=fine)
+    else:  # it may lie in several patches, which bring their pixels
+        pooled, own = rgb, _overlap(p, f)
+        by_pixel = rearrange(colors, "d (i j c) -> d i j c", i=p, j=p)
+        places = torch.einsum("dijc,air,bjs->dabrsc", by_pixel, own, own)
+        places = rearrange(places, "d a b r s c -> d (a b) (r s c)")  # [D, f f, n]
     v = block.v.weight.view(heads, size, width)
     proj = block.proj.weight.view(width, heads, size, k)
     values = pooled.shape[1]

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ilrm.attention_kernels import choose_attention
 from ilrm.config import RunConfig
 from ilrm.data.batches import TrainingData
 from ilrm.errors import RunError, WeightsError
 from ilrm.evaluation.scoring import validation_psnr
 from ilrm.model import ILRM
 from ilrm.rendering import render
+from ilrm.system.attention_kernels import choose_attention
 from ilrm.system.distributed import Processes, processes
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar

@@ -9,7 +9,7 @@ import pytest
 from ablations.record import record, record_sweeps, recorded
 from ablations.study import Cell, studies
 from ablations.sweep import find_sweep, trials_file
-from ilrm.evaluation.scoring import scene_means
+from ilrm.evaluation.summary import scene_means
 from ilrm.presets import run_config
 
 

@@ -7,7 +7,8 @@ import torch
 
 from ilrm import cost
 from ilrm.config import ModelConfig
-from ilrm.cost.floors import Device, floor_seconds, measured_device, median_seconds
+from ilrm.cost.floors import Device, floor_seconds, measured_device
+from ilrm.system.timing import median_seconds
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,8 @@ import torch
 from ilrm.config import EvaluationConfig
 from ilrm.data.batches import held_out_scenes
 from ilrm.evaluation.layers import layer_quality, layer_renderings
-from ilrm.evaluation.scoring import evaluate, predict, scene_means
+from ilrm.evaluation.scoring import evaluate, predict
+from ilrm.evaluation.summary import scene_means
 from ilrm.model import ILRM
 from ilrm.presets import run_config
 

@@ -5,13 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ilrm.evaluation.scoring import (
-    depth_metrics,
-    depth_spearman,
-    estimate,
-    scene_means,
-    summarize,
-)
+from ilrm.evaluation.scoring import depth_metrics, depth_spearman
+from ilrm.evaluation.summary import estimate, scene_means, summarize
 
 
 def test_depth_correlation_is_by_rank():

@@ -11,7 +11,7 @@ from ilrm import tradeoff
 from ilrm.data.procedural.samples import example_capture
 from ilrm.data.scene import PointCloud
 from ilrm.data.sources.captures import read_capture
-from ilrm.evaluation.scoring import summarize
+from ilrm.evaluation.summary import summarize
 from ilrm.reconstruct import main as reconstruct_main
 from ilrm.reconstruction import tradeoff as tradeoffs
 

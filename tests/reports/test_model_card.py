@@ -9,7 +9,7 @@ from ilrm.errors import RunError
 from ilrm.recipes import stages
 from ilrm.weights.state import read_weights
 from reports import model_card
-from reports.showcase import SMALL
+from reports.figures.showcase import SMALL
 
 
 def test_the_recipe_s_last_stage_trained_the_weights():
@@ -21,7 +21,7 @@ def test_the_recipe_s_last_stage_trained_the_weights():
 def test_it_has_a_row_a_method_of_every_evaluation_of_these_weights():
     weights = read_weights(SMALL)
     results = model_card._evaluations(weights)
-    assert {r.config["protocol"] for r in results} == {"re10k", "captures"}
+    assert {r.about["protocol"] for r in results} == {"re10k", "captures"}
     card = model_card.model_card(SMALL)
     rows = [line for line in card.splitlines() if line.startswith("| ") and " views " not in line]
     for result in results:
@@ -36,7 +36,7 @@ def test_other_weights_evaluations_are_not_theirs(smoke_run):
 
 
 def test_a_stage_without_a_record_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(model_card, "RECORDED_RUNS", tmp_path)
+    monkeypatch.setattr(model_card, "RUNS", tmp_path)
     (tmp_path / "other").mkdir()
     other = replace(stages(SMALL)[0], scale="smoke")
     (tmp_path / "other" / "config.json").write_text(json.dumps(other.to_dict()))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from reports import __main__ as reports
 from reports.effects import Measurements
-from reports.study_figures import study_figures
+from reports.figures.study_figures import study_figures
 from reports.write import Writer
 from tests.reports.test_effects import measurements
 

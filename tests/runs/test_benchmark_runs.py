@@ -17,10 +17,10 @@ from ilrm.cost import timing
 from ilrm.cost.floors import Device
 from ilrm.cost.memory import Workload, inference_bytes
 from ilrm.cost.paper_configs import Case
-from ilrm.cost.timing import Bench
 from ilrm.presets import run_config
 from ilrm.runs import benchmark_runs as benchmarks
 from ilrm.runs.benchmark_runs import measured, with_baselines
+from ilrm.runs.benchmark_timing import Bench
 from ilrm.system.paths import PROJECT
 
 SMALL = Case(("1",), 2, 256, 256).at("smoke")
@@ -72,7 +72,7 @@ def test_command_line_writes_rows_and_provenance(tmp_path, monkeypatch, capsys):
 
 def test_only_a_complete_benchmark_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmarks, "RUNS", tmp_path)
-    monkeypatch.setattr(benchmarks, "RECORDS", tmp_path / "records")
+    monkeypatch.setattr(benchmarks.records, "BENCHMARKS", tmp_path / "records")
     measure = Bench.measure
 
     def stopped(bench, case):

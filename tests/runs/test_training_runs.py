@@ -12,8 +12,10 @@ from ilrm.errors import ConfigError, RunError
 from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.scoring import evaluate
 from ilrm.presets import run_config
+from ilrm.runs import baseline_rows
 from ilrm.runs import training_runs as runs
-from ilrm.runs.training_runs import Run, find_run, perform
+from ilrm.runs.store import Run, find_run
+from ilrm.runs.training_runs import perform_run
 from ilrm.system.files import atomic_folder, atomic_path, write_json
 from ilrm.vocabulary import METHODS, RIVALS
 
@@ -46,8 +48,10 @@ def test_the_stored_weights_give_the_stored_metrics(smoke_run):
 
 
 def test_baselines_of_procedural_scenes_are_measured_once(smoke_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "evaluate_baselines", lambda *_: pytest.fail("measured again"))
-    again = perform(run_config("smoke", seed=1), store=tmp_path, show_progress=False)
+    monkeypatch.setattr(
+        baseline_rows, "evaluate_baselines", lambda *_: pytest.fail("measured again")
+    )
+    again = perform_run(run_config("smoke", seed=1), store=tmp_path, show_progress=False)
     assert set(again.metrics["summary"]) == set(METHODS)
     for method in RIVALS:
         assert again.metrics["summary"][method] == smoke_run.metrics["summary"][method]
@@ -55,7 +59,7 @@ def test_baselines_of_procedural_scenes_are_measured_once(smoke_run, tmp_path, m
 
 def test_a_complete_run_is_returned_without_work(smoke_run, monkeypatch):
     monkeypatch.setattr(runs, "train", lambda *a, **k: pytest.fail("trained again"))
-    again = perform(smoke_run.config, store=smoke_run.folder.parent)
+    again = perform_run(smoke_run.config, store=smoke_run.folder.parent)
     assert again.folder == smoke_run.folder
 
 
@@ -70,7 +74,7 @@ def test_a_run_that_differs_in_its_evaluation_uses_the_trained_model(smoke_run, 
         "last layer": {"decoded_layer": 1},
     }
     for name, values in fields.items():
-        run = perform(run_config("smoke", **values), store=store)
+        run = perform_run(run_config("smoke", **values), store=store)
         assert run.folder != smoke_run.folder and run.config.training == smoke_run.config
         assert run.metrics["training_seconds"] == smoke_run.metrics["training_seconds"]
         run.model()
@@ -97,7 +101,7 @@ def test_damaged_files_are_named(tmp_path):
 
 def test_the_papers_recipe_asks_for_its_data(tmp_path):
     with pytest.raises(ConfigError, match="scale=paper trains on RealEstate10K: give root"):
-        perform(run_config("paper"), store=tmp_path)
+        perform_run(run_config("paper"), store=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -110,7 +114,7 @@ def test_a_disk_that_takes_nothing_is_one_line(smoke_run, tmp_path, monkeypatch,
 
     monkeypatch.setattr(runs, "write_json", full)
     with pytest.raises(RunError, match=f"{words}.* goes on from its last checkpoint"):
-        perform(smoke_run.config, store=tmp_path, show_progress=False)
+        perform_run(smoke_run.config, store=tmp_path, show_progress=False)
 
 
 def test_writes_appear_whole_or_not_at_all(tmp_path):

@@ -23,10 +23,10 @@ def first_block(**fields):
     return model, block
 
 
-@pytest.mark.parametrize(("scale", "f"), [("H", 2), ("F", 1)])
-def test_queries_attend_to_the_patches_under_their_token(scale, f):
-    model, block = first_block(viewpoint_scale=scale)
-    views = some_views(batch=1, views=2)
+@pytest.mark.parametrize(("scale", "f", "patch"), [("H", 2, 4), ("F", 1, 4), ("H", 2, 3)])
+def test_queries_attend_to_the_patches_under_their_token(scale, f, patch):
+    model, block = first_block(viewpoint_scale=scale, patch=patch)
+    views = some_views(batch=1, views=2, height=8 * patch, width=8 * patch)
     x = model.initial_viewpoint_tokens(views).flatten(0, 1)
     s = model.image_tokens(views).flatten(0, 1)
     q, k = block.queries(x), block.keys(s)
@@ -42,12 +42,14 @@ def test_queries_attend_to_the_patches_under_their_token(scale, f):
     assert mass > 0.6  # f * f of 64 patches: chance is 0.06 at most
 
 
-def test_colours_of_the_viewpoint_pixels_can_be_read_from_the_token_at_once():
+@pytest.mark.parametrize("patch", [4, 3])
+def test_colours_of_the_viewpoint_pixels_can_be_read_from_the_token_at_once(patch):
     """A linear readout from 3/4 of the tokens explains the colours of the others."""
-    model, block = first_block()
-    views = some_views(batch=8)
+    model, block = first_block(patch=patch)
+    side = 8 * patch
+    views = some_views(batch=8, height=side, width=side)
     smooth = F.avg_pool2d(F.pad(views.images.flatten(0, 1), (2, 2, 2, 2), mode="reflect"), 5, 1)
-    views = type(views)(smooth.view_as(views.images), some_cameras(8))
+    views = type(views)(smooth.view_as(views.images), some_cameras(8, height=side, width=side))
     x = model.initial_viewpoint_tokens(views).flatten(0, 1)
     s = model.image_tokens(views).flatten(0, 1)
     out = F.scaled_dot_product_attention(
@@ -56,7 +58,9 @@ def test_colours_of_the_viewpoint_pixels_can_be_read_from_the_token_at_once():
         rearrange(block.v(s), "b m (h d) -> b h m d", h=block.heads),
     )
     tokens = (x + block.proj(rearrange(out, "b h (n k) d -> b n (h d k)", k=2))).flatten(0, 1)
-    pixels = rearrange(F.avg_pool2d(smooth, 2), "b c (h p) (w q) -> (b h w) (p q c)", p=4, q=4)
+    pixels = rearrange(
+        F.avg_pool2d(smooth, 2), "b c (h p) (w q) -> (b h w) (p q c)", p=patch, q=patch
+    )
     tokens = torch.cat([tokens, torch.ones(len(tokens), 1)], 1).detach()
     part = len(tokens) * 3 // 4
     readout = torch.linalg.lstsq(tokens[:part], pixels[:part]).solution

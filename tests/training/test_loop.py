@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from ilrm.data.batches import held_out_scenes, training_data, validation_batches
 from ilrm.errors import RunError
 from ilrm.presets import run_config
-from ilrm.runs.training_runs import find_run, perform
+from ilrm.runs.store import find_run
+from ilrm.runs.training_runs import perform_run
 from ilrm.training import checkpoints
 from ilrm.training.loop import build_model, train
 
@@ -23,15 +24,15 @@ KILLED = """
 import sys
 from pathlib import Path
 from ilrm.presets import run_config
-from ilrm.runs.training_runs import perform
-perform(run_config("smoke", **{fields}), store=Path(sys.argv[1]), show_progress=False)
+from ilrm.runs.training_runs import perform_run
+perform_run(run_config("smoke", **{fields}), store=Path(sys.argv[1]), show_progress=False)
 """
 
 
 def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
     """kill -9 after a checkpoint, then ask for the run again; the other half runs undisturbed."""
     config = run_config("smoke", **RESUMABLE)
-    undisturbed = perform(config, store=tmp_path / "a", show_progress=False)
+    undisturbed = perform_run(config, store=tmp_path / "a", show_progress=False)
     script = KILLED.format(fields={**RESUMABLE})
     folder = tmp_path / "b" / config.name
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "b")])
@@ -42,7 +43,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
     process.wait()
     steps_done = checkpoints.latest_step(folder)
     assert find_run(config, tmp_path / "b") is None and 0 < steps_done < 40
-    resumed = perform(config, store=tmp_path / "b", show_progress=False)
+    resumed = perform_run(config, store=tmp_path / "b", show_progress=False)
     weights = [load_file(run.folder / "model.safetensors") for run in (undisturbed, resumed)]
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), name
@@ -91,7 +92,7 @@ def test_bf16_checkpointing_and_compiled_blocks_train_on_cuda(tmp_path):
 def test_two_processes_train_what_one_does(tmp_path):
     """torchrun with Gloo: gradients are averaged over the processes' halves of the same batch."""
     fields = {"steps": 3, "batch": 4}
-    alone = perform(run_config("smoke", **fields), store=tmp_path / "one", show_progress=False)
+    alone = perform_run(run_config("smoke", **fields), store=tmp_path / "one", show_progress=False)
     script = tmp_path / "run.py"
     script.write_text(KILLED.format(fields=fields))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]

@@ -1,0 +1,1 @@
+"""Scenes: read from disk or drawn, batches of views made of them."""

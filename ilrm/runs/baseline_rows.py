@@ -1,0 +1,20 @@
+"""The baselines' rows of a data set: of procedural scenes they are measured once and kept beside them."""
+
+import pandas as pd
+
+from ilrm.config import DataConfig
+from ilrm.data.batches import dataset_root, held_out_scenes
+from ilrm.evaluation.baselines import VERSION
+from ilrm.evaluation.scoring import evaluate_baselines, lpips_missing
+from ilrm.runs.store import write_csv
+
+
+def baseline_rows(data: DataConfig) -> pd.DataFrame:
+    """One row per scene, target frame and baseline, as `ilrm.evaluation.scoring.Evaluation.per_view`."""
+    if data.root:  # the user's folder is not ours to write to
+        return evaluate_baselines(held_out_scenes(data))
+    lpips = "" if lpips_missing() is None else "-without-lpips"
+    path = dataset_root(data) / f"baselines_{VERSION}_{data.context_views}v{lpips}.csv"
+    if not path.exists():
+        write_csv(path, evaluate_baselines(held_out_scenes(data)))
+    return pd.read_csv(path, dtype={"scene": str})

@@ -1,0 +1,237 @@
+"""Times and memory of one case: encoder (images to Gaussians), renderer (one view) and a training step apart,
+each synchronised, warm, the median of repeated calls.
+
+What would not fit or take too long is left out with its reason, and so is what fails.
+"""
+
+import copy
+import json
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ilrm import cost
+from ilrm.cameras import Cameras, normalization
+from ilrm.config import RunConfig
+from ilrm.cost.floors import Device, floor_seconds, measured_device
+from ilrm.cost.memory import Workload, inference_bytes, saved_bytes, training_memory
+from ilrm.cost.paper_configs import Case
+from ilrm.fast import FastILRM
+from ilrm.gaussians import Gaussians
+from ilrm.model import ILRM
+from ilrm.presets import run_config
+from ilrm.rendering import render
+from ilrm.system.distributed import Processes
+from ilrm.system.environment import device_name
+from ilrm.system.timing import median_seconds
+from ilrm.training.loop import TrainingStep, build_model
+from ilrm.training.losses import Loss
+from ilrm.training.optimizers import make_optimizers
+from ilrm.views import Batch, Views
+
+LONGEST = 10.0  # seconds that one call may be expected to take
+LONGEST_OWN = 40.0  # and the encoder of iLRM itself, which Table 15 takes to 256 views
+EFFICIENCY = 0.5  # of the floor's rate, for that expectation
+FAILED = "failed"  # how the reason begins where a case ended with an error
+MEMORY_SHARE = 0.8  # of the device's that may be expected to be used
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A device, what is known of it, and how long to measure on it."""
+
+    device: torch.device
+    rates: Device
+    memory: int  # bytes
+    budget: float  # seconds a measurement
+
+    @classmethod
+    def here(cls, budget: float) -> "Bench":
+        """The first GPU, else the CPU."""
+        cuda = torch.cuda.is_available()
+        device = torch.device("cuda", 0) if cuda else torch.device("cpu")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if cuda:
+            memory = torch.cuda.get_device_properties(device).total_memory
+        dtype = torch.bfloat16 if cuda else torch.float32
+        return cls(device, measured_device(device, dtype, device_name(device)), memory, budget)
+
+    @property
+    def precision(self) -> Literal["fp32", "bf16"]:
+        return "bf16" if self.device.type == "cuda" else "fp32"
+
+    @property
+    def value_bytes(self) -> int:
+        return 2 if self.precision == "bf16" else 4
+
+    def measure(self, case: Case) -> dict[str, Any]:
+        """One row: what the case is, what it costs, its times in seconds and its memory in bytes."""
+        row: dict[str, Any] = {
+            "case": case.name,
+            "design": _design(case),
+            "tables": " ".join(case.tables),
+            "views": case.views,
+            "height": case.height,
+            "width": case.width,
+            "fields": json.dumps(case.fields, sort_keys=True),
+            "batch": case.batch,
+            "parameters": cost.parameters(case.config),
+            "gaussians": cost.gaussians(case.config, *case.size),
+            "macs": sum(cost.analytic_macs(case.config, *case.size).values()),
+        }
+        row["floor_s"] = floor = floor_seconds(
+            case.config, *case.size, self.rates, self.value_bytes
+        )
+        cuda = self.device.type == "cuda"  # what does not fit there is noticed without harm
+        work = Workload(case.config, *case.size, precision=self.precision, fused_norm=cuda)
+        needed = 0 if cuda else inference_bytes(work)
+        longest = LONGEST_OWN if row["design"] == "iLRM" else LONGEST
+        row["left_out"] = self._too_much(floor, longest, needed)
+        if not row["left_out"]:
+            row |= self._unless_it_fails("left_out", lambda: self._inference(case, needed))
+        training = replace(work, batch=case.batch)
+        held = saved_bytes(training) + 16 * row["parameters"]
+        row["training_left_out"] = self._too_much(3 * floor * case.batch, LONGEST, held)
+        if not row["training_left_out"]:
+            row |= self._unless_it_fails(
+                "training_left_out", lambda: self._training(case, training)
+            )
+        return row
+
+    def _too_much(self, floor: float, longest: float, needed: int) -> str:
+        """Why a measurement is left out; empty if it is not."""
+        expected = floor / EFFICIENCY
+        if expected > longest:
+            return f"would take about {expected:.0f} s"
+        if needed > MEMORY_SHARE * self.memory:
+            return f"would need {needed / 1e9:.0f} GB"
+        return ""
+
+    def _unless_it_fails(
+        self, reason: str, measure: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        try:
+            return measure()
+        except torch.OutOfMemoryError:
+            return {reason: f"does not fit into {self.memory / 1e9:.0f} GB"}
+        except Exception as error:  # of one case: the others are still worth measuring
+            traceback.print_exc()
+            first = (str(error).strip().splitlines() or [""])[0]
+            return {reason: f"{FAILED}: {type(error).__name__}: {first[:100]}"}
+
+    def _inference(self, case: Case, counted_bytes: int) -> dict[str, Any]:
+        model = FastILRM(_model(self._run(case)), self.device)
+        views = _views(case, 1).to(self.device)
+        attention = _attention_kernels(model, views)
+        self._reset_peak()
+        made: list[Gaussians] = []
+
+        def encode() -> None:
+            made[:] = [model(views)]
+
+        if self.device.type == "cuda":
+            encode()  # compiles, and captures
+        encoder = median_seconds(encode, self.device, self.budget)
+        memory = self._peak(lambda: counted_bytes)
+        with torch.inference_mode():
+            camera = views.cameras[:, :1]
+            renderer = median_seconds(lambda: render(made[0], camera), self.device, self.budget)
+        return {
+            **_timing("encoder", encoder),
+            **_timing("renderer", renderer),
+            "memory": memory,
+            "attention": attention,
+        }
+
+    def _training(self, case: Case, work: Workload) -> dict[str, Any]:
+        """A step with MSE alone, without checkpointing, on the case's batch."""
+        run = self._run(case)
+        model = copy.deepcopy(_model(run)).to(self.device)
+        loss, optimizers = Loss(run.train).to(self.device), make_optimizers(model, run.train)
+        step = TrainingStep(run, model, loss, optimizers, Processes(0, 1, self.device))
+        inputs = _views(case, case.batch)
+        targets = Views(inputs.images[:, :2], inputs.cameras[:, :2])
+        batch = Batch(inputs, targets, normalization(inputs.cameras)).to(self.device)
+        step(0, batch)
+        self._reset_peak()
+        timing = median_seconds(lambda: step(1, batch), self.device, self.budget)
+        memory = self._peak(lambda: training_memory(work).peak)
+        return {**_timing("training", timing), "training_memory": memory}
+
+    def _run(self, case: Case) -> RunConfig:
+        run = run_config(case.scale, **case.fields)
+        recipe = replace(
+            run.train,
+            perceptual="none",
+            checkpointing=False,
+            compile=self.device.type == "cuda",
+            skip_norm=float("inf"),
+            precision=self.precision,
+            batch=case.batch,
+        )
+        return replace(run, train=recipe)
+
+    def _reset_peak(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _peak(self, counted: Callable[[], int]) -> int:
+        """Measured on CUDA; on a CPU, whose allocator keeps no count, counted from tensors without data."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return counted()
+
+
+@lru_cache(maxsize=2)  # of a design and of its baseline: the next case has them at another size
+def _model(run: RunConfig) -> ILRM:
+    return build_model(run)
+
+
+def _design(case: Case) -> str:
+    return "full attention" if case.config.cross_attention == "none" else "iLRM"
+
+
+def _timing(name: str, seconds: tuple[float, float, float]) -> dict[str, float]:
+    return dict(zip((f"{name}_s", f"{name}_low_s", f"{name}_high_s"), seconds, strict=True))
+
+
+def _views(case: Case, batch: int) -> Views:
+    """Random images of cameras side by side that look forward."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch, case.views, 3, case.height, case.width, generator=generator)
+    c2w = torch.eye(4).repeat(batch, case.views, 1, 1)
+    c2w[..., 0, 3] = torch.linspace(-1, 1, case.views)
+    focal = 0.9 * case.width
+    intrinsics = torch.tensor([focal, focal, case.width / 2, case.height / 2])
+    cameras = Cameras.from_fxfycxcy(
+        intrinsics.expand(batch, case.views, 4), c2w, case.height, case.width
+    )
+    return Views(images, cameras)
+
+
+def _attention_kernels(model: FastILRM, views: Views) -> str:
+    """Which of torch's attention kernels a forward pass runs, e.g. "flash_attention", or "math"."""
+    with torch.compiler.set_stance("force_eager"), _AttentionSeen() as seen:
+        model.uncaptured(views)
+    return " ".join(sorted(seen.kernels)) or "math"
+
+
+class _AttentionSeen(TorchDispatchMode):
+    """Notes the fused attention operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name.startswith("_scaled_dot_product_"):
+            self.kernels.add(name.removeprefix("_scaled_dot_product_"))
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,49 @@
+"""Records: what the project ships of complete results, copied from the run store for the reports."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ilrm.config import RunConfig
+from ilrm.runs.store import METRICS, Run
+from ilrm.system.files import atomic_folder
+from ilrm.system.paths import RECORDS
+
+RUNS = RECORDS / "runs"
+EVALUATIONS = RECORDS / "evaluations"
+BENCHMARKS = RECORDS / "benchmarks"
+TRADEOFFS = RECORDS / "tradeoffs"
+STUDIES = RECORDS / "studies"
+SWEEPS = RECORDS / "sweeps"
+
+
+def record(folder: Path, names: Sequence[str], records: Path) -> Path:
+    """Copy these files of a result's folder to the records; returns the copy, which replaces an older one."""
+    target = records / folder.name
+    with atomic_folder(target) as beside:
+        for name in names:
+            shutil.copyfile(folder / name, beside / name)
+    return target
+
+
+def recorded(records: Path, holding: str) -> Iterator[Path]:
+    """The recorded folders that hold a file of this name, in the order of their names."""
+    for path in sorted(records.glob(f"*/{holding}")):
+        yield path.parent
+
+
+def recorded_runs(base: RunConfig) -> dict[str, Run]:
+    """The recorded runs of the base model, by name; empty if there are none.
+
+    "base" has exactly the configuration `base`; "base, N steps" differ in the length of training only.
+    """
+    found: dict[str, Run] = {}
+    for folder in recorded(RUNS, METRICS):
+        run = Run(folder)
+        steps = run.config.train.steps
+        if run.config == base:
+            found["base"] = run
+        elif run.config == replace(base, train=replace(base.train, steps=steps)):
+            found[f"base, {steps:,} steps"] = run
+    return found

@@ -1,0 +1,158 @@
+"""Attention as pictures: Figures 8 and 18, cross-attention maps, errors against true correspondences."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from ilrm.errors import ConfigError
+from ilrm.evaluation.attention import cross_attention, self_attention, top_tokens
+from ilrm.evaluation.summary import estimate
+from ilrm.model import ILRM
+from ilrm.views import Views
+from reports.figures import style
+
+COLORS = ("#D55E00", "#0072B2", "#F0E442", "#009E73", "#CC79A7")  # of queries (Okabe and Ito)
+TOP = 3  # attended tokens shown in each other view
+CELL = 1.25  # inches
+
+
+def attention_figure(model: ILRM, views: Views, queries: Sequence[int]) -> Figure:
+    """One row a self-attention layer: some viewpoint tokens of the first view (left), and in each other view
+    the three tokens that each of them attends to most; the fuller, the more of that view's attention.
+    """
+    style.use()
+    side = model.config.size_multiple
+    _check_queries(queries, views, side)
+    attention = self_attention(model, views, queries)  # [layers, Q, V, N]
+    figure, panels = _panels(len(attention), attention.shape[2], views)
+    for layer, row in enumerate(panels):
+        row[0].set_ylabel(f"layer {layer + 1}")
+        for view, axes in enumerate(row):
+            _photo(axes, views.images[0, view])
+            for query, color in enumerate(COLORS[: len(queries)]):
+                weights = attention[layer, query, view]
+                if view == 0:
+                    _token(axes, queries[query], side, views, color, 0.35)
+                    continue
+                share = weights / weights.max()
+                for token in top_tokens(weights[None], TOP)[0].tolist():
+                    _token(axes, token, side, views, color, 0.15 + 0.45 * float(share[token]))
+    for view, axes in enumerate(panels[0]):
+        axes.set_title("queries" if view == 0 else f"view {view + 1}", fontsize=9)
+    return _closed(figure)
+
+
+def cross_attention_figure(model: ILRM, views: Views, query: int) -> Figure:
+    """One row a cross-attention layer: where each of the queries that uplifting makes of one viewpoint token
+    of the first view reads that view's image.
+    """
+    style.use()
+    c = model.config
+    _check_queries([query], views, c.size_multiple)
+    maps = cross_attention(model, views, [query])[:, 0]  # [layers, k, M]
+    height, width = (length // (c.patch * c.image_factor) for length in views.images.shape[-2:])
+    figure, panels = _panels(len(maps), maps.shape[1], views)
+    for layer, row in enumerate(panels):
+        row[0].set_ylabel(f"layer {layer + 1}")
+        for k, axes in enumerate(row):
+            _photo(axes, views.images[0, 0])
+            extent = (0, views.images.shape[-1], views.images.shape[-2], 0)
+            shown = maps[layer, k].view(height, width).cpu().numpy()
+            axes.imshow(shown, cmap="magma", alpha=0.65, extent=extent)
+            _token(axes, query, c.size_multiple, views, "white", 0.0)
+    for k, axes in enumerate(panels[0]):
+        axes.set_title(f"query {k + 1} of {maps.shape[1]}", fontsize=9)
+    return _closed(figure)
+
+
+def correspondence_figure(errors: pd.DataFrame) -> Figure:
+    """Distance of the most attended token from the true correspondence, and share of hits, by layer, with 95%
+    intervals over scenes and a random choice of tokens (`correspondence_errors`).
+    """
+    style.use()
+    figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    for axes, name, label in (
+        (panels[0], "distance", "tokens from the true place"),
+        (panels[1], "near", "share within 1.5 tokens"),
+    ):
+        layers = sorted(errors.layer.unique())
+        found = [estimate(errors[errors.layer == layer][name].to_numpy()) for layer in layers]
+        bars = [[e.mean - e.low for e in found], [e.high - e.mean for e in found]]
+        axes.errorbar(
+            layers,
+            [e.mean for e in found],
+            bars,
+            fmt="o-",
+            capsize=3,
+            color=style.COLORS["model"],
+            label="most attended token",
+        )
+        chance = errors[f"random_{name}"].mean()
+        color = style.COLORS["mean_colour"]
+        axes.axhline(chance, linestyle="--", color=color, label="token chosen at random")
+        axes.set(xlabel="self-attention layer", ylabel=label, xticks=layers)
+        axes.set_ylim(bottom=0)
+    panels[0].legend(fontsize=8)
+    return _closed(figure)
+
+
+def correspondence_table(errors: pd.DataFrame) -> pd.DataFrame:
+    """The same numbers: mean and 95% interval over scenes, a row a layer."""
+    rows = []
+    for layer, part in errors.groupby("layer"):
+        distance, near = (estimate(part[name].to_numpy()) for name in ("distance", "near"))
+        rows.append(
+            {
+                "layer": layer,
+                "tokens from the true place": distance.text(2),
+                "random": f"{part.random_distance.mean():.2f}",
+                "share within 1.5 tokens": near.text(2),
+                "random ": f"{part.random_near.mean():.2f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _check_queries(queries: Sequence[int], views: Views, side: int) -> None:
+    """Raises ConfigError unless they are few enough to tell apart, and tokens of the first view."""
+    height, width = views.images.shape[-2:]
+    count = (height // side) * (width // side)
+    if not 0 < len(queries) <= len(COLORS) or not all(
+        type(query) is int and 0 <= query < count for query in queries
+    ):
+        raise ConfigError(
+            f"queries={list(queries)}: give 1 to {len(COLORS)} tokens of the first view by number, 0 to "
+            f"{count - 1}"
+        )
+
+
+def _panels(rows: int, columns: int, views: Views) -> tuple[Figure, np.ndarray]:
+    height, width = views.images.shape[-2:]
+    size = (CELL * columns * max(1.0, width / height) + 0.4, CELL * rows + 0.4)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+
+
+def _photo(axes: Axes, image: Tensor) -> None:
+    height, width = image.shape[-2:]
+    axes.imshow(image.permute(1, 2, 0).cpu().numpy(), extent=(0, width, height, 0))
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def _token(axes: Axes, token: int, side: int, views: Views, color: str, fill: float) -> None:
+    """A viewpoint token's square on its photo."""
+    row, column = divmod(token, views.images.shape[-1] // side)
+    corner = (column * side, row * side)
+    axes.add_patch(Rectangle(corner, side, side, facecolor=color, alpha=fill, lw=0))
+    axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=color, lw=1.4))
+
+
+def _closed(figure: Figure) -> Figure:
+    plt.close(figure)
+    return figure

@@ -1,0 +1,50 @@
+"""Figures of a run: its learning curve, its renders against ground truth."""
+
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from ilrm.data.batches import VALIDATION_SCENES, held_out_scenes
+from ilrm.evaluation.scoring import with_inaccurate_poses
+from ilrm.evaluation.summary import scene_means
+from ilrm.runs.store import Run
+from ilrm.vocabulary import METHODS, RIVALS
+from reports.figures import qualitative, style
+
+
+def learning_curve(run: Run, base: Run | None = None) -> Figure:
+    """Validation PSNR against steps, beside the baselines and, if given, the base model."""
+    style.use()
+    figure, axes = plt.subplots(figsize=(6.5, 3.6))
+    for name, label, shown in (("model", "this run", run), ("base", "base model", base)):
+        if shown is not None:
+            curve = shown.history.dropna(subset="validation_psnr")
+            color = style.COLORS[name]
+            axes.plot(curve.step, curve.validation_psnr, color=color, label=label, marker=".")
+    validated = run.per_view.scene.unique()[:VALIDATION_SCENES]  # the scenes of the curve
+    for method in (m for m in RIVALS if m in run.metrics["summary"]):
+        value = scene_means(run.per_view, method, "psnr")[validated].mean()
+        color, label = style.COLORS[method], METHODS[method]
+        axes.axhline(value, color=color, linestyle="--", label=f"{label} ({value:.1f} dB)")
+    label = f"PSNR (dB), {len(validated)} held-out scenes"
+    axes.set(xlabel="training step", ylabel=label, title=run.config.name)
+    axes.legend(loc="lower right")
+    plt.close(figure)
+    return figure
+
+
+def renders(run: Run) -> Figure:
+    """Inputs, ground truth, render, error and depth of the best, median and worst held-out scene, as the
+    run's configuration says that it is evaluated.
+    """
+    how = run.config.evaluation
+    quality = scene_means(run.per_view, "model", "psnr")
+    scenes = held_out_scenes(run.config.evaluation_data)
+    methods = {"iLRM": qualitative.method_of(run.model(), layer=how.decoded_layer)}
+    found = []
+    for name, key in qualitative.by_rule(quality.to_dict()).items():
+        scene = scenes.load(key)
+        seen = with_inaccurate_poses(scene.batch, how.camera_noise, key)
+        found.append(qualitative.row(name, methods, replace(scene, batch=seen)))
+    return qualitative.draw(found)

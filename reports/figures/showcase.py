@@ -1,0 +1,96 @@
+"""Pictures of trained weights for `make report`: side by side, attention, iterative refinement, on held-out
+procedural rooms, as others' captures are not ours to show.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ilrm.data.batches import held_out_scenes
+from ilrm.data.procedural.samples import example_scenes
+from ilrm.evaluation.attention import self_attention, textured_tokens
+from ilrm.evaluation.attention_matches import correspondence_errors
+from ilrm.evaluation.layers import layer_quality, median_scene
+from ilrm.presets import run_config
+from ilrm.runs.records import RUNS
+from ilrm.weights.state import Weights, read_weights
+from reports.figures.attention_figures import (
+    attention_figure,
+    correspondence_figure,
+    correspondence_table,
+    cross_attention_figure,
+)
+from reports.figures.layer_figures import layer_animation, layer_curves, layer_strip, layer_table
+from reports.figures.qualitative import arrays, draw, label_of, methods_of, rows
+from reports.write import Writer
+
+SMALL = "ilrm-small"
+ROOMS = 16  # held-out rooms of ilrm-small's pictures
+REFINED = 20  # steps: iLRM_20
+SECONDS = 0.1  # a picture of an animation
+# beside the base model, trained as it was
+BESIDE = ({"cross_attention": "none", "initial_tokens": "image"}, {"refinement": "first_layer"})
+
+
+def pretrained(writer: Writer) -> None:
+    """What ilrm-small makes of held-out rooms, and how."""
+    weights = read_weights(SMALL)
+    model = weights.model
+    scenes = list(example_scenes(weights.config.data, ROOMS))
+    quality = layer_quality(model, scenes)
+    shown = median_scene(scenes, quality)
+    inputs = shown.batch.inputs
+    queries = textured_tokens(inputs.images[0, 0], model.config.size_multiple)
+    side_by_side(writer, "qualitative_rooms", {label_of(weights): weights}, scenes, REFINED)
+    writer.figure("pictures/attention", attention_figure(model, inputs, queries))
+    attention = self_attention(model, inputs, queries).numpy()  # [layers, queries, views, tokens]
+    kept = {
+        "queries": np.array(queries),
+        "images": inputs.images[0].numpy(),
+        "attention": attention,
+    }
+    writer.arrays("pictures/attention", kept)
+    cross = cross_attention_figure(model, inputs, queries[0])
+    writer.figure("pictures/cross_attention", cross)
+    errors = correspondence_errors(model, scenes)
+    writer.figure("pictures/correspondence", correspondence_figure(errors))
+    notes = [
+        f"{SMALL} on {ROOMS} held-out rooms: the most attended token of every other view against where true "
+        "depth and poses put the point; means with 95% intervals over rooms; hidden points do not count"
+    ]
+    writer.table("correspondence", correspondence_table(errors), notes, errors)
+    writer.figure("pictures/layers", layer_strip(model, shown))
+    writer.animation("pictures/layers", layer_animation(model, inputs), SECONDS)
+    _curves(writer, "layers", {SMALL: quality}, ROOMS)
+
+
+def beside_baselines(writer: Writer) -> None:
+    """The tiny scale's base model beside full attention and a model that reads its images once, trained
+    alike.
+    """
+    config = run_config("tiny")
+    found = [read_weights(RUNS / config.name)]
+    found += [read_weights(RUNS / run_config("tiny", **fields).name) for fields in BESIDE]
+    models = {label_of(weights): weights for weights in found}
+    scenes = list(held_out_scenes(config.data))
+    side_by_side(writer, "qualitative_baselines", models, scenes)
+    curves = {name: layer_quality(weights.model, scenes) for name, weights in models.items()}
+    _curves(writer, "layers_baselines", curves, len(scenes))
+
+
+def _curves(writer: Writer, name: str, tables: dict[str, pd.DataFrame], rooms: int) -> None:
+    writer.figure(f"pictures/{name}_curves", layer_curves(tables))
+    notes = [
+        f"each layer's tokens decoded by the final head, on {rooms} held-out rooms; update: the layer's "
+        "change of the tokens relative to their size, root mean squares; means with 95% intervals over rooms"
+    ]
+    long = pd.concat([table.assign(model=model) for model, table in tables.items()])
+    writer.table(name, layer_table(tables), notes, long)
+
+
+def side_by_side(
+    writer: Writer, name: str, models: dict[str, Weights], scenes: list, refined: int = 0
+) -> None:
+    """The figure and its arrays."""
+    found = rows(methods_of(models, refined), scenes)
+    writer.figure(f"pictures/{name}", draw(found))
+    writer.arrays(f"pictures/{name}", arrays(found))

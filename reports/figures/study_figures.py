@@ -1,0 +1,239 @@
+"""Figures of the studies: quality against layers, cost, views, noise; paired effects beside the paper's."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablations.study import Study, Variant, studies
+from reports.effects import Effect, Measurements
+from reports.figures import style
+from reports.published import row_pair, rows_of
+
+OURS, PAPER = style.COLORS["model"], style.COLORS["base"]
+
+
+def quality_against(
+    study: Study,
+    places: dict[str, float],
+    label: str,
+    measurements: Measurements,
+    scale: str = "linear",
+    paper: bool = True,
+) -> Figure | None:
+    """PSNR of a study's variants at their places on the x axis, the paper's beside it on a shifted axis.
+
+    `places`: {variant: x}. Points are means over seeds and scenes, bands 95% intervals of the difference to
+    the reference, drawn around them. None where fewer than two points are recorded.
+    """
+    points = _points(study, places, measurements)
+    if len(points) < 2:
+        return None
+    style.use()
+    figure, axes = plt.subplots(figsize=(5.2, 3.4))
+    x = [place for place, _, _ in points]
+    means = np.array([mean.mean for _, mean, _ in points])
+    spread = np.array(
+        [
+            (0.0, 0.0) if effect is None else (effect.mean - effect.low, effect.high - effect.mean)
+            for _, _, effect in points
+        ]
+    )
+    axes.errorbar(
+        x, means, spread.T, color=OURS, marker="o", capsize=3, label=f"{measurements.scale} scale"
+    )
+    axes.set(xlabel=label, ylabel=f"PSNR (dB), {measurements.scale} scale", title=study.title)
+    axes.set_xscale(scale, **({"linthresh": min(filter(None, x))} if scale == "symlog" else {}))
+    _place_ticks(axes, x)
+    if paper:
+        _paper_points(axes, study, places, measurements)
+    plt.close(figure)
+    return figure
+
+
+def _points(
+    study: Study, places: dict[str, float], measurements: Measurements
+) -> list[tuple[float, Effect, Effect | None]]:
+    found = []
+    for variant in study.variants:
+        mean = measurements.mean(study, variant, "psnr") if variant.name in places else None
+        if mean is not None:
+            effect = None
+            if variant is not study.reference:
+                effect = measurements.effect(study, variant, study.reference, "psnr")
+            found.append((places[variant.name], mean, effect))
+    return sorted(found, key=lambda point: point[0])
+
+
+def _place_ticks(axes: Axes, x: list[float]) -> None:
+    axes.set_xticks(x, [f"{place:g}" for place in x])
+    axes.set_xticks([], minor=True)
+
+
+def _paper_points(
+    axes: Axes, study: Study, places: dict[str, float], measurements: Measurements
+) -> None:
+    """The paper's values on an axis of the same dB, shifted so that the two references meet."""
+    values = {
+        places[v.name]: rows_of(v)[0].value("psnr")
+        for v in study.variants
+        if v.name in places and v.rows
+    }
+    shown = sorted((x, value) for x, value in values.items() if value is not None)
+    level = measurements.mean(study, study.reference, "psnr")
+    reference = values.get(places[study.reference.name])
+    if len(shown) < 2 or level is None or reference is None:
+        return
+    shift = reference - level.mean
+    low, high = axes.get_ylim()
+    margin = 0.05 * (high - low)
+    low = min([low, *(value - shift - margin for _, value in shown)])
+    high = max([high, *(value - shift + margin for _, value in shown)])
+    axes.set_ylim(low, high)
+    other = axes.twinx()
+    other.set_ylim(low + shift, high + shift)
+    other.plot(*zip(*shown, strict=True), color=PAPER, marker="s", linestyle="--", label="paper")
+    other.set_ylabel("PSNR (dB), paper")
+    other.grid(False)
+    other.spines["right"].set_visible(True)
+    lines = [*axes.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
+    axes.legend(
+        lines,
+        [f"{line.get_label()}" for line in lines],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.17),
+        ncols=2,
+    )
+
+
+def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
+    """Every variant against its study's reference: ours with interval, the paper's beside it.
+
+    An open circle rests on one seed: its interval is over scenes alone.
+    """
+    rows = [
+        (study, variant, effect)
+        for study in studies().values()
+        for variant in study.variants[1:]
+        if (effect := measurements.effect(study, variant, study.reference, metric)) is not None
+    ]
+    if not rows:
+        return None
+    style.use()
+    figure, axes = plt.subplots(figsize=(7.2, 0.28 * len(rows) + 1.2))
+    for y, (study, variant, effect) in enumerate(rows):
+        bounds = [[effect.mean - effect.low], [effect.high - effect.mean]]
+        fill = OURS if effect.seeds > 1 else "white"
+        axes.errorbar(
+            effect.mean, y, xerr=bounds, color=OURS, marker="o", mfc=fill, markersize=4, capsize=2
+        )
+        paper = _paper_effect(variant, study.reference, metric)
+        if paper is not None:
+            axes.plot(paper, y, color=PAPER, marker="s", markersize=5, linestyle="none")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xscale("symlog", linthresh=1.0)
+    ticks = [-10, -5, -2, -1, -0.5, 0, 0.5, 1, 2]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_yticks(
+        range(len(rows)), [f"{study.name}: {variant.name}" for study, variant, _ in rows]
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel("change of PSNR against the study's reference (dB; linear within 1 dB)")
+    axes.plot([], [], color=OURS, marker="o", label=f"{measurements.scale} scale, 95% interval")
+    axes.plot([], [], color=PAPER, marker="s", linestyle="none", label="paper")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
+    plt.close(figure)
+    return figure
+
+
+def _paper_effect(variant: Variant, reference: Variant, metric: str) -> float | None:
+    pair = row_pair(variant, reference)
+    if pair is None:
+        return None
+    a, b = (row.value(metric) for row in pair)
+    return None if a is None or b is None else a - b
+
+
+def quality_against_macs(measurements: Measurements) -> Figure | None:
+    """Every trained variant: PSNR against the MACs of its forward pass, numbered."""
+    points: dict[tuple[float, float], str] = {}
+    for study in studies().values():
+        for variant in study.variants:
+            mean = measurements.mean(study, variant, "psnr")
+            if mean is None or _evaluation_only(variant):
+                continue
+            macs = float(measurements.runs.macs[mean.runs[0]]) / 1e9
+            base = variant is study.reference and not variant.fields
+            points.setdefault((macs, mean.mean), "base" if base else variant.name)
+    if not points:
+        return None
+    style.use()
+    figure, axes = plt.subplots(figsize=(6.0, 5.2))
+    axes.set_xscale("log")
+    for number, ((macs, psnr), name) in enumerate(sorted(points.items()), 1):
+        color = PAPER if name == "base" else OURS
+        axes.plot(macs, psnr, color=color, marker="o", ls="none", label=f"{number}  {name}")
+        axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
+    _place_ticks(axes, _round_ticks(*axes.get_xlim()))
+    axes.set(xlabel="GMACs a scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=0)
+    plt.close(figure)
+    return figure
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 3, 5 and 7 times powers of ten between the limits of a logarithmic axis."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 3, 5, 7)]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def _evaluation_only(variant: Variant) -> bool:
+    return bool(variant.fields.keys() & {"input_views", "camera_noise", "decoded_layer"})
+
+
+def study_figures(measurements: Measurements) -> dict[str, Figure]:
+    """{file stem: figure} of everything that is recorded at a scale."""
+    known = studies()
+    made: dict[str, Figure | None] = {
+        "effects": effects(measurements),
+        "quality_against_macs": quality_against_macs(measurements),
+        "quality_against_layers": quality_against(
+            known["layers"],
+            {f"{n} layers": n for n in (3, 6, 9, 12)},
+            "update layers",
+            measurements,
+        ),
+        "quality_against_views": quality_against(
+            known["views"],
+            {"(2,H,F)": 2, "(4,H,F)": 4, "(8,H,F)": 8},
+            "input views, trained and evaluated",
+            measurements,
+            scale="log",
+        ),
+        "quality_against_unseen_views": quality_against(
+            known["unseen_views"],
+            {"2 views": 2, "4 views, as trained": 4, "8 views": 8},
+            "input views at evaluation, trained with 4",
+            measurements,
+            scale="log",
+        ),
+        "quality_against_noise": quality_against(
+            known["camera_noise"],
+            {f"sd {sd:g}": sd for sd in (0, 0.001, 0.005, 0.02, 0.1)},
+            "sd of the noise on positions (normalised units)",
+            measurements,
+            scale="symlog",
+            paper=False,
+        ),
+        "quality_against_decoded_layer": quality_against(
+            known["refinement"],
+            {f"layer {n}": n for n in (0, 3, 6, 8, 10, 12)},
+            "layer that the final head decodes",
+            measurements,
+        ),
+    }
+    return {name: figure for name, figure in made.items() if figure is not None}

@@ -1,0 +1,65 @@
+"""Seconds against quality of recorded trade-offs (`python -m ilrm.tradeoff`), a figure a capture."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ilrm.runs.records import TRADEOFFS, recorded
+from reports.figures import style
+
+COLORS = {"ilrm": style.COLORS["model"], "3d-gs": style.COLORS["base"]}
+LABELS = {0: "zero-shot", 10: "+10", 20: "+20"}
+ABOVE = (0, 7)  # points
+
+
+def tradeoff_figures() -> dict[str, Figure]:
+    """{file name: figure} of all recorded trade-offs."""
+    style.use()
+    figures = {}
+    for folder in recorded(TRADEOFFS, "rows.csv"):
+        rows = pd.read_csv(folder / "rows.csv")
+        figures[f"tradeoff_{folder.name}"] = _figure(rows, _about(folder))
+    return figures
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "about.json").read_text())
+
+
+def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
+    metrics = [name for name in ("psnr", "lpips") if name in rows]
+    figure, panels = plt.subplots(
+        1, len(metrics), figsize=(4.6 * len(metrics), 3.6), layout="constrained", squeeze=False
+    )
+    for axes, metric in zip(panels[0], metrics, strict=True):
+        for method, color in COLORS.items():
+            part = rows[rows.method == method]
+            name = "iLRM, then refined" if method == "ilrm" else "3D-GS from scratch"
+            label = f"{name} ({part.gaussians.iloc[-1]:,} Gaussians)"
+            axes.plot(part.seconds, part[metric], "o-", ms=4, color=color, label=label)
+        ours = rows[rows.method == "ilrm"]
+        for steps, seconds, value in ours[["steps", "seconds", metric]].to_numpy().tolist():
+            axes.annotate(
+                LABELS[int(steps)],
+                (seconds, value),
+                xytext=ABOVE,
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=COLORS["ilrm"],
+            )
+        axes.set_xscale("log")
+        axes.margins(x=0.1, y=0.12)
+        ylabel = "PSNR (dB), higher is better" if metric == "psnr" else "LPIPS, lower is better"
+        axes.set(xlabel="seconds", ylabel=ylabel)
+    panels[0][0].legend(fontsize=8, loc="best")
+    figure.suptitle(
+        f"{about['capture']}: {about['views']} input views of {about['size']}, {about['targets']} held out; "
+        f"{about['environment']['device'].replace('(R)', '')}",
+        fontsize=9,
+    )
+    return figure

@@ -1,0 +1,1 @@
+"""Tables: of a run, of the paper beside what was measured, of costs and evaluations."""

@@ -1,0 +1,308 @@
+"""Tables 1 to 18 and the ratio of Figure 2: one row a row of the paper, published beside measured.
+
+A long table, one row a published value, holds everything; the wide ones that people read are made of it.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from ablations.study import Study, Variant, studies
+from ilrm import cost
+from ilrm.config import ModelConfig
+from ilrm.presets import model_config, run_config
+from ilrm.vocabulary import METRICS, QUALITY, interval
+from reports.effects import Effect, Measurements
+from reports.published import PaperRow, published, row_pair, rows_of
+from reports.tables.cost_tables import paper_case, recorded_benchmarks
+from reports.tables.evaluation_tables import evaluated
+
+KEYS = ["dataset", "protocol", "method", "views", "setting"]
+TIMED = {  # column of a benchmark's rows, and its unit
+    "time_s": ("encoder_s", 1.0),
+    "memory_gb": ("memory", 1e-9),
+    "iteration_s": ("training_s", 1.0),
+    "train_memory_gb": ("training_memory", 1e-9),
+}
+COUNTED = ("params_m", "gaussians", "gflops", "relative_cost")
+SIZES = {
+    "3": (256, 448),
+    "4": (512, 960),
+    "5": (544, 960),
+}  # image sizes of the tables, else 256x256
+DIGITS = {"gaussians": 0, "time_s": 3}  # of what is no quality metric; else 2
+UNITS = {
+    **{name: METRICS[name].heading for name in QUALITY},
+    "params_m": "parameters (M)",
+    "gaussians": "Gaussians",
+    "time_s": "time (s)",
+    "memory_gb": "memory (GB)",
+    "iteration_s": "iteration (s)",
+    "train_memory_gb": "training memory (GB)",
+    "gflops": "GFLOPs",
+    "relative_cost": "relative cost",
+    "abs_rel": "Abs Rel",
+    "rmse": "RMSE",
+    "chamfer": "chamfer distance",
+    "f1": "F1",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A study's variant that a row of the paper corresponds to."""
+
+    study: Study
+    variant: Variant
+    row: PaperRow
+
+
+def table_names() -> list[str]:
+    """The paper's tables in order, "fig2" last."""
+    return list(published().table.unique())
+
+
+def table_title(table: str) -> str:
+    """E.g. "Table 6" or "Figure 2"."""
+    return "Figure 2" if table == "fig2" else f"Table {table}"
+
+
+def long_table(table: str, measurements: Measurements) -> pd.DataFrame:
+    """One row a published value of this table: what we measured beside it, or why there is nothing."""
+    entries = published()[published().table == table]
+    return pd.DataFrame([_beside(entry, measurements) for _, entry in entries.iterrows()])
+
+
+def _beside(entry: pd.Series, measurements: Measurements) -> dict[str, Any]:
+    row: dict[str, Any] = {name: entry[name] for name in ("table", *KEYS)}
+    row |= {"metric": entry.metric, "published": entry.value}
+    value = _counted(entry)
+    if value is not None:
+        return row | {
+            "measured": value,
+            "difference": value - entry.value,
+            "scale": "paper",
+            "note": "counted at the paper's configuration (ilrm/cost/__init__.py)",
+        }
+    if entry.metric in TIMED:
+        timed = _timed(entry)
+        if timed is not None:
+            return row | timed
+    if entry.metric in QUALITY:
+        found = evaluated(entry)
+        if found is not None:
+            return row | found
+    place = _places().get(_line(entry))
+    if entry.metric in QUALITY and place is not None:
+        mean = measurements.mean(place.study, place.variant, entry.metric)
+        if mean is not None:
+            return row | _measured(entry, place, mean, measurements)
+    return row | {"note": f"not measured: {_reason(entry, place)}"}
+
+
+def _timed(entry: pd.Series) -> dict[str, Any] | None:
+    """What a benchmark at the paper's own configuration measured for this entry, or None."""
+    case = paper_case(entry)
+    column, unit = TIMED[entry.metric]
+    for benchmark in recorded_benchmarks("paper"):
+        rows = benchmark.rows if case is None else benchmark.rows[benchmark.rows.case == case.name]
+        if case is None or rows.empty or column not in rows or pd.isna(rows.iloc[0][column]):
+            continue
+        value = unit * float(rows.iloc[0][column])
+        return {
+            "measured": value,
+            "difference": value - entry.value,
+            "scale": "paper",
+            "device": benchmark.about["device"],
+            "date": benchmark.about["date"],
+            "commit": benchmark.about["commit"],
+            "note": f"measured on another machine than the paper's: {benchmark.provenance}",
+        }
+    return None
+
+
+def _measured(
+    entry: pd.Series, place: Place, mean: Effect, measurements: Measurements
+) -> dict[str, Any]:
+    runs = measurements.runs.loc[list(mean.runs)]
+    found: dict[str, Any] = {
+        "measured": mean.mean,
+        "low": mean.low,
+        "high": mean.high,
+        "scale": measurements.scale,
+        "measured_setting": _setting(place, measurements.scale),
+        "seeds": mean.seeds,
+        "scenes": mean.scenes,
+        "runs": " ".join(mean.runs),
+        "device": ", ".join(sorted(set(runs.device))),
+        "date": ", ".join(sorted(set(runs.date))),
+        "commit": " ".join(sorted(set(runs.commit))),
+    }
+    reference = place.study.reference
+    if place.variant is reference:
+        return found | {"effect_against": "itself"}
+    pair = row_pair(place.variant, reference)
+    if pair is None or place.row != pair[0]:
+        return found
+    effect = measurements.effect(place.study, place.variant, reference, entry.metric)
+    other = pair[1].value(entry.metric)
+    if effect is not None and other is not None:
+        found |= {
+            "effect_published": entry.value - other,
+            "effect_measured": effect.mean,
+            "effect_low": effect.low,
+            "effect_high": effect.high,
+            "effect_against": reference.name,
+        }
+    return found
+
+
+@cache
+def _places() -> dict[int, Place]:
+    """{line of published.csv: the first study with a variant for it}."""
+    found: dict[int, Place] = {}
+    for study in studies().values():
+        for variant in study.variants:
+            for row in rows_of(variant):
+                for line in row.entries().index:
+                    found.setdefault(line, Place(study, variant, row))
+    return found
+
+
+def _line(entry: pd.Series) -> int:
+    """The entry's line in published.csv."""
+    return int(str(entry.name))
+
+
+def _counted(entry: pd.Series) -> float | None:
+    """What `ilrm.cost` counts for this entry at the paper's own configuration."""
+    if entry.metric not in COUNTED:
+        return None
+    if entry.metric == "relative_cost":
+        return dict(zip(("(a)", "(b)", "(c)", "(d)"), cost.figure2_ratio(), strict=True))[
+            entry.method
+        ]
+    if entry.metric == "gflops":
+        kinds = ("baseline", "half cross-attention", "quarter cross-attention")
+        return dict(zip(kinds, cost.table8_gflops(), strict=True))[entry.method]
+    config = _paper_config(entry)
+    if config is None:
+        return None
+    if entry.metric == "params_m":
+        return cost.parameters(config) / 1e6
+    height, width = SIZES.get(entry.table, (256, 256))
+    return float(cost.gaussians(config, int(entry.views), height, width))
+
+
+def _paper_config(entry: pd.Series) -> ModelConfig | None:
+    """The paper's model for a row of its own method, None for other methods."""
+    place = _places().get(_line(entry))
+    own = str(entry.method).startswith("iLRM")
+    if place is None and not own:
+        return None
+    fields = (
+        {}
+        if place is None
+        else {k: v for k, v in place.variant.fields.items() if k != "context_views"}
+    )
+    if own and not pd.isna(entry.setting):
+        fields["viewpoint_scale"] = entry.setting[0]
+    return model_config("paper", **fields)
+
+
+def _reason(entry: pd.Series, place: Place | None) -> str:
+    if place is None and not str(entry.method).startswith("iLRM"):
+        return "another method"
+    if entry.metric.endswith(("_s", "_gb")):
+        return (
+            "needs a GPU; none has been at hand (benchmark.md has a scaled-down model's on a CPU)"
+        )
+    if place is not None:
+        return f"not run yet (python -m ablations run {place.study.name})"
+    if entry.dataset != "re10k":
+        return f"needs the data set {entry.dataset}, not at hand"
+    return "no study covers this row"
+
+
+def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A table to read, one row a row of the paper, and its numbered notes.
+
+    A metric has three columns. Where the scale is not the paper's, levels cannot be compared: the difference
+    is that of the effects, ours minus the paper's, both against the row marked "reference".
+    """
+    notes: list[str] = []
+    rows = []
+    metrics = list(dict.fromkeys(long.metric))
+    has_difference = {
+        m for m in metrics if "measured" in long and long[long.metric == m].measured.notna().any()
+    }
+    for _, group in long.groupby(KEYS, sort=False, dropna=False):
+        first = group.iloc[0]
+        row = {"method": first.method, "views": first.views, "setting": "-"}
+        if not pd.isna(first.setting):
+            row["setting"] = first.setting
+        row["data"] = f"{first.dataset}, {first.protocol}"
+        entries = {entry.metric: entry for _, entry in group.iterrows()}
+        for metric in metrics:
+            columns = _columns(metric, entries.get(metric), notes)
+            row |= columns if metric in has_difference else dict(list(columns.items())[:2])
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    if table.data.nunique() == 1:
+        table = table.drop(columns="data")
+    return table, notes
+
+
+def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str, str]:
+    unit = UNITS[metric]
+    names = [f"{unit}, published", f"{unit}, measured", "difference"]
+    columns = [names[0], names[1], f"{unit}, {names[2]}"]
+    if entry is None:
+        return dict(zip(columns, ("-", "-", "-"), strict=True))
+    digits = METRICS[metric].digits if metric in METRICS else DIGITS.get(metric, 2)
+    texts = [f"{entry.published:,.{digits}f}", "-", "-"]
+    value = entry.get("measured")
+    if value is None or pd.isna(value):
+        texts[1] = f"n/a{_mark(notes, entry.note)}"
+    elif entry.scale == "paper":
+        texts[1:] = (
+            f"{value:,.{digits}f}{_mark(notes, entry.note)}",
+            f"{round(entry.difference, digits) + 0.0:+,.{digits}f}",
+        )
+    else:
+        texts[1] = interval(value, entry.low, entry.high, digits)
+        texts[1] += _mark(notes, _provenance(entry))
+        effect = entry.get("effect_measured")
+        if entry.effect_against == "itself":
+            texts[2] = "reference"
+        elif effect is not None and not pd.isna(effect):
+            texts[2] = (
+                f"{effect - entry.effect_published:+.{digits}f} "
+                f"({interval(effect, entry.effect_low, entry.effect_high, digits, signed=True)} "
+                f"here, {entry.effect_published:+.{digits}f} there)"
+            )
+    return dict(zip(columns, texts, strict=True))
+
+
+def _setting(place: Place, scale: str) -> str:
+    """What was run, e.g. "3 layers, (4,H,F) at 32x32, 1,200 steps"."""
+    config = run_config(**place.study.parameters(place.variant, scale, 0))
+    d, m = config.data, config.model
+    setting = f"{m.layers} layers, ({d.context_views},{m.viewpoint_scale},{m.image_scale})"
+    return f"{setting} at {d.image_height}x{d.image_width}, {config.train.steps:,} steps"
+
+
+def _provenance(entry: pd.Series) -> str:
+    return (
+        f"measured at the {entry.scale} scale, not the paper's setting: {entry.measured_setting}, procedural "
+        f"rooms, seeds x scenes {entry.seeds:.0f} x {entry.scenes:.0f}, {entry.device}, {entry.date}; runs: "
+        "see the CSV"
+    )
+
+
+def _mark(notes: list[str], note: str) -> str:
+    if note not in notes:
+        notes.append(note)
+    return f" ({notes.index(note) + 1})"
