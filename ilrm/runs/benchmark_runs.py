@@ -68,7 +68,7 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
             store.write()
     if missing:
         store.saw(Bench.here(seconds).rates)  # a shared machine is not as fast at all times
-        store.write()
+    store.write()  # also where nothing was missing: a kill may have come between a row and the table
     if record:  # only what is complete
         return records.record(store.folder, (ENVIRONMENT, MEASUREMENTS), records.BENCHMARKS)
     return store.folder
@@ -134,7 +134,8 @@ class Store:
         """measurements.csv from all rows that are kept, in the order of the cases."""
         order = with_baselines(cases(TABLES, self.scale))
         places = {(case.name, case.batch): place for place, case in enumerate(order)}
-        rows = [json.loads(path.read_text()) for path in sorted(self.rows.glob("*.json"))]
+        paths = sorted(self.rows.glob("[!.]*.json"))  # a hidden one was cut short by a kill
+        rows = [json.loads(path.read_text()) for path in paths]
         rows.sort(key=lambda row: places.get((row["case"], row["batch"]), len(places)))
         for row in rows:
             config = run_config(self.scale, **json.loads(row["fields"])).model
