@@ -88,8 +88,10 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from ablations.storage import quiet_optuna
     from ablations.sweep import find_sweep, importances, results, run, trials_file
 
+    quiet_optuna()
     sweep = find_sweep(options.sweep)
     study = run(sweep, options.scale, options.storage, options.trials, options.workers)
     table = results(study, sweep)
@@ -108,7 +110,9 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> Plan:
     from ablations.runner import Plan
+    from ablations.storage import quiet_optuna
 
+    quiet_optuna()
     studies = find_studies(options.studies)
     return Plan.make(studies, options.scale, options.storage, options.seeds)
 

@@ -29,8 +29,11 @@ GRACE = 60  # seconds without one after which another worker takes the trial ove
 CLAIMING = timedelta(seconds=60)  # in which a worker that claims a trial has put its name on it
 RETRIES = 5  # how often a trial whose worker died is taken over
 
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+def quiet_optuna() -> None:
+    """Keep Optuna's logs and experimental warnings out of what a command prints."""
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def open_storage(where: str) -> BaseStorage:

@@ -20,7 +20,14 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from ablations.queue import ERROR, HOST
-from ablations.storage import WORKER, open_storage, open_trials, recover, sign_of_life
+from ablations.storage import (
+    WORKER,
+    open_storage,
+    open_trials,
+    quiet_optuna,
+    recover,
+    sign_of_life,
+)
 from ablations.study import StudyError
 from ablations.workers import Workers
 from ilrm import cost
@@ -289,6 +296,7 @@ def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
 
 def main(source: str, scale: str, storage: str, trials: str, run_by: str) -> None:
     """Entry point of the worker processes."""
+    quiet_optuna()
     sweep = find_sweep(source)
     work(sweep, scale, open_sweep(sweep, scale, storage), int(trials), int(run_by))
 

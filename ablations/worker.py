@@ -9,7 +9,7 @@ import optuna
 import papermill
 
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
-from ablations.storage import WORKER, open_storage, sign_of_life
+from ablations.storage import WORKER, open_storage, quiet_optuna, sign_of_life
 from ablations.study import StudyError
 from ilrm.presets import run_config
 from ilrm.runs.store import Run, find_run
@@ -77,6 +77,7 @@ def _psnr(run: Run) -> float:
 
 def main(storage: str, names: list[str], run_by: int) -> None:
     """Entry point of the worker processes that `ablations.runner` starts."""
+    quiet_optuna()
     work([Queue.named(name, open_storage(storage)) for name in names], run_by)
 
 

@@ -2,9 +2,12 @@
 recorded scales in a folder of theirs.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from ablations.study import SCALE_FIELDS
 from ilrm.config import ModelConfig
-from ilrm.presets import run_config
+from ilrm.presets import SCALES, run_config
 from ilrm.runs.records import STUDIES, SWEEPS, recorded_runs
 from ilrm.system.paths import PROJECT
 from ilrm.weights.state import PACKAGED
@@ -38,31 +41,30 @@ from reports.tables.paper_tables import long_table, table_names, wide_table
 from reports.write import OUTPUT, Writer, markdown
 
 
-def regenerate(check: bool, models: bool) -> list[str]:
-    """Writes the files, or with `check` only looks at them; returns the names of those that were stale.
+@dataclass(frozen=True)
+class Report:
+    """A part of the reports: what writes it, and where."""
 
-    `models`: also what renders held-out rooms by trained models (minutes: the rooms are made).
+    write: Callable[[Writer, Measurements], None]
+    scales: tuple[str, ...] = SCALES  # of whose records it is made
+    renders: bool = False  # renders held-out rooms by trained models: minutes
+    folder: str = ""  # a subfolder that holds nothing else
+
+
+def regenerate(check: bool, models: bool) -> list[str]:
+    """Write the reports, or with `check` only compare them; return the names of those that were stale.
+
+    `models`: also those that render held-out rooms by trained models (minutes: the rooms are made).
     """
     stale: list[str] = []
-    for folder in sorted(path for path in STUDIES.iterdir() if path.is_dir()):
-        writer = Writer(OUTPUT if folder.name == "tiny" else OUTPUT / folder.name, check)
-        measurements = Measurements.recorded(folder.name)
-        paper(writer, measurements)
-        claims(writer, measurements)
-        costs(writer, measurements)
-        sweeps = sweep_figures(SWEEPS / folder.name)
-        tradeoffs = tradeoff_figures() if folder.name == "tiny" else {}
-        for name, figure in (study_figures(measurements) | sweeps | tradeoffs).items():
-            writer.figure(f"figures/{name}", figure)
-        writer.clean("tables")
-        writer.clean("figures")
-        if folder.name == "tiny":
-            writer.table("evaluations", evaluations_table(), evaluations_notes())
-        if folder.name == "tiny" and models:
-            base(writer)
-            pretrained(writer)
-            beside_baselines(writer)
-            writer.clean("pictures")
+    for scale in (scale for scale in SCALES if (STUDIES / scale).is_dir()):
+        writer = Writer(OUTPUT if scale == DEFAULT else OUTPUT / scale, check)
+        measurements = Measurements.recorded(scale)
+        for report in REPORTS:
+            if scale in report.scales and (models or not report.renders):
+                report.write(writer, measurements)
+        for folder in {r.folder for r in REPORTS if r.folder and (models or not r.renders)}:
+            writer.clean(folder)
         stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]
     card = Writer(PACKAGED / SMALL, check)
     card.text("README.md", model_card(SMALL))
@@ -101,10 +103,8 @@ def claims(writer: Writer, measurements: Measurements) -> None:
     writer.table("power", power(judged, measurements), notes)
 
 
-def costs(writer: Writer, measurements: Measurements) -> None:
-    """What is counted for the paper's configurations, and what was measured at this scale."""
-    if measurements.scale == "tiny":
-        counted(writer)
+def benchmarks(writer: Writer, measurements: Measurements) -> None:
+    """What was measured at this scale."""
     for number, benchmark in enumerate(recorded_benchmarks(measurements.scale)):
         name = f"benchmark_{number + 1}" if number else "benchmark"
         how = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
@@ -125,7 +125,7 @@ def costs(writer: Writer, measurements: Measurements) -> None:
             writer.figure(f"figures/{name}_quality_against_time", quality)
 
 
-def counted(writer: Writer) -> None:
+def costs(writer: Writer, _: Measurements) -> None:
     """Tables and figures of costs at the paper's own configurations."""
     note = (
         "one MAC is two FLOPs; norms, activations and ray geometry, below a percent, are left out"
@@ -146,9 +146,9 @@ def counted(writer: Writer) -> None:
     writer.figure("figures/costs_against_resolution", cost_against_resolution())
 
 
-def base(writer: Writer) -> None:
+def base(writer: Writer, _: Measurements) -> None:
     """Figures and metrics of the tiny scale's recorded base runs."""
-    runs = recorded_runs(run_config("tiny"))
+    runs = recorded_runs(run_config(DEFAULT))
     longest = max(runs.values(), key=lambda run: run.config.train.steps)
     others = {name: run for name, run in runs.items() if run is not longest}
     writer.figure("base_learning_curve", figures.learning_curve(longest, runs.get("base")))
@@ -156,3 +156,41 @@ def base(writer: Writer) -> None:
     names = {run.folder: name for name, run in runs.items()}
     table = tables.metrics(longest, others).rename(index={"this run": names[longest.folder]})
     writer.text("base_metrics.md", markdown(table))
+
+
+def figures_of_studies(writer: Writer, measurements: Measurements) -> None:
+    """Figures of the studies and sweeps of this scale."""
+    sweeps = sweep_figures(SWEEPS / measurements.scale)
+    for name, figure in (study_figures(measurements) | sweeps).items():
+        writer.figure(f"figures/{name}", figure)
+
+
+def tradeoffs(writer: Writer, _: Measurements) -> None:
+    """Seconds against quality, per capture."""
+    for name, figure in tradeoff_figures().items():
+        writer.figure(f"figures/{name}", figure)
+
+
+def evaluations(writer: Writer, _: Measurements) -> None:
+    """All recorded evaluations of weights on data sets."""
+    writer.table("evaluations", evaluations_table(), evaluations_notes())
+
+
+def pictures(writer: Writer, _: Measurements) -> None:
+    """Renders, attention and layers of the weights that come with the project."""
+    pretrained(writer)
+    beside_baselines(writer)
+
+
+DEFAULT = "tiny"  # the scale whose reports lie in reports/output/ itself
+REPORTS = (
+    Report(paper, folder="tables"),
+    Report(claims),
+    Report(costs, (DEFAULT,)),  # counted at the paper's own configurations
+    Report(benchmarks),
+    Report(figures_of_studies, folder="figures"),
+    Report(tradeoffs, (DEFAULT,)),
+    Report(evaluations, (DEFAULT,)),
+    Report(base, (DEFAULT,), renders=True),
+    Report(pictures, (DEFAULT,), renders=True, folder="pictures"),
+)

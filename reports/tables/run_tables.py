@@ -11,8 +11,6 @@ from ilrm.runs.store import Run
 from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from reports.published import paper_rows
 
-pd.set_option("display.max_colwidth", None)  # notebooks show a reason whole
-
 LATER = ("depth_abs_rel", "depth_rmse")  # left out where no run shown has measured them
 
 

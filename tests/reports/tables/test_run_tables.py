@@ -1,5 +1,7 @@
 """Tables: what differs is marked, what is missing says why, effects are paired."""
 
+import pandas as pd
+
 from ilrm.presets import run_config
 from ilrm.runs.store import Run
 from ilrm.vocabulary import METHODS
@@ -61,7 +63,8 @@ def test_nothing_to_compare_says_why(smoke_run):
         (smoke_run, smoke_run, "the base model itself: pass a parameter to see a variant"),
         (other, smoke_run, "no such variant"),
     ):
-        assert reason in tables.against_paper(run, base)._repr_html_()  # as a notebook shows it
+        with pd.option_context("display.max_colwidth", None):  # as the notebooks set it
+            assert reason in tables.against_paper(run, base)._repr_html_()
 
 
 def test_markdown_has_a_row_an_entry(smoke_run):
