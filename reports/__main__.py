@@ -21,12 +21,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="leave out what renders held-out rooms by trained models (minutes: the rooms are made)",
     )
+    parser.add_argument(
+        "--also", nargs="+", default=[], choices=("html", "pdf", "npz"), metavar="FORMAT",
+        help="more formats beside Markdown, CSV, LaTeX and PNG: html, pdf, npz (not committed)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
 
     # torch, pandas and matplotlib take seconds to import, which --help does not wait for
+    from ablations.storage import quiet_optuna
     from reports.regenerate import regenerate
 
-    stale = regenerate(options.check, not options.no_models)
+    quiet_optuna()
+
+    stale = regenerate(options.check, not options.no_models, options.also)
     for name in stale:
         print(f"stale: {name}", file=sys.stderr)
     if stale:

@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scenes = _scenes(options, next(iter(weights.values())))
     _check_fit(weights, scenes[0])
     found = rows(methods_of(weights, options.refine), scenes)
-    writer = Writer(options.out)
-    writer.figure("qualitative", draw(found))
-    writer.arrays("qualitative", arrays(found))
+    with Writer(options.out, extra=("pdf", "npz")) as writer:
+        writer.figure("qualitative", draw(found))
+        writer.arrays("qualitative", arrays(found))
     for name, entry in weights.items():
         print(f"{name}: {entry.source}")
     print(options.out / "qualitative.png")

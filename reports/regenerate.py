@@ -2,7 +2,7 @@
 recorded scales in a folder of theirs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ablations.study import SCALE_FIELDS
@@ -51,23 +51,25 @@ class Report:
     folder: str = ""  # a subfolder that holds nothing else
 
 
-def regenerate(check: bool, models: bool) -> list[str]:
+def regenerate(check: bool, models: bool, extra: Collection[str] = ()) -> list[str]:
     """Write the reports, or with `check` only compare them; return the names of those that were stale.
 
     `models`: also those that render held-out rooms by trained models (minutes: the rooms are made).
+    `extra`: more formats, see `Writer`.
     """
     stale: list[str] = []
     for scale in (scale for scale in SCALES if (STUDIES / scale).is_dir()):
-        writer = Writer(OUTPUT if scale == DEFAULT else OUTPUT / scale, check)
         measurements = Measurements.recorded(scale)
-        for report in REPORTS:
-            if scale in report.scales and (models or not report.renders):
-                report.write(writer, measurements)
-        for folder in {r.folder for r in REPORTS if r.folder and (models or not r.renders)}:
-            writer.clean(folder)
+        with Writer(OUTPUT if scale == DEFAULT else OUTPUT / scale, check, extra) as writer:
+            for report in REPORTS:
+                if scale in report.scales and (models or not report.renders):
+                    writer.tolerant = report.renders
+                    report.write(writer, measurements)
+            for folder in {r.folder for r in REPORTS if r.folder and (models or not r.renders)}:
+                writer.clean(folder)
         stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]
-    card = Writer(PACKAGED / SMALL, check)
-    card.text("README.md", model_card(SMALL))
+    with Writer(PACKAGED / SMALL, check) as card:
+        card.text("README.md", model_card(SMALL))
     stale += [str(card.folder.relative_to(PROJECT) / name) for name in card.stale]
     return stale
 
@@ -77,7 +79,7 @@ def paper(writer: Writer, measurements: Measurements) -> None:
     for table in table_names():
         long = long_table(table, measurements)
         name = "figure_2" if table == "fig2" else f"table_{int(table):02d}"
-        writer.table(f"tables/{name}", *wide_table(long), long)
+        writer.table(f"tables/{name}", *wide_table(long), long, latex=True)
 
 
 def claims(writer: Writer, measurements: Measurements) -> None:

@@ -49,6 +49,10 @@ UNITS = {
     "f1": "F1",
 }
 
+LEVELS = ("published", "measured")  # the columns of a metric
+EFFECTS = ("effect published", "effect measured")
+DIFFERENCE = "difference"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -227,17 +231,15 @@ def _reason(entry: pd.Series, place: Place | None) -> str:
 
 
 def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """A table to read, one row a row of the paper, and its numbered notes.
+    """A table to read, one row per row of the paper, and its numbered notes.
 
-    A metric has three columns. Where the scale is not the paper's, levels cannot be compared: the difference
-    is that of the effects, ours minus the paper's, both against the row marked "reference".
+    A metric has a column for what is published and one for what was measured. Levels at a scale that is
+    not the paper's cannot be compared: there two more columns hold the effects, the paper's and ours with its
+    interval, both against the row marked "reference". At the paper's own scale one more holds the difference.
     """
     notes: list[str] = []
     rows = []
     metrics = list(dict.fromkeys(long.metric))
-    has_difference = {
-        m for m in metrics if "measured" in long and long[long.metric == m].measured.notna().any()
-    }
     for _, group in long.groupby(KEYS, sort=False, dropna=False):
         first = group.iloc[0]
         row = {"method": first.method, "views": first.views, "setting": "-"}
@@ -246,44 +248,47 @@ def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         row["data"] = f"{first.dataset}, {first.protocol}"
         entries = {entry.metric: entry for _, entry in group.iterrows()}
         for metric in metrics:
-            columns = _columns(metric, entries.get(metric), notes)
-            row |= columns if metric in has_difference else dict(list(columns.items())[:2])
+            row |= _columns(metric, entries.get(metric), notes)
         rows.append(row)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).fillna("-")
+    order = [
+        f"{UNITS[metric]}, {part}" for metric in metrics for part in (*LEVELS, *EFFECTS, DIFFERENCE)
+    ]
+    table = table[
+        ["method", "views", "setting", "data", *(name for name in order if name in table)]
+    ]
     if table.data.nunique() == 1:
         table = table.drop(columns="data")
     return table, notes
 
 
 def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str, str]:
-    unit = UNITS[metric]
-    names = [f"{unit}, published", f"{unit}, measured", "difference"]
-    columns = [names[0], names[1], f"{unit}, {names[2]}"]
+    """The cells of one metric in one row; "-" where there is nothing to say."""
+    names = {part: f"{UNITS[metric]}, {part}" for part in (*LEVELS, *EFFECTS, DIFFERENCE)}
+    published, measured = (names[part] for part in LEVELS)
     if entry is None:
-        return dict(zip(columns, ("-", "-", "-"), strict=True))
+        return {published: "-", measured: "-"}
     digits = METRICS[metric].digits if metric in METRICS else DIGITS.get(metric, 2)
-    texts = [f"{entry.published:,.{digits}f}", "-", "-"]
+    row = {published: f"{entry.published:,.{digits}f}"}
     value = entry.get("measured")
     if value is None or pd.isna(value):
-        texts[1] = f"n/a{_mark(notes, entry.note)}"
-    elif entry.scale == "paper":
-        texts[1:] = (
-            f"{value:,.{digits}f}{_mark(notes, entry.note)}",
-            f"{round(entry.difference, digits) + 0.0:+,.{digits}f}",
-        )
-    else:
-        texts[1] = interval(value, entry.low, entry.high, digits)
-        texts[1] += _mark(notes, _provenance(entry))
-        effect = entry.get("effect_measured")
-        if entry.effect_against == "itself":
-            texts[2] = "reference"
-        elif effect is not None and not pd.isna(effect):
-            texts[2] = (
-                f"{effect - entry.effect_published:+.{digits}f} "
-                f"({interval(effect, entry.effect_low, entry.effect_high, digits, signed=True)} "
-                f"here, {entry.effect_published:+.{digits}f} there)"
-            )
-    return dict(zip(columns, texts, strict=True))
+        return row | {measured: f"n/a{_mark(notes, entry.note)}"}
+    if entry.scale == "paper":
+        difference = f"{round(entry.difference, digits) + 0.0:+,.{digits}f}"
+        level = f"{value:,.{digits}f}{_mark(notes, entry.note)}"
+        return row | {measured: level, names[DIFFERENCE]: difference}
+    level = interval(value, entry.low, entry.high, digits)
+    row[measured] = level + _mark(notes, _provenance(entry))
+    effect = entry.get("effect_measured")
+    theirs, ours = (names[part] for part in EFFECTS)
+    if entry.effect_against == "itself":
+        return row | {theirs: "reference", ours: "reference"}
+    if effect is None or pd.isna(effect):
+        return row
+    return row | {
+        theirs: f"{entry.effect_published:+.{digits}f}",
+        ours: interval(effect, entry.effect_low, entry.effect_high, digits, signed=True),
+    }
 
 
 def _setting(place: Place, scale: str) -> str:
