@@ -8,13 +8,28 @@ import math
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from ilrm.errors import ConfigError
 
 SCALE_FACTORS = {"F": 1, "H": 2, "Q": 4}  # full, half and quarter of the image resolution
 
-Config = TypeVar("Config")
+# fields of DataConfig that decide which views are held out, and how they are shown to a model
+_HELD_OUT = (
+    "root",
+    "evaluation_index",
+    "image_height",
+    "image_width",
+    "resize",
+    "image_folder",
+    "distortion",
+    "context_views",
+    "camera_scale",
+    "procedural_path",
+    "procedural_test",
+    "procedural_frames",
+    "procedural_seed",
+)
 
 
 @dataclass(frozen=True)
@@ -203,6 +218,12 @@ class DataConfig:
     procedural_seed: int = 0
     # keep the true depth of procedural training scenes, for depth_weight
     procedural_depths: bool = False
+
+    @property
+    def held_out_hash(self) -> str:
+        """Ten hex digits that name what is evaluated on: other fields change the training alone."""
+        values = {name: getattr(self, name) for name in _HELD_OUT}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
     def __post_init__(self) -> None:
         check_types(self)

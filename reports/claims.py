@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +138,12 @@ def _paper_effect(claim: Claim, better: Variant, worse: Variant) -> float | None
     return None if a is None or b is None else a - b
 
 
+def _regime(entry: Judged, unmet: Sequence[str]) -> str:
+    """What a verdict has to say of a scale whose regime check fails."""
+    resolved = entry.verdict in (CONFIRMED, CONTRADICTED)
+    return f"at a scale that fails: {', '.join(unmet)}" if resolved and unmet else ""
+
+
 def _what_it_takes(effect: Effect, threshold: float) -> str:
     if effect.seeds < SEEDS_NEEDED:
         return f"{effect.seeds} of {SEEDS_NEEDED} seeds measured"
@@ -149,7 +155,7 @@ def _what_it_takes(effect: Effect, threshold: float) -> str:
     return f"an effect of this size would need about {max(seeds, effect.seeds + 1):.0f} seeds"
 
 
-def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
+def scorecard(judged: list[Judged], scale: str, unmet: Sequence[str] = ()) -> pd.DataFrame:
     """One row a claim: source, the paper's effect, ours with interval and seeds, the verdict, its reason.
 
     Claims about cost follow: counted, so that there is no interval.
@@ -169,7 +175,7 @@ def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
                 "holds if": f"effect {'<' if claim.loses_less_than else '>'} {claim.threshold:g}",
                 "seeds x scenes": "-" if effect is None else f"{effect.seeds} x {effect.scenes}",
                 "verdict": entry.verdict,
-                "note": entry.reason,
+                "note": "; ".join(filter(None, [_regime(entry, unmet), entry.reason])),
             }
         )
     for counted in counted_claims():

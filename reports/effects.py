@@ -1,7 +1,7 @@
 """Effects: a variant minus another, paired over the same scenes and seeds, with their intervals."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from scipy import stats
 
 from ablations.record import collect, recorded
 from ablations.study import MOST_SEEDS, Study, Variant
+from ilrm.config import RunConfig
 from ilrm.errors import ConfigError
 from ilrm.presets import run_config
 from ilrm.vocabulary import interval
@@ -108,6 +109,7 @@ class Measurements:
     scale: str
     runs: pd.DataFrame  # index: run name
     scenes: pd.DataFrame  # run, scene, metrics
+    baselines: pd.DataFrame = field(default_factory=pd.DataFrame)  # data, method, scene, metrics
 
     @classmethod
     def recorded(cls, scale: str) -> "Measurements":
@@ -117,8 +119,8 @@ class Measurements:
     @classmethod
     def stored(cls, study: Study, scale: str) -> "Measurements":
         """What the run store has of a study, whatever the seeds."""
-        runs, scenes = collect(study.cells(scale, MOST_SEEDS))
-        return cls(scale, runs.set_index("run") if len(runs) else runs, scenes)
+        runs, scenes, baselines = collect(study.cells(scale, MOST_SEEDS))
+        return cls(scale, runs.set_index("run") if len(runs) else runs, scenes, baselines)
 
     def run_names(self, study: Study, variant: Variant) -> dict[int, str]:
         """{seed: run name} of a variant's recorded runs."""
@@ -145,6 +147,14 @@ class Measurements:
         runs = self.run_names(study, variant)
         values = self.values(runs, metric).dropna(axis=1)
         return None if values.empty else _effect(values.to_numpy(), list(runs.values()))
+
+    def baseline(self, config: RunConfig, method: str, metric: str = "psnr") -> float | None:
+        """Mean metric of a baseline over the scenes that a run is evaluated on, or None without a record."""
+        if self.baselines.empty:
+            return None
+        data = config.evaluation_data.held_out_hash
+        rows = self.baselines[(self.baselines.data == data) & (self.baselines.method == method)]
+        return None if rows.empty else float(rows[metric].mean())
 
     def effect(
         self, study: Study, variant: Variant, reference: Variant, metric: str
