@@ -1,4 +1,4 @@
-"""The configurations that the paper reports costs of, with its image sizes, at any scale."""
+"""The configurations and image sizes for which the paper reports costs, at any scale."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ilrm.config import ModelConfig
 from ilrm.presets import run_config
 
-PAPER_SIDE = 256  # pixels: what a preset's image side is held against
+PAPER_SIDE = 256  # pixels: image size relative to which a preset's image size scales
 FULL_ATTENTION: dict[str, Any] = {
     "cross_attention": "none",
     "initial_tokens": "image",
@@ -16,14 +16,16 @@ FULL_ATTENTION: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A model and its inputs; `at` gives the same at another scale."""
+    """A model and its input size."""
 
-    tables: tuple[str, ...]  # of the paper
+    tables: tuple[str, ...]  # tables of the paper
     views: int
     height: int  # pixels
     width: int
-    fields: dict[str, Any] = field(default_factory=dict)  # of ModelConfig, against the paper's
-    batch: int = 1  # scenes of a training step
+    fields: dict[str, Any] = field(
+        default_factory=dict
+    )  # ModelConfig fields that differ from the paper's
+    batch: int = 1  # scenes per training step
     scale: str = "paper"
 
     @property
@@ -32,21 +34,21 @@ class Case:
 
     @property
     def size(self) -> tuple[int, int, int]:
-        """(views, height, width), as the functions of `ilrm.cost` take it."""
+        """(views, height, width), the size arguments of the functions in `ilrm.cost`."""
         return self.views, self.height, self.width
 
     @property
     def name(self) -> str:
-        """E.g. "(8,H,F) 256x256, minibatch=4"."""
+        """Name such as "(8,H,F) 256x256, minibatch=4"."""
         c = self.config
         full = c.cross_attention == "none"
         design = "full attention" if full else f"{c.viewpoint_scale},{c.image_scale}"
-        told = {"viewpoint_scale", "image_scale", *(FULL_ATTENTION if full else ())}
-        rest = [f"{name}={value}" for name, value in self.fields.items() if name not in told]
+        named = {"viewpoint_scale", "image_scale", *(FULL_ATTENTION if full else ())}
+        rest = [f"{name}={value}" for name, value in self.fields.items() if name not in named]
         return ", ".join([f"({self.views},{design}) {self.height}x{self.width}", *rest])
 
     def at(self, scale: str) -> "Case":
-        """The same with a preset's model: image sides shrink as the preset's images do against 256."""
+        """The same case at another scale, with its image size scaled like the preset's relative to 256."""
         run = run_config(scale, **self.fields)
         multiple = 2 * run.model.size_multiple  # so that mini-batches divide the tokens
         share = run.data.image_height / PAPER_SIDE
@@ -58,7 +60,7 @@ class Case:
         return replace(self, scale=scale, height=height, width=width, batch=batch)
 
     def baseline(self) -> "Case":
-        """Full attention over all image tokens with a Gaussian a pixel (Figure 2 (a)), of the same size."""
+        """Full attention over all image tokens, one Gaussian per pixel (Figure 2 (a)), at the same size."""
         kept = {k: v for k, v in self.fields.items() if k in ("layers", "width", "heads", "patch")}
         return replace(self, fields={**kept, **FULL_ATTENTION})
 
@@ -101,6 +103,6 @@ TIMED = ("1", "3", "4", "5", "8", "15", "17")  # tables that report times or mem
 
 
 def cases(tables: tuple[str, ...] = TIMED, scale: str = "paper") -> list[Case]:
-    """The cases of some tables, at a scale; those that are one there, by rounding, once."""
+    """The cases of the given tables at a scale, without those that rounding makes identical."""
     chosen = [case.at(scale) for case in CASES if set(case.tables) & set(tables)]
     return list({(case.size, case.config): case for case in chosen}.values())

@@ -17,12 +17,12 @@ from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.feature_matching import epipolar_distance, match
 from ilrm.reconstruction.predict import framing_of, reconstruct
 from ilrm.weights.state import read_weights
-from ilrm.weights.training_ranges import Seen
+from ilrm.weights.training_ranges import TrainingRanges
 from tests.helpers import rotation_about_y
 
 GOOD = {"model": {"psnr": {"mean": 25.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
 POOR = {"model": {"psnr": {"mean": 12.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
-SEEN = Seen(views=(4, 4), rotation=(0.0, 120.0), fov=(50.0, 70.0), depth=(0.3, 12.0))
+SEEN = TrainingRanges(views=(4, 4), rotation=(0.0, 120.0), fov=(50.0, 70.0), depth=(0.3, 12.0))
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_views_are_no_targets_and_too_few_are_refused(capture):
         inputs, targets = FullCoverage(6, choice).frames(scene)
         assert len(set(inputs)) == 6 and not set(inputs) & set(targets)
         assert targets == [0, 8, 16]
-    with pytest.raises(TooFewFramesError, match="22 views asked of 21 frames"):
+    with pytest.raises(TooFewFramesError, match="22 views requested from 21 frames"):
         FullCoverage(22).frames(scene)
 
 
