@@ -74,7 +74,7 @@ Outside of that they extrapolate, and `python -m ilrm.reconstruct` says so.
 def model_card(name: str) -> str:
     """Markdown: what the weights are, how they were trained, what they reach, where they end."""
     weights = read_weights(name)
-    results, data = _evaluations(weights), weights.config.data
+    results, data = own_evaluations(weights), weights.config.data
     fewest, most = data.context_range or (data.context_views, data.context_views)
     return CARD.format(
         name=name,
@@ -140,11 +140,11 @@ def _record(run: RunConfig) -> Path:
     )
 
 
-def _evaluations(weights: Weights) -> list[RunFolder]:
+def own_evaluations(weights: Weights) -> list[RunFolder]:
     """The recorded ones of exactly these weights, by scenes and number of views."""
     own = weights_digest(weights.model)
     found = [result for result in recorded_evaluations() if result.about["parameters"] == own]
-    return sorted(found, key=lambda r: (_scenes(r.about["data"]), r.about["views"]))
+    return sorted(found, key=lambda r: (scene_kind(r.about["data"]), r.about["views"]))
 
 
 def _table(results: list[RunFolder]) -> pd.DataFrame:
@@ -155,7 +155,7 @@ def _table(results: list[RunFolder]) -> pd.DataFrame:
             if method not in metrics["summary"]:
                 continue
             row: dict[str, Any] = {
-                "scenes": f"{metrics['scenes']} {_scenes(config['data'])}",
+                "scenes": f"{metrics['scenes']} {scene_kind(config['data'])}",
                 "views": config["views"],
                 "method": label if method != "model" else config["weights"],
             }
@@ -163,7 +163,7 @@ def _table(results: list[RunFolder]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _scenes(data: str) -> str:
+def scene_kind(data: str) -> str:
     return {"re10k": "RealEstate10K clips", "captures": "wide captures"}.get(data, "held-out rooms")
 
 

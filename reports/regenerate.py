@@ -1,5 +1,5 @@
 """The files of reports/output/ from the records: the tiny scale's in that folder itself, those of other
-recorded scales in a folder of theirs.
+recorded scales in a folder of theirs. The model card and the results in README.md are made of them, too.
 """
 
 from collections.abc import Callable, Collection
@@ -26,6 +26,7 @@ from reports.figures.sweep_figures import sweep_figures
 from reports.figures.tradeoff_figures import tradeoff_figures
 from reports.model_card import model_card
 from reports.power import power
+from reports.readme import README, with_results
 from reports.regime import failed, regime, regime_table
 from reports.tables import run_tables as tables
 from reports.tables.cost_tables import (
@@ -72,7 +73,9 @@ def regenerate(check: bool, models: bool, extra: Collection[str] = ()) -> list[s
     with Writer(PACKAGED / SMALL, check) as card:
         card.text("README.md", model_card(SMALL))
     stale += [str(card.folder.relative_to(PROJECT) / name) for name in card.stale]
-    return stale
+    with Writer(PROJECT, check) as front:
+        front.text(README, with_results((PROJECT / README).read_text()))
+    return stale + front.stale
 
 
 def paper(writer: Writer, measurements: Measurements) -> None:

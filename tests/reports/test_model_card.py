@@ -20,7 +20,7 @@ def test_the_recipe_s_last_stage_trained_the_weights():
 
 def test_it_has_a_row_a_method_of_every_evaluation_of_these_weights():
     weights = read_weights(SMALL)
-    results = model_card._evaluations(weights)
+    results = model_card.own_evaluations(weights)
     assert {r.about["protocol"] for r in results} == {"re10k", "captures"}
     card = model_card.model_card(SMALL)
     rows = [line for line in card.splitlines() if line.startswith("| ") and " views " not in line]
@@ -32,7 +32,7 @@ def test_it_has_a_row_a_method_of_every_evaluation_of_these_weights():
 
 
 def test_other_weights_evaluations_are_not_theirs(smoke_run):
-    assert model_card._evaluations(read_weights(smoke_run.folder)) == []
+    assert model_card.own_evaluations(read_weights(smoke_run.folder)) == []
 
 
 def test_a_stage_without_a_record_is_named(monkeypatch, tmp_path):

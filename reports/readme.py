@@ -1,0 +1,137 @@
+"""The results in README.md, between two comments: made from the records, so that they cannot go stale."""
+
+from typing import Any
+
+import pandas as pd
+
+from ilrm.errors import IlrmError
+from ilrm.evaluation.summary import Estimate
+from ilrm.presets import run_config
+from ilrm.runs.records import recorded_runs
+from ilrm.runs.store import Run, RunFolder
+from ilrm.vocabulary import METHODS, METRICS, QUALITY
+from ilrm.weights.state import read_weights
+from reports.figures.showcase import SMALL
+from reports.model_card import own_evaluations, scene_kind
+from reports.tables import run_tables
+from reports.write import markdown
+
+README = "README.md"
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+SHOWN = ("model", "nearest_view", "plane_warp", "plane_sweep")  # beside ilrm-small
+PLANE = "plane_warp"
+PLANE_TEXT = "**A plane warp** blends the inputs at one depth and learns nothing."
+# Records made before the plane warp became a baseline lack it; what was measured since.
+LATER = " (measured after these records)"
+CLIPS_VIEWS = 4
+BASE_LATER, CLIPS_LATER = (24.9, 22.9), (21.5, 18.9)  # dB: plane warp, model
+
+
+def with_results(readme: str) -> str:
+    """The text of README.md with its results made anew. Raises IlrmError where a comment is missing."""
+    before, found, rest = readme.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise IlrmError(f"{README} has no lines {BEGIN} and {END}: add them where the results go")
+    return f"{before}{BEGIN}\n{results()}\n{END}{after}"
+
+
+def results() -> str:
+    """Markdown: the base model of the tiny scale, and the weights that come with the package."""
+    runs = recorded_runs(run_config("tiny"))
+    if not runs:
+        raise IlrmError("reports/records/runs has no run of the tiny scale's base model: keep it")
+    small = own_evaluations(read_weights(SMALL))
+    parts = [base_text(runs), markdown(base_table(runs)), small_text(), small_table(small)]
+    parts.append(plane_text(_longest(runs), clips_evaluation(small)))
+    return "\n\n".join(part.strip() for part in parts)
+
+
+def base_text(runs: dict[str, Run]) -> str:
+    """What the base model is, and how the longest of its runs was made."""
+    run = _longest(runs)
+    about, data, device = run.metrics, run.config.evaluation_data, run.environment
+    return (
+        f"**The base model** of the `tiny` scale: {about['parameters'] / 1e6:.2f} M parameters, "
+        f"{about['macs'] / 1e9:.3f} GMACs and {about['gaussians']:,} Gaussians per scene.\n"
+        f"{run.config.train.steps:,} steps take {about['training_seconds'] / 60:.1f} minutes with "
+        f"{device['threads']} threads of {device['device']}.\nMean [95% interval] over {about['scenes']} "
+        f"held-out rooms, {data.context_views} input views of {data.image_height}x{data.image_width}, "
+        "one seed:"
+    )
+
+
+def base_table(runs: dict[str, Run]) -> pd.DataFrame:
+    """PSNR, SSIM and LPIPS of the recorded base runs, the longest first, and of all baselines."""
+    longest = _longest(runs)
+    others = {_name(run): run for run in runs.values() if run is not longest}
+    table = run_tables.metrics(longest, others).rename(index={"this run": _name(longest)})
+    return table[[METRICS[name].heading for name in QUALITY]]
+
+
+def small_text() -> str:
+    """What the second table shows."""
+    run = read_weights(SMALL)
+    data = run.config.data
+    return (
+        f"**`{SMALL}`**, which comes with the package, was trained on procedural rooms only. PSNR in dB at "
+        f"{data.image_height}x{data.image_width},\nmean [95% interval]; the other metrics are in "
+        f"[its card](ilrm/weights/{SMALL}/README.md):"
+    )
+
+
+def small_table(evaluations: list[RunFolder]) -> str:
+    """PSNR by scenes, method and number of input views."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for result in evaluations:
+        scenes = f"{result.metrics['scenes']} {scene_kind(result.about['data'])}"
+        for method in SHOWN:
+            if method in result.metrics["summary"]:
+                name = SMALL if method == "model" else METHODS[method]
+                views = f"{result.about['views']} views"
+                rows.setdefault((scenes, name), {})[views] = _psnr(result, method)
+    table = pd.DataFrame(
+        [{"scenes": scenes, "method": name, **values} for (scenes, name), values in rows.items()]
+    )
+    views = sorted(table.columns[2:], key=lambda name: int(name.split()[0]))
+    return markdown(table[["scenes", "method", *views]].fillna("-"), index=False)
+
+
+def plane_text(base: RunFolder, clips: RunFolder | None) -> str:
+    """The plane warp beside the base model and, on real clips, beside ilrm-small."""
+    rooms = _against_plane(base, BASE_LATER)
+    real = _against_plane(clips, CLIPS_LATER)
+    return (
+        f"{PLANE_TEXT}\nOn the default rooms it reaches {rooms.format('the base model')}.\n"
+        f"On the RealEstate10K clips with {CLIPS_VIEWS} views it reaches {real.format(f'`{SMALL}`')}."
+    )
+
+
+def clips_evaluation(evaluations: list[RunFolder]) -> RunFolder | None:
+    """That of the real clips with CLIPS_VIEWS views, if it is recorded."""
+    kind = ("re10k", CLIPS_VIEWS)
+    found = [r for r in evaluations if (r.about["data"], r.about["views"]) == kind]
+    return found[0] if found else None
+
+
+def _against_plane(folder: RunFolder | None, later: tuple[float, float]) -> str:
+    summary = {} if folder is None else folder.metrics["summary"]
+    if PLANE not in summary:
+        return f"{later[0]} dB, {{}} {later[1]} dB{LATER}"
+    plane, model = (summary[method]["psnr"]["mean"] for method in (PLANE, "model"))
+    return f"{plane:.1f} dB, {{}} {model:.1f} dB"
+
+
+def _longest(runs: dict[str, Run]) -> Run:
+    return max(runs.values(), key=lambda run: run.config.train.steps)
+
+
+def _name(run: Run) -> str:
+    steps = run.config.train.steps
+    made = " (`make ablation`)" if run.config == run_config("tiny") else ""
+    return f"base model, {steps:,} steps{made}"
+
+
+def _psnr(result: RunFolder, method: str) -> str:
+    value: dict[str, Any] = result.metrics["summary"][method]["psnr"]
+    return Estimate(**value).text(METRICS["psnr"].digits)
