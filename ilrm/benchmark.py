@@ -9,8 +9,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ilrm.cost.paper_configs import TIMED
 from ilrm.errors import IlrmError
+from ilrm.paper_configs import TIMED
 from ilrm.presets import SCALES
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ablations.study import studies
 from ilrm import cost
 from ilrm.config import ModelConfig
-from ilrm.cost.paper_configs import FULL_ATTENTION
+from ilrm.paper_configs import FULL_ATTENTION
 from ilrm.presets import run_config
 from reports.effects import Measurements
 from reports.figures import style

@@ -13,7 +13,7 @@ from ilrm.config import ModelConfig
 from ilrm.cost.counting import counted_macs, torch_macs
 from ilrm.cost.floors import DEVICES, floor_seconds
 from ilrm.cost.memory import Workload, saved_bytes, training_memory
-from ilrm.cost.paper_configs import CASES, FULL_ATTENTION, Case
+from ilrm.paper_configs import CASES, FULL_ATTENTION, Case
 from ilrm.presets import run_config
 from ilrm.runs.records import BENCHMARKS
 from reports.published import published

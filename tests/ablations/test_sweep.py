@@ -81,7 +81,7 @@ def test_a_sweep_whose_trials_all_fail_stops_and_says_why(write, tmp_path, monke
     def fail(*_, **__):
         raise WeightsError("ImageNet weights not found")
 
-    monkeypatch.setattr("ablations.sweep.perform", fail)
+    monkeypatch.setattr("ablations.sweep.perform_run", fail)
     study = open_sweep(sweep, "smoke", str(tmp_path / "journal"))
     work(sweep, "smoke", study, trials=20, store=tmp_path)
     assert len(study.trials) == FAILURES

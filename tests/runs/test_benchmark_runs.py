@@ -15,7 +15,7 @@ import torch
 from ilrm.benchmark import main
 from ilrm.cost.floors import Device
 from ilrm.cost.memory import Workload, inference_bytes
-from ilrm.cost.paper_configs import Case
+from ilrm.paper_configs import Case
 from ilrm.presets import run_config
 from ilrm.runs import benchmark_runs as benchmarks
 from ilrm.runs import benchmark_timing as timing

@@ -3,7 +3,7 @@
 import pytest
 
 from ilrm import cost
-from ilrm.cost.paper_configs import CASES, Case, cases
+from ilrm.paper_configs import CASES, Case, cases
 from ilrm.presets import SCALES, run_config
 
 
