@@ -1,4 +1,4 @@
-# make env | ablation | report | test | lint: everything runs in .venv, on Python 3.11 or newer, with pip.
+# make env | ablation | report | test | lint | docs: everything runs in .venv, on Python 3.11 or newer, with pip.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -7,7 +7,7 @@ ARGS ?=
 # torch's worker threads would spin between kernels and slow the rasteriser's down
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: env ablation report test lint lock
+.PHONY: env ablation report test lint docs lock
 env: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -34,6 +34,19 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy ilrm ablations reports benchmarks
 	$(BIN)/lint-imports --no-logo
+
+# The documentation as a site, in an environment of its own: the API reference is read from the sources, so neither
+# torch nor this package has to be installed. Broken links fail.
+DOCS := .venv-docs
+DOCS_EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])
+
+docs: $(DOCS)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict $(ARGS)
+
+$(DOCS)/.installed: pyproject.toml
+	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	wanted=$$($(DOCS)/bin/python -c '$(DOCS_EXTRA)') && $(DOCS)/bin/python -m pip install -q $$wanted
+	touch $@
 
 # Resolve again. torch brings its own CUDA packages where there is CUDA: they are not pinned here.
 lock: $(STAMP)

@@ -88,8 +88,8 @@ def small_table(evaluations: list[RunFolder]) -> str:
         for method in SHOWN:
             if method in result.metrics["summary"]:
                 name = SMALL if method == "model" else METHODS[method]
-                views = f"{result.about['views']} views"
-                rows.setdefault((scenes, name), {})[views] = _psnr(result, method)
+                column = f"{result.about['views']} views"
+                rows.setdefault((scenes, name), {})[column] = _psnr(result, method)
     table = pd.DataFrame(
         [{"scenes": scenes, "method": name, **values} for (scenes, name), values in rows.items()]
     )

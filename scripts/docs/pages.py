@@ -1,0 +1,81 @@
+"""MkDocs hook: pages link to files of the repository as they do on disk, and the site has these files, too.
+
+A link to `../reports/output/claims.md` works where the page is read in the repository. In the site that file becomes
+a page, a picture is copied, and any other text is shown as a page of its own.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s#]+)(#[^)\s]*)?(\))")
+PICTURES = (".png", ".gif", ".jpg", ".svg")
+ALSO = ("CONTRIBUTING.md",)  # pages of the navigation that are not in docs/
+
+
+def linked(page: Path) -> Iterator[Path]:
+    """The files of the repository that a Markdown page links to."""
+    for _, target, _, _ in LINK.findall(page.read_text()):
+        path = (page.parent / target).resolve()
+        if "://" not in target and path.is_relative_to(ROOT) and path.is_file():
+            yield path
+
+
+def site_name(path: Path) -> str:
+    """Where a file of the repository is in the site, as a page's source."""
+    if path.is_relative_to(DOCS):
+        return path.relative_to(DOCS).as_posix()
+    name = path.relative_to(ROOT).as_posix()
+    return "readme.md" if name == "README.md" else name  # README would be the site's index
+
+
+def pages() -> dict[str, Path]:
+    """Every file outside of docs/ that pages of the site link to, directly or by other pages: {name: file}."""
+    found: dict[str, Path] = {}
+    waiting = [*DOCS.rglob("*.md"), *(ROOT / name for name in ALSO)]
+    seen = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        if not path.is_relative_to(DOCS):
+            found[site_name(path)] = path
+        if path.suffix == ".md":
+            waiting += linked(path)
+    return found
+
+
+def rewritten(text: str, page: Path) -> str:
+    """A page's text with links from where it lies in the site."""
+
+    def one(match: re.Match[str]) -> str:
+        before, target, anchor, after = match.groups()
+        path = (page.parent / target).resolve()
+        if "://" in target or not path.is_relative_to(ROOT) or not path.is_file():
+            return match[0]
+        here = os.path.dirname(site_name(page)) or "."  # noqa: PTH120 (a name, not a path)
+        return f"{before}{os.path.relpath(site_name(path), here)}{anchor or ''}{after}"
+
+    return LINK.sub(one, text)
+
+
+def on_files(files: Any, config: Any, **_: Any) -> Any:
+    """Adds what pages link to."""
+    from mkdocs.structure.files import File
+
+    for name, path in pages().items():
+        if path.suffix == ".md" or path.suffix in PICTURES:
+            files.append(File.generated(config, name, abs_src_path=str(path)))
+        else:
+            files.append(File.generated(config, name, content=path.read_bytes()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Links of a page as the site needs them."""
+    return rewritten(markdown, Path(page.file.abs_src_path))
