@@ -269,13 +269,13 @@ def test_files_that_are_no_weights_are_one_line(tmp_path, capsys, monkeypatch):
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 
-    assert "truncated or no torch file" in error()
+    assert "truncated or not a torch file" in error()
     torch.save({"state_dict": released("wide"), "callbacks": Code()}, file)
     assert "not loaded: where you trust it" in error()
     assert not (tmp_path / "was_run").exists()
     torch.save({"model": released("wide")}, file)
     file.write_bytes(file.read_bytes()[:5000])
-    assert "truncated or no torch file" in error()
+    assert "truncated or not a torch file" in error()
     (tmp_path / "taken").write_text("")
     torch.save({"model": released("wide")}, file)
     assert convert.main([str(file), "--out", str(tmp_path / "taken")]) == 2
