@@ -1,4 +1,4 @@
-"""Writes the generated reports, or tells which of the committed ones are stale."""
+"""Writer of the generated reports, which can also check whether the committed ones are stale."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,13 @@ from ilrm.system.files import atomic_path
 from ilrm.system.paths import PROJECT
 
 OUTPUT = PROJECT / "reports" / "output"
-BLOCK = 8  # pixels; figures are compared by blocks, so that one moved point counts
-COLORS = 64  # of an animation's picture
-BLOCK_TOLERANCE = (
-    0.25  # mean difference of a block: fonts are anti-aliased a little differently elsewhere
-)
+BLOCK = 8  # pixels; figures are compared block by block, to detect single moved points
+COLORS = 64  # palette size of animations
+BLOCK_TOLERANCE = 0.25  # mean difference per block; fonts render slightly differently elsewhere
 
 
 class Writer:
-    """Collects outputs by name; `check=True` compares them with the files instead of writing them."""
+    """Writes outputs by name; with `check=True`, compares them with the existing files instead."""
 
     def __init__(self, folder: Path = OUTPUT, check: bool = False):
         self.folder, self.check = folder, check
@@ -30,7 +28,7 @@ class Writer:
         self.names: set[str] = set()
 
     def text(self, name: str, text: str) -> None:
-        """A text file; ends with a newline."""
+        """Write a text file that ends with a newline."""
         text = text.rstrip("\n") + "\n"
         path = self._path(name)
         if self.check:
@@ -43,7 +41,7 @@ class Writer:
     def table(
         self, name: str, table: pd.DataFrame, notes: list[str], long: pd.DataFrame | None = None
     ) -> None:
-        """A table as Markdown, LaTeX and HTML with numbered notes, and as CSV (`long`, if given)."""
+        """Write a table as Markdown, LaTeX and HTML with numbered notes, and as CSV (`long`, if given)."""
         numbered = [f"({i}) {note}" for i, note in enumerate(notes, 1)]
         self.text(
             f"{name}.md", "\n".join([markdown(table, index=False), *(f"{n}  " for n in numbered)])
@@ -56,7 +54,7 @@ class Writer:
         self.text(f"{name}.csv", buffer.getvalue())
 
     def figure(self, name: str, figure: Figure) -> None:
-        """A PNG and a PDF without anything that changes from run to run."""
+        """Write a figure as PNG and PDF, without metadata that changes between runs."""
         path, vector = self._path(f"{name}.png"), self._path(f"{name}.pdf")
         if self.check:
             if not path.exists() or not vector.exists() or not _looks_alike(path, figure):
@@ -68,7 +66,7 @@ class Writer:
             figure.savefig(beside, metadata={"CreationDate": None})
 
     def animation(self, name: str, pictures: Sequence[Image.Image], seconds: float) -> None:
-        """A GIF that repeats, `seconds` a picture; with `check` it only has to be there."""
+        """Write a looping GIF with `seconds` per picture; with `check`, it only has to exist."""
         path = self._path(f"{name}.gif")
         if self.check:
             if not path.exists():
@@ -83,7 +81,7 @@ class Writer:
             )
 
     def arrays(self, name: str, values: Mapping[str, np.ndarray]) -> None:
-        """What a figure shows, as a compressed NumPy archive; with `check` only its names are compared."""
+        """Write a figure's data as a compressed NumPy archive; with `check`, compare only array names."""
         path = self._path(f"{name}.npz")
         if self.check:
             if not path.exists() or set(np.load(path).files) != set(values):
@@ -93,13 +91,13 @@ class Writer:
             np.savez_compressed(file, allow_pickle=False, **dict(values))
 
     def clean(self, folder: str) -> None:
-        """Remove files of a subfolder that are written no more; with `check` they are stale."""
+        """Remove files in a subfolder that are no longer generated; with `check`, report them as stale."""
         for path in sorted((self.folder / folder).glob("*")):
             name = str(path.relative_to(self.folder))
             if name in self.names or not path.is_file():
                 continue
             if self.check:
-                self.stale.append(f"{name} (written no more)")
+                self.stale.append(f"{name} (no longer generated)")
             else:
                 path.unlink()
 
@@ -109,7 +107,7 @@ class Writer:
 
 
 def markdown(table: pd.DataFrame, index: bool = True) -> str:
-    """A pipe table, with the index as first column if asked for."""
+    """Format as a Markdown pipe table, with the index as the first column if `index`."""
     names = [str(name) for name in table.columns]
     rows = [[str(value) for value in row] for row in table.itertuples(index=False)]
     if index:

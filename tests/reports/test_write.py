@@ -71,7 +71,7 @@ def test_what_is_written_no_more_is_stale_and_goes(tmp_path):
     for writer in (check, write):
         writer.text("tables/new.md", "new")
         writer.clean("tables")
-    assert check.stale == ["tables/new.md", "tables/old.md (written no more)"]
+    assert check.stale == ["tables/new.md", "tables/old.md (no longer generated)"]
     assert [path.name for path in (tmp_path / "tables").iterdir()] == ["new.md"]
 
 
