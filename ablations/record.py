@@ -1,8 +1,8 @@
-"""Records of complete runs: two small CSV files a scale, which the reports are made from.
+"""Records of complete runs, from which the reports are generated: two small CSV files per scale.
 
-`reports/records/studies/SCALE/runs.csv` has a row a run: its fields, costs and provenance; `scenes.csv` a row
-a run and held-out scene: the model's metrics, means over the scene's target views. Sweeps of the project
-are recorded as tables of their trials, `reports/records/sweeps/SCALE/NAME.csv`.
+`reports/records/studies/SCALE/runs.csv` has one row per run with its fields, costs and provenance,
+`scenes.csv` one row per run and held-out scene with the model's metrics, averaged over the scene's target
+views. Sweeps of the project are recorded as tables of their trials, `reports/records/sweeps/SCALE/NAME.csv`.
 """
 
 import json
@@ -25,9 +25,9 @@ PROVENANCE = ("date", "device", "threads", "commit")
 
 
 def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = STUDIES) -> int:
-    """Add the complete runs of these cells to the records; returns how many there are.
+    """Add the complete runs of these cells to the records; returns their number.
 
-    Runs recorded before stay; one that was measured again replaces its record.
+    Existing records are kept, except for runs that are recorded again.
     """
     rows, scenes = collect(cells, store)
     folder = records / scale
@@ -37,36 +37,36 @@ def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path 
 
 
 def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> list[str]:
-    """Keep the trials of the project's sweeps that were run at a scale; returns the sweeps' names."""
+    """Record the trials of the project's sweeps that were run at a scale; returns the names of the sweeps."""
     from ablations.sweep import SWEEPS as FILES
     from ablations.sweep import find_sweep, trials_file
 
-    found = []
+    names = []
     for sweep in (find_sweep(path.stem) for path in sorted(FILES.glob("*.toml"))):
         trials = trials_file(sweep, scale, store)
         if trials.exists():
             table = pd.read_csv(trials).sort_values("trial")
             with atomic_path(records / scale / f"{sweep.name}.csv") as beside:
                 table.to_csv(beside, index=False, float_format="%.5g")
-            found.append(sweep.name)
-    return found
+            names.append(sweep.name)
+    return names
 
 
 def collect(cells: Iterable[Cell], store: Path = RUNS) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the records hold of the complete runs among these cells, from the run store: runs, scenes."""
+    """Tables of the complete runs among these cells, and of their scenes, read from the run store."""
     wanted = {cell.run_name: cell for cell in cells}
-    found = {
+    complete = {
         name: run
         for name, cell in wanted.items()
         if (run := find_run(cell.config, store)) is not None
     }
-    rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in found.items()])
-    scenes = [_scene_rows(run) for run in found.values()] or [_NO_SCENES]
+    rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in complete.items()])
+    scenes = [_scene_rows(run) for run in complete.values()] or [_NO_SCENES]
     return rows, pd.concat(scenes, ignore_index=True)
 
 
 def recorded(scale: str, records: Path = STUDIES) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The records of a scale: runs, indexed by name, and scenes; empty where there are none."""
+    """The records of a scale: runs, indexed by name, and scenes; empty tables if there are none."""
     folder = records / scale
     if not (folder / "runs.csv").exists():
         return pd.DataFrame(), _NO_SCENES
