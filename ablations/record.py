@@ -35,9 +35,9 @@ class Recorded(NamedTuple):
 
 
 def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = STUDIES) -> int:
-    """Add the complete runs of these cells to the records; returns how many there are.
+    """Add the complete runs of these cells to the records; returns their number.
 
-    Runs recorded before stay; one that was measured again replaces its record.
+    Existing records are kept, except for runs that are recorded again.
     """
     found = collect(cells, store)
     folder = records / scale
@@ -48,32 +48,32 @@ def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path 
 
 
 def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> list[str]:
-    """Keep the trials of the project's sweeps that were run at a scale; returns the sweeps' names."""
+    """Record the trials of the project's sweeps that were run at a scale; returns the names of the sweeps."""
     from ablations.sweep import SWEEPS as FILES
     from ablations.sweep import find_sweep, trials_file
 
-    found = []
+    names = []
     for sweep in (find_sweep(path.stem) for path in sorted(FILES.glob("*.toml"))):
         trials = trials_file(sweep, scale, store)
         if trials.exists():
             table = pd.read_csv(trials).sort_values("trial")
             with atomic_path(records / scale / f"{sweep.name}.csv") as beside:
                 table.to_csv(beside, index=False, float_format="%.5g")
-            found.append(sweep.name)
-    return found
+            names.append(sweep.name)
+    return names
 
 
 def collect(cells: Iterable[Cell], store: Path = RUNS) -> Recorded:
     """What the records hold of the complete runs among these cells, from the run store."""
     wanted = {cell.run_name: cell for cell in cells}
-    found = {
+    complete = {
         name: run
         for name, cell in wanted.items()
         if (run := find_run(cell.config, store)) is not None
     }
-    rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in found.items()])
-    scenes = [_scene_rows(run) for run in found.values()] or [_NO_SCENES]
-    data = {run.config.evaluation_data.held_out_hash: run for run in found.values()}
+    rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in complete.items()])
+    scenes = [_scene_rows(run) for run in complete.values()] or [_NO_SCENES]
+    data = {run.config.evaluation_data.held_out_hash: run for run in complete.values()}
     baselines = [_baseline_rows(name, run) for name, run in data.items()] or [_NO_BASELINES]
     return Recorded(
         rows,

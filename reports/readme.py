@@ -96,7 +96,10 @@ def small_table(evaluations: list[RunFolder]) -> str:
 
 def plane_text(base: RunFolder, clips: RunFolder | None) -> str:
     """The plane warp beside the base model and, on real clips, beside ilrm-small."""
-    lines = [PLANE_TEXT, f"On the default rooms it reaches {_against_plane(base, 'the base model')}."]
+    lines = [
+        PLANE_TEXT,
+        f"On the default rooms it reaches {_against_plane(base, 'the base model')}.",
+    ]
     if clips is not None:
         reached = _against_plane(clips, f"`{SMALL}`")
         lines.append(f"On the RealEstate10K clips with {CLIPS_VIEWS} views it reaches {reached}.")

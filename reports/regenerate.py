@@ -1,5 +1,5 @@
-"""The files of reports/output/ from the records: the tiny scale's in that folder itself, those of other
-recorded scales in a folder of theirs. The model card and the results in README.md are made of them, too.
+"""Generation of reports/output/ from the records: reports of the tiny scale in that folder itself, those of
+other recorded scales in subfolders. The model card and the results in README.md are generated, too.
 """
 
 from collections.abc import Callable, Collection
@@ -79,7 +79,7 @@ def regenerate(check: bool, models: bool, extra: Collection[str] = ()) -> list[s
 
 
 def paper(writer: Writer, measurements: Measurements) -> None:
-    """Tables 1 to 18 and Figure 2, published beside measured."""
+    """Tables 1 to 18 and Figure 2, with published and measured values."""
     for table in table_names():
         long = long_table(table, measurements)
         name = "figure_2" if table == "fig2" else f"table_{int(table):02d}"
@@ -102,14 +102,16 @@ def claims(writer: Writer, measurements: Measurements) -> None:
         f"{resolved} of {len(verdicts)} claims resolved: {verdicts.count(CONFIRMED)} confirmed, "
         f"{verdicts.count(CONTRADICTED)} contradicted",
         f"effects at the {measurements.scale} scale ({fields}), paired over the same seeds and held-out "
-        "scenes; 95% bootstrap intervals over both, widened for few seeds (reports/effects.py); positive: "
-        "the first-named variant is better. Of 30 intervals at 95% one or two may miss by chance",
+        "scenes, with 95% bootstrap intervals over both, widened for few seeds (reports/effects.py); "
+        "positive: the first-named variant is better. Of 30 such intervals, one or two are expected to miss "
+        "by chance",
     ]
     writer.table("claims", table, notes)
     notes = [
-        "differences of PSNR, better minus worse, over seeds and held-out scenes: components of variance "
-        "(two-way ANOVA), and the half width of a 95% interval that they give",
-        "the paper's effect at our level: as large relative to the better variant's PSNR as in the paper",
+        "PSNR differences, better minus worse variant, over seeds and held-out scenes: variance components "
+        "(two-way ANOVA), and the half width of the resulting 95% interval",
+        "the paper's effect at our level: scaled so that its size relative to the better variant's PSNR is "
+        "the same as in the paper",
     ]
     writer.table("power", power(judged, measurements), notes)
 
@@ -122,16 +124,17 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
     """What was measured at this scale."""
     for number, benchmark in enumerate(recorded_benchmarks(measurements.scale)):
         name = f"benchmark_{number + 1}" if number else "benchmark"
-        how = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
+        memory_is = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
         notes = [
             benchmark.provenance,
-            "median [10%, 90%] of repeated calls, synchronised and warm; each configuration and full "
-            "attention of its size one after the other; untrained weights, random images",
-            f"memory is {how}: peak of all tensors, weights included; training: MSE, no checkpointing",
-            "two calls where one takes longer than two seconds; on a shared machine medians of one "
-            "configuration vary by up to 40% from run to run",
-            "floor: FLOPs over the rate of products, or weights and tokens over the memory bandwidth, "
-            "the best seen before and after all measurements",
+            "median [10%, 90%] of repeated calls, synchronised and after warm-up; each configuration is "
+            "followed by full attention at the same size; untrained weights, random images",
+            f"memory is {memory_is}: peak of all tensors, including weights; training: MSE loss, without "
+            "activation checkpointing",
+            "only two calls if one takes longer than two seconds; on a shared machine, medians of the same "
+            "configuration vary by up to 40% between runs",
+            "floor: the larger of FLOPs over matrix throughput, and weights and tokens over memory "
+            "bandwidth; both rates are the best measured before and after the benchmark",
         ]
         writer.table(name, benchmark.text(), notes, benchmark.rows)
         writer.figure(f"figures/{name}_against_views", measured_against_views(benchmark))
@@ -143,20 +146,25 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
 def costs(writer: Writer, _: Measurements) -> None:
     """Tables and figures of costs at the paper's own configurations."""
     note = (
-        "one MAC is two FLOPs; norms, activations and ray geometry, below a percent, are left out"
+        "one MAC is two FLOPs; norms, activations and ray geometry (below one percent) are left out"
     )
-    three = "closed forms of ilrm.cost; counts of the model itself on the meta device by fvcore and torch"
+    three = (
+        "closed forms of ilrm.cost, and counts of the model on the meta device by fvcore and torch"
+    )
     writer.table("costs", counts_text(), [note, three], counts())
     writer.table("costs_parts", parts(ModelConfig(), 8, 256, 256), ["(8,H,F) at 256x256", note])
-    sheet = "floor: FLOPs over the GPU's dense bf16 rate, or weights and tokens over its memory bandwidth"
-    writer.table("costs_floors", floors(), [sheet])
-    kept = "encoder alone, kept for the backward pass in bf16 autocast on CUDA, by closed form; the paper's "
-    kept += "number holds weights, optimiser, renderer and loss, too (8 views, batch 16)"
-    writer.table("costs_memory", training_memory_table(), [kept])
-    held = "fp32; a step run on tensors without data; kept: storages that autograd holds between forward "
-    held += "and backward, weights left out; peak: of all tensors in a step of AdamW; encoder alone, without "
-    held += "renderer and loss"
-    writer.table("costs_memory_measured", training_memory_measured(), [held])
+    floor = "floor: the larger of FLOPs over the GPU's dense bf16 rate, and weights and tokens over its "
+    floor += "memory bandwidth"
+    writer.table("costs_floors", floors(), [floor])
+    saved = "encoder only: tensors saved for the backward pass with bf16 autocast on CUDA, by closed form; "
+    saved += "the paper's number also includes weights, optimiser, renderer and loss (8 views, batch size 16)"
+    writer.table("costs_memory", training_memory_table(), [saved])
+    measured = "fp32; a step on fake tensors without data; saved: storages held by autograd between forward "
+    measured += (
+        "and backward pass, without weights; peak: all tensors during an AdamW step; encoder only, "
+    )
+    measured += "without renderer and loss"
+    writer.table("costs_memory_measured", training_memory_measured(), [measured])
     writer.figure("figures/costs_against_views", cost_against_views())
     writer.figure("figures/costs_against_resolution", cost_against_resolution())
 

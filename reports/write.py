@@ -1,4 +1,4 @@
-"""Writes the generated reports, or tells which of the committed ones are stale."""
+"""Writer of the generated reports, which can also check whether the committed ones are stale."""
 
 import io
 import re
@@ -15,11 +15,9 @@ from PIL import Image
 from ilrm.system.paths import PROJECT
 
 OUTPUT = PROJECT / "reports" / "output"
-BLOCK = 8  # pixels; figures are compared by blocks, so that one moved point counts
-COLORS = 64  # of an animation's picture
-BLOCK_TOLERANCE = (
-    0.25  # mean difference of a block: fonts are anti-aliased a little differently elsewhere
-)
+BLOCK = 8  # pixels; figures are compared block by block, to detect single moved points
+COLORS = 64  # palette size of animations
+BLOCK_TOLERANCE = 0.25  # mean difference per block; fonts render slightly differently elsewhere
 ANIMATION_TOLERANCE = 0.01  # mean difference per picture
 _NUMBER = re.compile(r"-?\d+\.\d+")  # whole numbers count something: they have to be equal
 
@@ -152,7 +150,7 @@ class Writer:
 
 
 def markdown(table: pd.DataFrame, index: bool = True) -> str:
-    """A pipe table, with the index as first column if asked for."""
+    """Format as a Markdown pipe table, with the index as the first column if `index`."""
     names = [str(name) for name in table.columns]
     rows = [[str(value) for value in row] for row in table.itertuples(index=False)]
     if index:

@@ -116,7 +116,7 @@ def test_skipped_scenes_are_counted_and_said(odd, memory_budget, capsys):
     data.batch(0)
     assert data.scenes.skipped == {
         "train000000": "field of view 136 degrees > 100",
-        "train000001": "4 frames, 7 are needed",
+        "train000001": "4 frames, but 7 are needed",
     }
     assert "(2 so far)" in capsys.readouterr().out
     index = odd / "train" / "index.json"

@@ -169,7 +169,7 @@ class ChunkScenes(Scenes):
         path = self.folder / name
         if not path.is_file():
             raise DataError(
-                f"{path}, listed in index.json, is missing: fetch it or remove it from index.json"
+                f"{path} is missing but listed in index.json: fetch it or remove it from index.json"
             )
         try:
             scenes = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
