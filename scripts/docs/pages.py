@@ -1,7 +1,7 @@
 """MkDocs hook: pages link to files of the repository as they do on disk, and the site has these files, too.
 
 A link to `../reports/output/claims.md` works where the page is read in the repository. In the site that file
-becomes a page, a picture is copied, and any other text is shown as a page of its own.
+becomes a page; pictures and other files are copied.
 """
 
 import os
@@ -34,7 +34,7 @@ def site_name(path: Path) -> str:
 
 
 def pages() -> dict[str, Path]:
-    """Files outside of docs/ that pages of the site link to, directly or through other pages, by name."""
+    """Every file outside of docs/ that pages of the site link to, also by way of others: {name: file}."""
     found: dict[str, Path] = {}
     waiting = [*DOCS.rglob("*.md"), *(ROOT / name for name in ALSO)]
     seen = set()

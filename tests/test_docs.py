@@ -1,0 +1,175 @@
+"""What the pages name exists: links, paths, commands, options, parameters, names of the package."""
+
+import importlib
+import importlib.util
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ilrm.presets import parameter_names
+from ilrm.system.paths import PROJECT
+
+PAGES = [
+    PROJECT / "README.md",
+    PROJECT / "CONTRIBUTING.md",
+    *sorted((PROJECT / "docs").glob("*.md")),
+]
+API = sorted((PROJECT / "docs" / "api").glob("*.md"))
+PACKAGES = ("ilrm", "ablations", "reports")
+FOLDERS = (*PACKAGES, "tests", "docs", "notebooks", "benchmarks", "scripts")
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
+PATH = re.compile(rf"(?<![\w./-])((?:{'|'.join(FOLDERS)})/[\w./*-]*)")
+MODULE = re.compile(r"(?:python|torchrun[^`\n]*?) -m ([\w.]+)")
+OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
+DOTTED = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)[`(]")
+NOTEBOOK = re.compile(r"-p (\w+)")
+FIELD = re.compile(r"(?<![\w/.-])(\w+)=")
+
+MADE_UP = {"ablations/studies/final_norm.toml"}  # examples
+OTHERS_OPTIONS = {"--nproc-per-node", "--help"}  # torchrun's, everybody's
+
+
+def by_name(paths):
+    return {"argvalues": paths, "ids": lambda path: path.name}
+
+
+def slug(heading):
+    """The anchor of a heading, as GitHub and MkDocs make it."""
+    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def commands(text):
+    """(module, command line) of every `python -m` in a page; a line of a shell ends at its comment."""
+    for line in text.splitlines():
+        for piece in re.split(r"`|&&|\s#\s", line):
+            if found := MODULE.search(piece):
+                yield found[1], piece[found.end() :]
+
+
+def sources(module):
+    """The text in which a command of the project reads its options."""
+    path = PROJECT.joinpath(*module.split("."))
+    files = path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+    shared = PROJECT / "ilrm" / "system" / "cli.py"
+    return "\n".join(file.read_text() for file in (*files, shared))
+
+
+def notebook_parameters():
+    found = set()
+    for path in (PROJECT / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text())["cells"]:
+            if "parameters" in cell["metadata"].get("tags", []):
+                found |= set(re.findall(r"^(\w+) = ", "".join(cell["source"]), re.MULTILINE))
+    return found
+
+
+@pytest.mark.parametrize("page", **by_name(PAGES))
+def test_links_lead_somewhere(page):
+    for target, anchor in LINK.findall(page.read_text()):
+        if "://" in target:
+            continue
+        path = (page.parent / target).resolve() if target else page
+        assert path.is_relative_to(PROJECT) and path.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+            assert anchor in map(slug, headings), f"{page.name}: {target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", **by_name(PAGES))
+def test_paths_exist(page):
+    for found in PATH.findall(page.read_text()):
+        path = found.rstrip(".")
+        assert path in MADE_UP or (PROJECT / path).exists(), f"{page.name}: {path}"
+
+
+@pytest.mark.parametrize("page", **by_name(PAGES))
+def test_commands_and_their_options_exist(page):
+    text = page.read_text()
+    every = "\n".join(
+        file.read_text() for name in PACKAGES for file in (PROJECT / name).rglob("*.py")
+    )
+    for option in set(OPTION.findall(text)) - OTHERS_OPTIONS:
+        assert f'"{option}"' in every, f"{page.name}: {option}"
+    for module, rest in commands(text):
+        if module.split(".")[0] not in PACKAGES:
+            assert importlib.util.find_spec(module), f"{page.name}: python -m {module}"
+            continue
+        path = PROJECT.joinpath(*module.split("."))
+        runs = path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+        assert runs, f"{page.name}: python -m {module}"
+        for option in set(OPTION.findall(rest)) - OTHERS_OPTIONS:
+            assert f'"{option}"' in sources(module), f"{page.name}: {module} {option}"
+
+
+@pytest.mark.parametrize("page", **by_name(PAGES))
+def test_parameters_exist(page):
+    text, fields = page.read_text(), set(parameter_names())
+    for name in NOTEBOOK.findall(text):
+        known = fields | notebook_parameters() | MADE_UP
+        assert name in known, f"{page.name}: -p {name}"
+    for module, rest in commands(text):
+        if module == "ilrm.train":
+            for name in FIELD.findall(rest):
+                assert name in fields, f"{page.name}: {module} {name}="
+
+
+@pytest.mark.parametrize("page", **by_name(PAGES))
+def test_names_of_the_package_exist(page):
+    for name in set(DOTTED.findall(page.read_text())):
+        parts, module = name.split("."), None
+        while parts and module is None:
+            where = PROJECT.joinpath(*parts)
+            if where.with_suffix(".py").is_file() or (where / "__init__.py").is_file():
+                module = importlib.import_module(".".join(parts))
+            else:
+                parts.pop()
+        for attribute in name.split(".")[len(parts) :]:
+            module = getattr(module, attribute, None)
+        assert module is not None, f"{page.name}: {name}"
+
+
+def test_every_module_has_its_place_in_the_reference():
+    told = Counter(
+        name for page in API for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
+    )
+    assert max(told.values()) == 1
+    defined = set()
+    for package in PACKAGES:
+        for file in (PROJECT / package).rglob("*.py"):
+            if file.name != "__main__.py" and re.search(
+                r"^(def|class) [^_]", file.read_text(), re.MULTILINE
+            ):
+                name = ".".join(file.relative_to(PROJECT).with_suffix("").parts)
+                defined.add(name.removesuffix(".__init__"))
+    assert defined <= set(told), f"add to docs/api: {sorted(defined - set(told))}"
+    for name in told:
+        assert importlib.util.find_spec(name), f"docs/api: {name}"
+
+
+def test_the_readme_is_short():
+    lines = (PROJECT / "README.md").read_text().splitlines()
+    assert len(lines) < 180 and max(map(len, lines)) <= 120
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT / "scripts" / "docs"))
+    yield importlib.import_module("pages")
+    sys.modules.pop("pages")
+
+
+def test_links_of_the_site_lead_to_the_same_files(pages):
+    page = PROJECT / "docs" / "results.md"
+    text = "[a](../reports/output/claims.md) [b](data.md#layouts) [c](https://x.y/z) ![d](../README.md)"
+    assert pages.rewritten(text, page) == (
+        "[a](reports/output/claims.md) [b](data.md#layouts) [c](https://x.y/z) ![d](readme.md)"
+    )
+    assert pages.rewritten("[a](docs/data.md#x)", PROJECT / "CONTRIBUTING.md") == "[a](data.md#x)"
+    known = pages.pages()
+    assert known["readme.md"] == PROJECT / "README.md" and "CONTRIBUTING.md" in known
+    assert all(isinstance(path, Path) and path.is_file() for path in known.values())
