@@ -1,1 +1,1 @@
-"""Studies: which field varies over which values, run as a queue of cells by any number of workers."""
+"""Ablation studies: variants of a base configuration, run as a queue of cells by any number of workers."""

@@ -1,4 +1,4 @@
-"""Command line: `python -m ablations list | run | status | record | sweep`; `--help` for each."""
+"""Command line: `python -m ablations list | run | status | record | sweep`, each with `--help`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ilrm.system.files import atomic_path
 if TYPE_CHECKING:
     from ablations.runner import Plan
 
-# Each command imports what it needs: torch, Optuna and pandas take seconds, which --help does not wait for.
+# Commands import torch, Optuna and pandas themselves: they take seconds to load, and --help should not wait.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 1 if cells failed, 2 on a mistake of the user's."""
+    """Run a command and return the exit status: 1 if cells failed, 2 on a user error, 130 on Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.strerror} ({error.filename})", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
+        print("stopped: run the same command again to resume", file=sys.stderr)
         return 130
 
 
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
     for name, error in failures.items():
         print(f"failed: {name}: {error}", file=sys.stderr)
     if failures:
-        print(f"{len(failures)} failed: --retry-failed runs them again", file=sys.stderr)
+        print(f"{len(failures)} failed: use --retry-failed to run them again", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -76,10 +76,10 @@ def _record(options: argparse.Namespace) -> int:
 
     studies = find_studies(options.studies)
     cells = [cell for study in studies for cell in study.cells(options.scale, MOST_SEEDS)]
-    found = record(cells, options.scale)
+    count = record(cells, options.scale)
     print(
-        f"{found} complete runs recorded in {STUDIES / options.scale}"
-        if found
+        f"{count} complete runs recorded in {STUDIES / options.scale}"
+        if count
         else "nothing to record"
     )
     for name in record_sweeps(options.scale):
@@ -88,8 +88,10 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from ablations.storage import quiet_optuna
     from ablations.sweep import find_sweep, importances, results, run, trials_file
 
+    quiet_optuna()
     sweep = find_sweep(options.sweep)
     study = run(sweep, options.scale, options.storage, options.trials, options.workers)
     table = results(study, sweep)
@@ -108,7 +110,9 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> Plan:
     from ablations.runner import Plan
+    from ablations.storage import quiet_optuna
 
+    quiet_optuna()
     studies = find_studies(options.studies)
     return Plan.make(studies, options.scale, options.storage, options.seeds)
 
@@ -131,11 +135,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     shared = argparse.ArgumentParser(add_help=False, parents=[stored])
     shared.add_argument(
-        "--seeds", type=positive, default=SEEDS, help="seeds a variant (default: %(default)s)"
+        "--seeds", type=positive, default=SEEDS, help="seeds per variant (default: %(default)s)"
     )
     kinds = "names (see list), paths of TOML files, or all"
 
-    command = commands.add_parser("run", parents=[shared], help="run what is not done yet")
+    command = commands.add_parser("run", parents=[shared], help="run all cells that are not done")
     command.add_argument("studies", nargs="+", help=kinds)
     command.add_argument(
         "--workers", type=positive, default=os.cpu_count(), help="processes on this host"
@@ -146,19 +150,19 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("sweep", parents=[stored], help="search fields with Optuna")
     command.add_argument("sweep", help="name (ablations/sweeps/) or path of a TOML file")
     command.add_argument(
-        "--trials", type=positive, default=20, help="trials in all, earlier ones counted"
+        "--trials", type=positive, default=20, help="total number of trials, with earlier ones"
     )
     command.add_argument(
         "--workers", type=positive, default=os.cpu_count(), help="processes on this host"
     )
     command.set_defaults(command=_sweep)
 
-    command = commands.add_parser("status", parents=[shared], help="where things stand")
+    command = commands.add_parser("status", parents=[shared], help="number of cells by state")
     command.add_argument("studies", nargs="*", default=["all"], help=kinds)
     command.set_defaults(command=_status)
 
     command = commands.add_parser(
-        "record", parents=[scaled], help="add runs and sweeps to what the reports are made from"
+        "record", parents=[scaled], help="add runs and sweeps to the records for the reports"
     )
     command.add_argument("studies", nargs="*", default=["all"], help=kinds)
     command.set_defaults(command=_record)

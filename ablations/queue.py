@@ -1,4 +1,4 @@
-"""A study's cells as a queue of Optuna trials: enqueued once, claimed by one worker each."""
+"""A study's cells as a queue of Optuna trials, each enqueued once and claimed by one worker."""
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ilrm.runs.store import find_run
 
 RUN, PARAMETERS, ERROR, HOST, PLAN = "run", "parameters", "error", "host", "plan"
 
-# States of a cell, the first one counts where a cell is in several queues
+# States of a cell, in order of precedence for a cell in several queues
 STATES = RUNNING, WAITING, FAILED, NEW, REMOVED, ELSEWHERE, DONE = (
     "running",
     "waiting",
@@ -32,27 +32,28 @@ _OF_TRIALS = {
 
 @dataclass(frozen=True)
 class Queue:
-    """The cells of one study at one scale in a storage; its Optuna study is named STUDY@SCALE."""
+    """Queue of the cells of one study at one scale; its Optuna study is named STUDY@SCALE."""
 
     trials: optuna.Study
 
     @classmethod
     def open(cls, study: Study, scale: str, storage: BaseStorage) -> "Queue":
-        """The queue in this storage, made at the first call."""
+        """Open the queue in a storage; the first call creates it."""
         return cls.named(f"{study.name}@{scale}", storage)
 
     @classmethod
     def named(cls, name: str, storage: BaseStorage) -> "Queue":
-        sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is sampled
+        sampler = optuna.samplers.RandomSampler(seed=0)  # required, but not used
         return cls(open_trials(name, storage, direction="maximize", sampler=sampler))
 
     def add(
         self, cells: Iterable[Cell], retry_failed: bool = False, held: Container[str] = ()
     ) -> int:
-        """Enqueue the cells that are neither done nor waiting nor running; returns how many.
+        """Enqueue the cells that are neither done (according to the run store), waiting nor running; returns
+        their number.
 
-        The run store tells what is done. Failed cells are enqueued again on request only, runs that another
-        queue of the same runner holds not at all.
+        Failed cells are only enqueued with `retry_failed`. Runs in `held`, which are in another queue of the
+        same runner, are never enqueued.
         """
         self.recover()
         states = self.states(cells := list(cells))
@@ -69,22 +70,22 @@ class Queue:
         return added
 
     def _plan(self, wanted: set[str]) -> None:
-        """Only planned cells are run. Cells that a runner elsewhere has planned stay while it runs."""
+        """Set the plan, as only planned cells are run. While another runner is active, its plan is kept."""
         if self.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             wanted = wanted | set(self.trials.user_attrs.get(PLAN, ()))
         self.trials.set_user_attr(PLAN, sorted(wanted))
 
     def planned(self, trial: optuna.Trial) -> bool:
-        """Whether a claimed trial is a cell of the newest plan; a queue may hold those of older ones."""
+        """Whether a claimed trial belongs to the newest plan; a queue may contain trials of older plans."""
         return trial.user_attrs.get(RUN) in self.trials.user_attrs.get(PLAN, ())
 
     def states(self, cells: Iterable[Cell]) -> dict[str, str]:
-        """{run name: state}: one of STATES, by the newest trial of each cell and by the run store."""
+        """{run name: state}, one of STATES, from the newest trial of each cell and from the run store."""
         newest = self._newest()
         return {c.run_name: self._state(c, newest.get(c.run_name)) for c in cells}
 
     def failures(self, cells: Sequence[Cell]) -> dict[str, str]:
-        """{run name: error} of the cells whose newest trial failed."""
+        """{run name: error} for the cells whose newest trial failed."""
         newest = self._newest()
         failed = {
             cell.run_name: newest[cell.run_name]
@@ -96,15 +97,15 @@ class Queue:
         }
 
     def waiting(self) -> int:
-        """Trials that nobody has claimed."""
+        """Number of trials that no worker has claimed."""
         return len(self.trials.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def recover(self) -> None:
-        """Cells whose worker died wait again."""
+        """Enqueue cells again whose worker died."""
         recover(self.trials)
 
     def taken(self, trial: optuna.Trial) -> bool:
-        """Whether the cell of a claimed trial is being done, or done on another host, under another trial."""
+        """Whether another trial of the same cell is running, or complete on another host."""
         for other in self._cells():
             if other.user_attrs[RUN] != trial.user_attrs[RUN] or other.number == trial.number:
                 continue
@@ -118,7 +119,7 @@ class Queue:
         return [trial for trial in trials if RUN in trial.user_attrs]
 
     def _newest(self) -> dict[str, FrozenTrial]:
-        """{run name: its newest trial}; pruned trials are claims that came too late."""
+        """{run name: newest trial}, without pruned trials, which are claims that came too late."""
         ordered = sorted(self._cells(), key=lambda trial: trial.number)
         return {t.user_attrs[RUN]: t for t in ordered if t.state is not TrialState.PRUNED}
 
@@ -132,6 +133,6 @@ class Queue:
         return ELSEWHERE if self._done_elsewhere(trial) else REMOVED
 
     def _done_elsewhere(self, trial: FrozenTrial) -> bool:
-        """Complete on another host, whose run store need not be this one."""
+        """Whether a trial is complete on another host, whose run store may be a different one."""
         host = trial.user_attrs.get(HOST, "")
         return trial.state is TrialState.COMPLETE and of_another_host(self.trials, host)

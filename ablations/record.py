@@ -1,14 +1,15 @@
-"""Records of complete runs: two small CSV files a scale, which the reports are made from.
+"""Records of complete runs: small CSV files per scale, which the reports are made from.
 
-`reports/records/studies/SCALE/runs.csv` has a row a run: its fields, costs and provenance; `scenes.csv` a row
-a run and held-out scene: the model's metrics, means over the scene's target views. Sweeps of the project
-are recorded as tables of their trials, `reports/records/sweeps/SCALE/NAME.csv`.
+`reports/records/studies/SCALE/runs.csv` has a row per run: its fields, costs and provenance; `scenes.csv` one
+per run and held-out scene: the model's metrics, means over the scene's target views; `baselines.csv` the same
+of the baselines, per data set. Sweeps of the project are recorded as tables of their trials,
+`reports/records/sweeps/SCALE/NAME.csv`.
 """
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -21,62 +22,81 @@ from ilrm.vocabulary import QUALITY
 
 COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
 _NO_SCENES = pd.DataFrame(columns=["run", "scene", *QUALITY])
+_NO_BASELINES = pd.DataFrame(columns=["data", "method", "scene", *QUALITY])
 PROVENANCE = ("date", "device", "threads", "commit")
 
 
-def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = STUDIES) -> int:
-    """Add the complete runs of these cells to the records; returns how many there are.
+class Recorded(NamedTuple):
+    """Three tables: runs, the model's metrics per run and scene, the baselines' per data and scene."""
 
-    Runs recorded before stay; one that was measured again replaces its record.
+    runs: pd.DataFrame
+    scenes: pd.DataFrame
+    baselines: pd.DataFrame
+
+
+def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path = STUDIES) -> int:
+    """Add the complete runs of these cells to the records; returns their number.
+
+    Existing records are kept, except for runs that are recorded again.
     """
-    rows, scenes = collect(cells, store)
+    found = collect(cells, store)
     folder = records / scale
-    _merge(folder / "runs.csv", rows, ["run"])
-    _merge(folder / "scenes.csv", scenes, ["run", "scene"])
-    return len(rows)
+    _merge(folder / "runs.csv", found.runs, "run", ["run"])
+    _merge(folder / "scenes.csv", found.scenes, "run", ["run", "scene"])
+    _merge(folder / "baselines.csv", found.baselines, "data", ["data", "method", "scene"])
+    return len(found.runs)
 
 
 def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> list[str]:
-    """Keep the trials of the project's sweeps that were run at a scale; returns the sweeps' names."""
+    """Record the trials of the project's sweeps that were run at a scale; returns the names of the sweeps."""
     from ablations.sweep import SWEEPS as FILES
     from ablations.sweep import find_sweep, trials_file
 
-    found = []
+    names = []
     for sweep in (find_sweep(path.stem) for path in sorted(FILES.glob("*.toml"))):
         trials = trials_file(sweep, scale, store)
         if trials.exists():
             table = pd.read_csv(trials).sort_values("trial")
             with atomic_path(records / scale / f"{sweep.name}.csv") as beside:
                 table.to_csv(beside, index=False, float_format="%.5g")
-            found.append(sweep.name)
-    return found
+            names.append(sweep.name)
+    return names
 
 
-def collect(cells: Iterable[Cell], store: Path = RUNS) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the records hold of the complete runs among these cells, from the run store: runs, scenes."""
+def collect(cells: Iterable[Cell], store: Path = RUNS) -> Recorded:
+    """What the records hold of the complete runs among these cells, from the run store."""
     wanted = {cell.run_name: cell for cell in cells}
-    found = {
+    complete = {
         name: run
         for name, cell in wanted.items()
         if (run := find_run(cell.config, store)) is not None
     }
-    rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in found.items()])
-    scenes = [_scene_rows(run) for run in found.values()] or [_NO_SCENES]
-    return rows, pd.concat(scenes, ignore_index=True)
+    rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in complete.items()])
+    scenes = [_scene_rows(run) for run in complete.values()] or [_NO_SCENES]
+    data = {run.config.evaluation_data.held_out_hash: run for run in complete.values()}
+    baselines = [_baseline_rows(name, run) for name, run in data.items()] or [_NO_BASELINES]
+    return Recorded(
+        rows,
+        pd.concat(scenes, ignore_index=True),
+        pd.concat(baselines, ignore_index=True),
+    )
 
 
-def recorded(scale: str, records: Path = STUDIES) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The records of a scale: runs, indexed by name, and scenes; empty where there are none."""
+def recorded(scale: str, records: Path = STUDIES) -> Recorded:
+    """The records of a scale, runs indexed by name; empty where there are none."""
     folder = records / scale
     if not (folder / "runs.csv").exists():
-        return pd.DataFrame(), _NO_SCENES
+        return Recorded(pd.DataFrame(), _NO_SCENES, _NO_BASELINES)
     runs = pd.read_csv(folder / "runs.csv", index_col="run")
-    return runs, pd.read_csv(folder / "scenes.csv")
+    file = folder / "baselines.csv"
+    baselines = pd.read_csv(file) if file.exists() else _NO_BASELINES
+    return Recorded(runs, pd.read_csv(folder / "scenes.csv"), baselines)
 
 
 def _run_row(run: Run, cell: Cell) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.folder.name}
     row["fields"] = json.dumps(cell.parameters, sort_keys=True)
+    row["data"] = run.config.evaluation_data.held_out_hash
     row |= {name: run.metrics[name] for name in COSTS}
     row |= {name: run.environment[name] for name in PROVENANCE}
     row["torch"] = run.environment["versions"]["torch"]
@@ -91,12 +111,22 @@ def _scene_rows(run: Run) -> pd.DataFrame:
     return means
 
 
-def _merge(path: Path, rows: pd.DataFrame, keys: list[str]) -> None:
+def _baseline_rows(data: str, run: Run) -> pd.DataFrame:
+    """Means over each scene's targets, per baseline."""
+    rows = run.per_view[run.per_view.method != "model"]
+    names = [name for name in QUALITY if name in rows]
+    means = rows.groupby(["method", "scene"], sort=True)[names].mean().reset_index()
+    means.insert(0, "data", data)
+    return means
+
+
+def _merge(path: Path, rows: pd.DataFrame, by: str, keys: list[str]) -> None:
+    """Add rows to a table; rows of the same `by` are replaced."""
     if rows.empty:
         return
     if path.exists():
         old = pd.read_csv(path, dtype={"commit": str})
-        rows = pd.concat([old[~old.run.isin(rows.run)], rows])
+        rows = pd.concat([old[~old[by].isin(rows[by])], rows])
     rows = rows.sort_values(keys)
     with atomic_path(path) as beside:
         rows.to_csv(beside, index=False, float_format="%.5g")

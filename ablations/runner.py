@@ -1,4 +1,4 @@
-"""Runs studies: enqueues their cells, keeps workers going, shows progress until all cells are done."""
+"""Runner of studies: enqueues their cells, keeps workers running, and shows progress until all are done."""
 
 import time
 from collections import Counter
@@ -17,43 +17,43 @@ from ilrm.data.batches import dataset_root
 from ilrm.runs.store import share_done
 from ilrm.system.progress import progress_bar
 
-POLL = 2.0  # seconds between looks at the queues
-VGG_MACS = 300_000  # a pixel, of LPIPS
-IMAGES_A_SCENE = 2 * 6  # target views, rendered and true
-TRAINING_PASSES = 3  # forward, and backward of twice the cost
-MACS_A_PARAMETER = 5_000  # the optimizer's, a step: fitted to the recorded tiny runs
+POLL = 2.0  # seconds between polls of the queues
+VGG_MACS = 300_000  # MACs of LPIPS per pixel
+IMAGES_PER_SCENE = 2 * 6  # target views, rendered and ground truth
+TRAINING_PASSES = 3  # forward pass, and backward pass at twice its cost
+MACS_PER_PARAMETER = 5_000  # optimizer cost per step, fitted to the recorded tiny runs
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Studies at one scale with their queues and cells, in the order in which they are run."""
+    """Queues and cells of studies at one scale, in the order in which they are run."""
 
     storage: str
     queues: list[tuple[Queue, list[Cell]]]
 
     @classmethod
     def make(cls, studies: list[Study], scale: str, storage: str, seeds: int = SEEDS) -> "Plan":
-        """Opens the storage. Raises StudyError, and ConfigError on a study that this scale cannot run."""
+        """Open the storage. Raises StudyError, also if this scale cannot run a study."""
         cells = [(study, study.cells(scale, seeds)) for study in studies]
         opened = open_storage(storage)
         return cls(storage, [(Queue.open(study, scale, opened), own) for study, own in cells])
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
-        """{run name: cell}: a run that several studies share counts once."""
+        """{run name: cell}; a run that several studies share appears once."""
         return {cell.run_name: cell for _, own in self.queues for cell in own}
 
     @cached_property
     def efforts(self) -> dict[str, float]:
-        """{run name: effort}."""
+        """{run name: estimated effort}."""
         return {name: effort(cell.config) for name, cell in self.cells.items()}
 
     def done(self) -> float:
-        """The effort that is behind us, started runs included."""
+        """The completed effort, including that of partly complete runs."""
         return sum(e * share_done(self.cells[name].config) for name, e in self.efforts.items())
 
     def counts(self) -> Counter[str]:
-        """How many cells are in each of `queue.STATES`, each counted once."""
+        """Number of cells in each of `queue.STATES`; every cell is counted once."""
         states: dict[str, str] = {}
         for queue, own in self.queues:
             for name, state in queue.states(own).items():
@@ -62,17 +62,17 @@ class Plan:
 
 
 def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
-    """Run every cell that is not done yet with so many worker processes; returns {run: error}.
+    """Run every cell that is not done with `workers` worker processes; returns {run: error} of failed cells.
 
-    Returns when no cell waits or runs, on this host or another. Started again after any kind of death
-    it goes on where the run store and the queue stand. Raises StudyError.
+    Returns when no cell is waiting or running, on this host or any other. After an interruption of any kind,
+    a new call resumes from the state of the run store and the queue. Raises StudyError.
     """
     held: set[str] = set()
     for queue, own in plan.queues:
         queue.add(own, retry_failed, held)
         held |= {cell.run_name for cell in own}
     for data in {cell.config.data for cell in plan.cells.values()}:
-        dataset_root(data)  # once, before the workers ask for it
+        dataset_root(data)  # generate the data once, before the workers need it
     names = [queue.trials.study_name for queue, _ in plan.queues]
     pool = Workers(workers, ["ablations.worker", plan.storage, *names])
     with _bar(plan) as bar:
@@ -95,14 +95,14 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
 
 
 def effort(config: RunConfig) -> float:
-    """Roughly the MACs of a run, training and evaluation: what the time left is estimated from."""
+    """Approximate MACs of a run, training and evaluation, for estimates of the remaining time."""
     d, t = config.data, config.train
-    evaluation = d.procedural_test * IMAGES_A_SCENE * VGG_MACS * d.image_height * d.image_width
+    evaluation = d.procedural_test * IMAGES_PER_SCENE * VGG_MACS * d.image_height * d.image_width
     if config != config.training:
         return evaluation
     macs = cost.analytic_macs(config.model, d.context_views, d.image_height, d.image_width)
     step = TRAINING_PASSES * t.batch * sum(macs.values())
-    return evaluation + t.steps * (step + MACS_A_PARAMETER * cost.parameters(config.model))
+    return evaluation + t.steps * (step + MACS_PER_PARAMETER * cost.parameters(config.model))
 
 
 def _bar(plan: Plan) -> tqdm:
@@ -110,7 +110,7 @@ def _bar(plan: Plan) -> tqdm:
         total=sum(plan.efforts.values()),
         initial=plan.done(),
         smoothing=0,
-        bar_format="{desc} |{bar:20}| {elapsed} passed, {remaining} left",
+        bar_format="{desc} |{bar:20}| {elapsed} elapsed, {remaining} left",
     )
 
 

@@ -1,8 +1,9 @@
-"""Cells of studies on one machine within some minutes: `python -m ablations.side_by_side --minutes 9`.
+"""Command line: run cells of studies for a limited time, `python -m ablations.side_by_side --minutes 9`.
 
-For a GPU that one has for a short time: several processes share it, the most valuable cells come first, and
-what is complete or another process is at is passed over. Cells are trained and evaluated without a notebook,
-which needs neither Optuna nor papermill; `python -m ablations record` records such runs as any.
+Meant for a GPU that is only available for a short time: several processes share it, the most important cells
+run first, and cells that are complete or claimed by another process are skipped. Cells are trained and
+evaluated without a notebook, so that neither Optuna nor papermill is needed; `python -m ablations record`
+records these runs like any others.
 """
 
 from __future__ import annotations
@@ -26,25 +27,25 @@ if TYPE_CHECKING:
 
     from ilrm.data.batches import TrainingData
 
-# first what the paper claims most of
+# studies by importance for the paper's claims
 ORDER = ("components", "layers", "minibatch", "architecture", "resolution", "views", "refinement")
 POLL = 0.5  # seconds
 
 
 def cells_by_value(names: Sequence[str], scale: str, seeds: int) -> list[Cell]:
-    """The studies' cells: all of a seed before the next, each run once."""
+    """The studies' cells, all studies of a seed before the next seed, without repeated runs."""
     studies = find_studies(names)
-    found: dict[str, Cell] = {}
+    cells: dict[str, Cell] = {}
     for seed in range(seeds):
         for study in studies:
             for cell in study.cells(scale, [seed]):
-                found.setdefault(cell.run_name, cell)
-    return list(found.values())
+                cells.setdefault(cell.run_name, cell)
+    return list(cells.values())
 
 
 def work(cells: list[Cell], deadline: float, run_by: int) -> None:
-    """Perform cells that nobody else is at, as long as another one is expected to end in time, and the
-    process that started this one lives.
+    """Perform unclaimed cells as long as the next one is expected to finish before the deadline and the
+    process `run_by`, which started this one, is alive.
     """
     from ilrm.data.batches import training_data
     from ilrm.runs.store import find_run
@@ -52,7 +53,7 @@ def work(cells: list[Cell], deadline: float, run_by: int) -> None:
     from ilrm.system.paths import RUNS
 
     longest = 0.0
-    held: list[TrainingData] = []  # so that the next cell of the same data has its frames decoded
+    held: list[TrainingData] = []  # keeps decoded frames for the next cell with the same data
     for cell in cells:
         if find_run(cell.config) is not None:
             continue
@@ -66,21 +67,21 @@ def work(cells: list[Cell], deadline: float, run_by: int) -> None:
                 train = cell.config.train
                 held[:] = [training_data(cell.config.data, train.batch, train.seed)]
                 run = perform_run(cell.config, show_progress=False)
-            except (IlrmError, RuntimeError) as error:  # of one cell: the others are still worth it
-                print(f"failed: {_told(cell)}: {' '.join(str(error).split())[:300]}", flush=True)
+            except (IlrmError, RuntimeError) as error:  # continue with the other cells
+                print(f"failed: {_label(cell)}: {' '.join(str(error).split())[:300]}", flush=True)
                 continue
             longest = max(longest, time.time() - start)
             psnr = run.metrics["summary"]["model"]["psnr"]["mean"]
-            print(f"{_told(cell)}: {psnr:.2f} dB, {time.time() - start:.0f} s", flush=True)
+            print(f"{_label(cell)}: {psnr:.2f} dB, {time.time() - start:.0f} s", flush=True)
 
 
-def _told(cell: Cell) -> str:
+def _label(cell: Cell) -> str:
     return f"{cell.study}, {cell.variant}, seed {cell.seed}"
 
 
 @contextmanager
 def _claim(path: Path) -> Iterator[bool]:
-    """Whether this process has the cell; the kernel frees it at the process's death."""
+    """Yield whether this process holds the claim on a cell, which the kernel releases when it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
@@ -92,7 +93,7 @@ def _claim(path: Path) -> Iterator[bool]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 2 on a mistake of the user's."""
+    """Run the cells and return the exit status: 1 if a worker died, 2 on a user error."""
     options = _parser().parse_args(arguments)
     try:
         cells = cells_by_value(options.studies, options.scale, options.seeds)
@@ -106,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
-    """Start the workers, and stop those that are not done in time: their runs go on in the next call. Returns
-    the exit status: 1 if a worker died.
+    """Start the workers and stop them at the deadline; unfinished runs resume in the next call. Returns the
+    exit status: 1 if a worker died.
     """
     from ablations.workers import Workers
     from ilrm.data.batches import dataset_root
@@ -115,11 +116,11 @@ def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
 
     deadline = time.time() + 60 * options.minutes
     for data in {cell.config.data for cell in cells}:
-        dataset_root(data)  # made once, before several processes ask for it
+        dataset_root(data)  # generate the data once, before the workers need it
     command = ["ablations.side_by_side", *options.studies, "--scale", options.scale]
     command += ["--seeds", str(options.seeds), "--deadline", str(deadline), "--run-by"]
     pool = Workers(options.workers, command)
-    print(f"{len(cells)} cells, each with a line in {pool.log}", flush=True)
+    print(f"{len(cells)} cells, logged to {pool.log}", flush=True)
     try:
         pool.keep_going(options.workers)
         while time.time() < deadline and any(p.poll() is None for p in pool.alive):
@@ -139,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=positive, default=SEEDS, help="default: %(default)s")
     parser.add_argument("--workers", type=positive, default=3, help="default: %(default)s")
     parser.add_argument("--minutes", type=float, default=9.0, help="default: %(default)s")
-    # of a worker
+    # internal arguments of the workers
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--run-by", type=int, help=argparse.SUPPRESS)
     return parser

@@ -1,4 +1,4 @@
-"""Where queues and sweeps live: an Optuna journal file on one host, PostgreSQL for several hosts."""
+"""Storage of queues and sweeps: an Optuna journal file for one host, PostgreSQL for several hosts."""
 
 import fcntl
 import json
@@ -24,23 +24,29 @@ from optuna.trial import FrozenTrial, TrialState
 from ablations.study import StudyError
 from ilrm.system.paths import RUNS
 
-HEARTBEAT = 15  # seconds between signs of life of a trial in a database
-GRACE = 60  # seconds without one after which another worker takes the trial over
-CLAIMING = timedelta(seconds=60)  # in which a worker that claims a trial has put its name on it
-RETRIES = 5  # how often a trial whose worker died is taken over
+HEARTBEAT = 15  # seconds between heartbeats of a trial in a database
+GRACE = 60  # seconds without a heartbeat after which another worker takes over the trial
+CLAIMING = timedelta(seconds=60)  # time limit for a worker to store its name in a claimed trial
+RETRIES = 5  # number of times that a trial whose worker died is enqueued again
 
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+def quiet_optuna() -> None:
+    """Keep Optuna's logs and experimental warnings out of what a command prints."""
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def open_storage(where: str) -> BaseStorage:
-    """A journal file's path, or a database URL (`postgresql://user:password@host/name`).
+    """Open a storage, given the path of a journal file or a database URL
+    (`postgresql://user:password@host/name`).
 
-    Raises StudyError where it cannot be opened.
+    Raises StudyError if it cannot be opened.
     """
     if "://" not in where:
         return _open_journal(Path(where))
-    url = where.replace("postgresql://", "postgresql+pg8000://", 1)  # the driver that we install
+    url = where.replace(
+        "postgresql://", "postgresql+pg8000://", 1
+    )  # the driver that is installed with this project
     try:
         return RDBStorage(
             url,
@@ -49,7 +55,7 @@ def open_storage(where: str) -> BaseStorage:
             grace_period=GRACE,
             heartbeat_stale_trial_callback=_enqueue_again,
         )
-    except Exception as error:  # whatever the driver raises: wrong host, password, database
+    except Exception as error:  # any driver error: wrong host, password or database
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StudyError(
             f"storage {_without_password(where)} cannot be opened ({reason}): check the address and that "
@@ -66,27 +72,27 @@ def _open_journal(path: Path) -> BaseStorage:
         storage.get_all_studies()
     except OSError as error:
         raise StudyError(
-            f"storage {path} cannot be opened ({error.strerror}): give a file's path"
+            f"storage {path} cannot be opened ({error.strerror}): give the path of a file"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(
-            f"storage {path} is no journal, or damaged ({error}): move it away; runs that are complete are "
-            "safe in the run store"
+            f"storage {path} is not a journal or is damaged ({error}): move it away; complete runs are safe "
+            "in the run store"
         ) from error
     return storage
 
 
 def _check_journal(path: Path) -> None:
-    """Raise ValueError if a file begins as no journal does: Optuna would append to it."""
+    """Raise ValueError if a file does not start like a journal, as Optuna would append to any file."""
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
             first = json.loads(file.readline())
         if not isinstance(first, dict) or "op_code" not in first:
-            raise ValueError("its first line is no operation")
+            raise ValueError("its first line is not a journal entry")
 
 
 def open_trials(name: str, storage: BaseStorage, **options: Any) -> optuna.Study:
-    """The Optuna study of that name, made at the first call; options as optuna.create_study's."""
+    """Open an Optuna study by name; the first call creates it with `options` of optuna.create_study."""
     trials = optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **options)
     if trials.user_attrs.get(SEVERAL_HOSTS) is None:
         trials.set_user_attr(SEVERAL_HOSTS, isinstance(storage, RDBStorage))
@@ -94,7 +100,7 @@ def open_trials(name: str, storage: BaseStorage, **options: Any) -> optuna.Study
 
 
 def of_another_host(trials: optuna.Study, host: str) -> bool:
-    """Whether a trial was taken by another host than this; a journal is one host's, whatever its name."""
+    """Whether a trial was claimed by another host. Journals belong to one host, even if its name changes."""
     return bool(trials.user_attrs.get(SEVERAL_HOSTS)) and host != socket.gethostname()
 
 
@@ -103,8 +109,8 @@ def _without_password(url: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
-# On one host a worker holds a file lock for as long as it lives: the kernel frees it at any death. A journal
-# has no heartbeat of its own, and the lock tells at once.
+# Journals have no heartbeat. Instead, a worker holds a file lock while it is alive, which the kernel releases
+# whenever the process ends, so that other processes on the host notice immediately.
 LOCKS = "workers"
 WORKER, DEATHS = "worker", "deaths"  # attributes of a trial
 SEVERAL_HOSTS = "several_hosts"  # attribute of a study
@@ -112,7 +118,7 @@ SEVERAL_HOSTS = "several_hosts"  # attribute of a study
 
 @contextmanager
 def sign_of_life() -> Iterator[str]:
-    """This worker's name, HOST/ID, with a lock that is held while the worker lives."""
+    """Yield this worker's name, HOST/ID, and hold its lock while the worker is alive."""
     name = uuid.uuid4().hex[:8]
     path = RUNS / LOCKS / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +131,7 @@ def sign_of_life() -> Iterator[str]:
 
 
 def is_alive(trials: optuna.Study, worker: str) -> bool:
-    """Whether a worker lives, by its lock; those of other hosts are taken to: their heartbeat decides."""
+    """Whether a worker is alive, according to its lock; True for other hosts, which have a heartbeat."""
     host, _, name = worker.rpartition("/")
     if of_another_host(trials, host):
         return True
@@ -141,12 +147,12 @@ def _free(file: IO[str]) -> bool:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    Path(file.name).unlink(missing_ok=True)  # left over by a worker that was killed
+    Path(file.name).unlink(missing_ok=True)  # left behind by a killed worker
     return True
 
 
 def recover(trials: optuna.Study) -> None:
-    """Trials whose worker died wait again: by heartbeat in a database, by lock on this host."""
+    """Enqueue trials again whose worker died, by the heartbeat in a database or the lock on this host."""
     fail_stale_trials(trials)
     for trial in trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if is_held(trials, trial):
@@ -159,7 +165,7 @@ def recover(trials: optuna.Study) -> None:
 
 
 def is_held(trials: optuna.Study, trial: FrozenTrial) -> bool:
-    """Whether a running trial's worker lives, or has only just claimed it."""
+    """Whether the worker of a running trial is alive, or has only just claimed the trial."""
     worker = trial.user_attrs.get(WORKER)
     if worker is not None:
         return is_alive(trials, worker)

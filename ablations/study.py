@@ -1,6 +1,7 @@
-"""A study is data: variants of one base configuration, and what the paper says of them.
+"""Studies: variants of a base configuration, and the corresponding results in the paper.
 
-A TOML file of about ten lines; `ablations/studies/` holds the paper's, users write their own anywhere.
+A study is a TOML file of about ten lines. Those of the paper are in `ablations/studies/`; your own files can
+be anywhere.
 """
 
 import difflib
@@ -17,10 +18,10 @@ from ilrm.presets import SCALES, parameter_names, run_config
 
 STUDIES = Path(__file__).parent / "studies"
 SEEDS = 3
-MOST_SEEDS = 20  # of a study
+MOST_SEEDS = 20  # maximum number of seeds of a study
 
-# What studies change of a preset. tiny: half of the training of `make ablation`: 0.7 dB below it, and all
-# studies with three seeds are done in an evening on two cores.
+# Changes to a preset in all studies. tiny: half the training steps of `make ablation`, which costs 0.7 dB, so
+# that all studies with three seeds finish in an evening on two cores.
 SCALE_FIELDS: dict[str, dict[str, Any]] = {"tiny": {"steps": 1_200}}
 
 _KEYS = ("title", "paper", "claim", "fields", "varies", "values", "variant", "scales")
@@ -29,7 +30,7 @@ _ROW_KEYS = ("table", "method", "views", "setting", "dataset", "protocol")
 
 
 class StudyError(IlrmError):
-    """A study file that is missing, or that does not describe a study."""
+    """A study file that is missing or invalid, or a study that cannot be run."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ class Variant:
 
     name: str
     fields: dict[str, Any]
-    rows: tuple[
-        dict[str, Any], ...
-    ] = ()  # columns of reports/published.csv that pick the paper's row
+    rows: tuple[dict[str, Any], ...] = ()  # columns of published.csv that identify the paper's rows
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Cell:
     variant: str
     seed: int
     config: RunConfig
-    parameters: dict[str, Any]  # of the notebook, scale included
+    parameters: dict[str, Any]  # of the ablation notebook, including the scale
 
     @property
     def run_name(self) -> str:
@@ -60,21 +59,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """Variants that are compared with the first one, trained alike, on the same scenes and seeds."""
+    """Variants that are compared with the first one, with the same training, scenes and seeds."""
 
     name: str
     title: str
-    paper: str  # where the paper has it, e.g. "Table 6"; "" for a study of one's own
-    claim: str  # what it tests, in a sentence
+    paper: str  # place in the paper, e.g. "Table 6"; "" for studies of your own
+    claim: str  # the tested claim, in one sentence
     variants: tuple[Variant, ...]  # the first is the reference
-    scales: dict[str, dict[str, Any]]  # more fields, by scale
+    scales: dict[str, dict[str, Any]]  # additional fields by scale
 
     @property
     def reference(self) -> Variant:
         return self.variants[0]
 
     def own_fields(self, variant: Variant) -> dict[str, Any]:
-        """The variant's fields that not every variant of the study shares."""
+        """The variant's fields that are not shared by all variants of the study."""
         fields = [other.fields for other in self.variants]
         return {
             name: value
@@ -83,14 +82,14 @@ class Study:
         }
 
     def parameters(self, variant: Variant, scale: str, seed: int) -> dict[str, Any]:
-        """Parameters of the ablation notebook for one cell."""
+        """Parameters of the ablation notebook for a variant and seed."""
         fields = {**SCALE_FIELDS.get(scale, {}), **self.scales.get(scale, {}), **variant.fields}
         return {"scale": scale, **fields, "seed": seed}
 
     def cells(self, scale: str, seeds: int | Iterable[int] = SEEDS) -> list[Cell]:
-        """Every cell, all variants of a seed before the next seed.
+        """All cells, with all variants of a seed before the next seed.
 
-        Raises StudyError where this scale cannot run a variant, or where two variants are the same run.
+        Raises StudyError if this scale cannot run a variant, or if two variants are the same run.
         """
         cells: dict[str, Cell] = {}
         for seed in range(seeds) if isinstance(seeds, int) else seeds:
@@ -109,15 +108,15 @@ class Study:
 
 
 def read_study(path: Path) -> Study:
-    """A study from its TOML file. Raises StudyError."""
+    """Read a study from its TOML file. Raises StudyError."""
     try:
         raw = tomllib.loads(path.read_text())
     except OSError as error:
         raise StudyError(
-            f"{path} cannot be read ({error.strerror}): give a study's path"
+            f"{path} cannot be read ({error.strerror}): give the path of a study"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path} is no TOML ({error})") from error
+        raise StudyError(f"{path} is not valid TOML ({error}): correct it") from error
     try:
         check_names(raw, list(_KEYS), str(path))
         common = raw.get("fields", {})
@@ -127,19 +126,19 @@ def read_study(path: Path) -> Study:
             for value in raw.get("values", []):
                 variants.append(Variant(f"{name}={value}", {**common, name: value}))
         if len(variants) < 2:
-            raise StudyError("needs two variants at least: give varies and values, or [[variant]]s")
+            raise StudyError("needs at least two variants: give varies and values, or [[variant]]s")
         names = [variant.name for variant in variants]
         if len(set(names)) < len(names):
-            raise StudyError(f"two variants have one name among {', '.join(names)}")
+            raise StudyError(f"two variants have the same name, among {', '.join(names)}")
         texts = {key: raw.get(key, "") for key in ("title", "paper", "claim")}
         if not all(isinstance(text, str) for text in texts.values()):
-            raise StudyError("title, paper and claim are texts")
+            raise StudyError("title, paper and claim must be text")
         scales = raw.get("scales", {})
         check_names(scales, list(SCALES), f"scales of {path}")
         for fields in (*scales.values(), *(variant.fields for variant in variants)):
             if taken := fields.keys() & {"scale", "seed"}:
                 raise StudyError(
-                    f"{taken.pop()} is no field of a study: it is chosen on the command line"
+                    f"{taken.pop()} cannot be a field of a study: give it on the command line"
                 )
             check_names(fields, list(parameter_names()), str(path))
         study = Study(path.stem, **texts, variants=tuple(variants), scales=scales)
@@ -151,7 +150,7 @@ def read_study(path: Path) -> Study:
 def _variant(entry: dict[str, Any], common: dict[str, Any], path: Path) -> Variant:
     check_names(entry, list(_VARIANT_KEYS), f"a variant of {path}")
     if "name" not in entry:
-        raise StudyError("a [[variant]] has no name")
+        raise StudyError("a [[variant]] has no name: give it one")
     rows = tuple(entry.get("rows", ()))
     for row in rows:
         check_names(row, list(_ROW_KEYS), f"rows of {entry['name']}")
@@ -160,14 +159,14 @@ def _variant(entry: dict[str, Any], common: dict[str, Any], path: Path) -> Varia
 
 @cache
 def studies() -> dict[str, Study]:
-    """The paper's studies by name, in the order of the file names."""
+    """The paper's studies by name, sorted by file name."""
     return {path.stem: read_study(path) for path in sorted(STUDIES.glob("*.toml"))}
 
 
 def find_studies(names: Iterable[str]) -> list[Study]:
-    """Studies by name, by the path of a TOML file, or all of the paper's for "all". Raises StudyError."""
+    """Find studies by name, by the path of a TOML file, or all of the paper's by "all". Raises StudyError."""
     known = studies()
-    found: dict[str, Study] = {}
+    selected: dict[str, Study] = {}
     for name in names:
         if name == "all":
             chosen = list(known.values())
@@ -178,9 +177,9 @@ def find_studies(names: Iterable[str]) -> list[Study]:
         else:
             near = difflib.get_close_matches(name, [*known, "all"], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise StudyError(f"no study is named {name!r}: {hint} (a file of yours ends in .toml)")
+            raise StudyError(f"no study is named {name!r}: {hint} (paths must end in .toml)")
         for study in chosen:
-            if found.get(study.name, study) != study or known.get(study.name, study) != study:
+            if selected.get(study.name, study) != study or known.get(study.name, study) != study:
                 raise StudyError(f"{name}: another study is named {study.name}: rename the file")
-            found[study.name] = study
-    return list(found.values())
+            selected[study.name] = study
+    return list(selected.values())

@@ -1,6 +1,6 @@
-"""Sweeps: Optuna's search over any fields of model and training, each trial a run of the run store.
+"""Sweeps: Optuna searches over fields of model and training, in which every trial is a run of the run store.
 
-A sweep is data as a study is: a TOML file with `[fields]` that are fixed and a `[space]` to search.
+Like a study, a sweep is a TOML file, with fixed `[fields]` and a `[space]` to search.
 """
 
 import math
@@ -20,7 +20,14 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from ablations.queue import ERROR, HOST
-from ablations.storage import WORKER, open_storage, open_trials, recover, sign_of_life
+from ablations.storage import (
+    WORKER,
+    open_storage,
+    open_trials,
+    quiet_optuna,
+    recover,
+    sign_of_life,
+)
 from ablations.study import StudyError
 from ablations.workers import Workers
 from ilrm import cost
@@ -35,8 +42,8 @@ from ilrm.training.checkpoints import Progress
 
 SWEEPS = Path(__file__).parent / "sweeps"
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-FAILURES = 5  # trials that may fail one after the other
-STARTUP = 5  # trials at random before TPE and the pruner judge
+FAILURES = 5  # number of consecutive failed trials after which a sweep stops
+STARTUP = 5  # number of random trials before TPE and the pruner take effect
 POLL = 1.0  # seconds
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {"psnr": "maximize", "gmacs": "minimize"}
 _KEYS = ("title", "objectives", "fields", "space")
@@ -45,13 +52,12 @@ _RANGE_KEYS = ("low", "high", "log", "step", "choices")
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is fixed, what is searched, and for what."""
+    """A search: objectives, fixed fields and search space."""
 
     path: Path
     title: str
-    objectives: tuple[
-        str, ...
-    ]  # "psnr": validation PSNR, pruned by its curve; with "gmacs": the Pareto front
+    # "psnr": validation PSNR, pruned by its learning curve; with "gmacs": the Pareto front
+    objectives: tuple[str, ...]
     fields: dict[str, Any]
     space: dict[str, dict[str, Any]]  # field: low, high, log, step; or choices
 
@@ -60,7 +66,7 @@ class Sweep:
         return self.path.stem
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """A value of every searched field."""
+        """Suggest a value for every searched field."""
         values = {}
         for name, space in self.space.items():
             if "choices" in space:
@@ -72,14 +78,14 @@ class Sweep:
         return values
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """What every searched field is drawn from."""
-        trial = optuna.create_study().ask()  # a trial that nobody keeps
+        """The distribution of every searched field."""
+        trial = optuna.create_study().ask()  # a temporary trial
         self.suggest(trial)
         return trial.distributions
 
 
 def find_sweep(name: str) -> Sweep:
-    """A sweep by name or by the path of its TOML file. Raises StudyError."""
+    """Find a sweep by name or by the path of its TOML file. Raises StudyError."""
     path = Path(name) if name.endswith(".toml") else SWEEPS / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in SWEEPS.glob("*.toml")))
@@ -99,16 +105,11 @@ def find_sweep(name: str) -> Sweep:
         objectives = tuple(raw.get("objectives", ["psnr"]))
         check_names(dict.fromkeys(objectives), list(OBJECTIVES), f"objectives of {path}")
         sweep = Sweep(path.resolve(), raw.get("title", path.stem), objectives, fields, space)
-        sweep.distributions()  # whatever does not fit
+        sweep.distributions()  # raises on an invalid search space
     except IlrmError:
         raise
-    except (
-        TypeError,
-        AttributeError,
-        KeyError,
-        ValueError,
-    ) as error:  # TOML's and Optuna's complaints
-        raise StudyError(f"{path} does not describe a sweep ({error})") from error
+    except (TypeError, AttributeError, KeyError, ValueError) as error:  # from TOML or Optuna
+        raise StudyError(f"{path} does not describe a sweep ({error}): correct it") from error
     if not space or not objectives:
         raise StudyError(f"{path} has no {'[space] to search' if objectives else 'objectives'}")
     own = SWEEPS / path.name
@@ -118,7 +119,7 @@ def find_sweep(name: str) -> Sweep:
 
 
 def trials_file(sweep: Sweep, scale: str, store: Path = RUNS) -> Path:
-    """Where the command line leaves the table of a sweep's trials."""
+    """Path of the table of trials that the command line writes."""
     return store / "sweeps" / f"{sweep.name}@{scale}" / "trials.csv"
 
 
@@ -134,11 +135,12 @@ def open_sweep(sweep: Sweep, scale: str, storage: str) -> optuna.Study:
 
 
 def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> optuna.Study:
-    """Search until so many trials have ended, earlier ones counted; survives any death of its workers.
+    """Search until `trials` trials, including earlier ones, have ended; workers that die are replaced.
 
-    Raises StudyError, also where trial after trial fails.
+    Raises StudyError, also if too many consecutive trials fail.
     """
-    dataset_root(run_config(scale, **sweep.fields).data)  # once, before the workers ask for it
+    # generate the data once, before the workers need it
+    dataset_root(run_config(scale, **sweep.fields).data)
     study = open_sweep(sweep, scale, storage)
     first = len(study.get_trials(deepcopy=False))
     pool = Workers(workers, ["ablations.sweep", str(sweep.path), scale, storage, str(trials)])
@@ -166,7 +168,7 @@ def work(
     run_by: int | None = None,
     store: Path = RUNS,
 ) -> None:
-    """Trials one after the other until so many have ended, or `run_by`, the starter, is gone."""
+    """Run trials until `trials` have ended in total, or until the starting process `run_by` has ended."""
     first = len(study.get_trials(deepcopy=False))
     with sign_of_life() as worker:
         while run_by is None or os.getppid() == run_by:
@@ -180,7 +182,7 @@ def work(
                 return
             busy = states.count(TrialState.RUNNING)
             if sum(state in ENDED for state in states) + busy >= trials:
-                time.sleep(POLL)  # the last ones run elsewhere: stay, should their worker die
+                time.sleep(POLL)  # the last trials run elsewhere: wait in case their workers die
                 continue
             study.optimize(_objective(sweep, scale, worker, store), n_trials=1, catch=(IlrmError,))
 
@@ -191,7 +193,7 @@ def _raise_if_always_fails(study: optuna.Study, first: int) -> None:
     newest = finished[-FAILURES:]
     if len(newest) == FAILURES and all(trial.state is TrialState.FAIL for trial in newest):
         error = newest[-1].user_attrs.get(ERROR, "their workers died")
-        raise StudyError(f"{FAILURES} trials failed one after the other: {error}")
+        raise StudyError(f"{FAILURES} consecutive trials failed: {error}")
 
 
 def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[optuna.Trial], Any]:
@@ -201,7 +203,7 @@ def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[
         try:
             config = run_config(scale, **{**sweep.fields, **sweep.suggest(trial)})
         except ConfigError as error:
-            raise optuna.TrialPruned(f"no such model: {error}") from error
+            raise optuna.TrialPruned(f"invalid configuration: {error}") from error
         trial.set_user_attr("run", config.name)
         try:
             run = perform_run(config, store, show_progress=False, on_point=_report(trial, sweep))
@@ -216,7 +218,7 @@ def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[
 
 
 def _report(trial: optuna.Trial, sweep: Sweep) -> Callable[[Progress], None]:
-    """Hands the validation curve to the pruner; nothing is pruned in a search for a Pareto front."""
+    """Report the validation curve to the pruner; searches for a Pareto front are not pruned."""
 
     reported: set[int] = set()
 
@@ -234,14 +236,14 @@ def _report(trial: optuna.Trial, sweep: Sweep) -> Callable[[Progress], None]:
 
 
 def gmacs(config: RunConfig) -> float:
-    """GMACs of one scene's forward pass."""
+    """GMACs per scene of the forward pass."""
     d = config.data
     macs = cost.analytic_macs(config.model, d.context_views, d.image_height, d.image_width)
     return sum(macs.values()) / 1e9
 
 
 def results(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
-    """One row an ended trial: state, objectives, searched fields, run; the best first."""
+    """One row per ended trial, best first: state, objectives, searched fields, run."""
     rows = []
     for trial in study.get_trials(deepcopy=False, states=ENDED):
         values = dict.fromkeys(sweep.objectives, math.nan)
@@ -254,7 +256,7 @@ def results(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
 
 
 def study_of(sweep: Sweep, table: pd.DataFrame) -> optuna.Study:
-    """The complete trials of a table that `results` made, as an Optuna study in memory."""
+    """An in-memory Optuna study of the complete trials in a table from `results`."""
     study = optuna.create_study(directions=[OBJECTIVES[name] for name in sweep.objectives])
     complete = table[table.state == TrialState.COMPLETE.name.lower()].sort_values("trial")
     for row in complete.to_dict("records"):
@@ -272,7 +274,7 @@ def study_of(sweep: Sweep, table: pd.DataFrame) -> optuna.Study:
 def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
     """Share of the variance of an objective that each searched field explains (fANOVA).
 
-    Empty while too few trials are complete.
+    Empty if fewer than two trials are complete, or if all have the same value.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(complete) < 2:
@@ -283,12 +285,13 @@ def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
             evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
             target=lambda trial: trial.values[objective],
         )
-    except (ValueError, RuntimeError):  # every trial has the same value
+    except (ValueError, RuntimeError):  # all trials have the same value
         return {}
 
 
 def main(source: str, scale: str, storage: str, trials: str, run_by: str) -> None:
     """Entry point of the worker processes."""
+    quiet_optuna()
     sweep = find_sweep(source)
     work(sweep, scale, open_sweep(sweep, scale, storage), int(trials), int(run_by))
 

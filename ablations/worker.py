@@ -1,4 +1,4 @@
-"""A worker: claims cells one after the other and runs each through the ablation notebook."""
+"""Worker process that claims cells one after the other and runs each with the ablation notebook."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import optuna
 import papermill
 
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
-from ablations.storage import WORKER, open_storage, sign_of_life
+from ablations.storage import WORKER, open_storage, quiet_optuna, sign_of_life
 from ablations.study import StudyError
 from ilrm.presets import run_config
 from ilrm.runs.store import Run, find_run
@@ -19,9 +19,9 @@ NOTEBOOK = PROJECT / "notebooks" / "ablation.ipynb"
 
 
 def work(queues: list[Queue], run_by: int | None = None) -> None:
-    """Run cells until none waits in any of the queues.
+    """Run cells until none is waiting in any of the queues.
 
-    `run_by`: the process that started this worker; once it is gone, no further cell is claimed.
+    `run_by`: the process that started this worker; once it has ended, no further cells are claimed.
     """
     with sign_of_life() as name:
         for queue in queues:
@@ -38,7 +38,7 @@ def _objective(queue: Queue, worker: str):
         trial.set_user_attr(WORKER, worker)
         trial.set_user_attr(HOST, socket.gethostname())
         if queue.taken(trial):
-            raise optuna.TrialPruned("enqueued twice: the other trial has it")
+            raise optuna.TrialPruned("enqueued twice: another trial runs this cell")
         try:
             return run_cell(trial.user_attrs[RUN], trial.user_attrs[PARAMETERS])
         except Exception as error:
@@ -50,25 +50,25 @@ def _objective(queue: Queue, worker: str):
 
 
 def run_cell(run: str, parameters: dict[str, Any]) -> float:
-    """Execute the notebook with these parameters into the run's folder; returns the run's PSNR in dB.
+    """Execute the notebook with these parameters, write it to the run's folder, and return the PSNR in dB.
 
-    Raises StudyError where the notebook ends without a complete run, and what papermill raises.
+    Raises StudyError if the notebook ends without a complete run, and whatever papermill raises.
     """
     config = run_config(**parameters)
     if config.name != run:
         raise StudyError(
-            f"{run} was enqueued by another version of the code: it is {config.name} now"
+            f"{run} was enqueued by another version of the code and is now {config.name}: enqueue it again"
         )
     output = RUNS / run / NOTEBOOK.name
-    if (found := find_run(config)) is not None and output.exists():
-        return _psnr(found)
+    if (complete := find_run(config)) is not None and output.exists():
+        return _psnr(complete)
     output.parent.mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(
         str(NOTEBOOK), str(output), parameters, progress_bar=False, cwd=str(PROJECT)
     )
-    if (found := find_run(config)) is None:
+    if (complete := find_run(config)) is None:
         raise StudyError(f"{output} ended without a complete run: see its last cells")
-    return _psnr(found)
+    return _psnr(complete)
 
 
 def _psnr(run: Run) -> float:
@@ -77,6 +77,7 @@ def _psnr(run: Run) -> float:
 
 def main(storage: str, names: list[str], run_by: int) -> None:
     """Entry point of the worker processes that `ablations.runner` starts."""
+    quiet_optuna()
     work([Queue.named(name, open_storage(storage)) for name in names], run_by)
 
 

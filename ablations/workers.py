@@ -1,4 +1,4 @@
-"""Worker processes on this host: started while there is work, replaced when they die."""
+"""Worker processes on this host, which are started while there is work and replaced when they die."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ from tqdm import tqdm
 from ablations.study import StudyError
 from ilrm.system.paths import PROJECT, RUNS
 
-DEATHS = 20  # workers that may die before the runner gives up
+DEATHS = 20  # number of worker deaths after which the runner gives up
 
 
 class Workers:
-    """Up to `count` processes `python -m MODULE ARGUMENTS... PID`, with the cores shared among them.
+    """Up to `count` processes `python -m MODULE ARGUMENTS... PID` that share the cores.
 
-    PID is this process: a worker whose starter is gone takes no further work.
+    PID is this process; workers take no further work once it has ended.
     """
 
     def __init__(self, count: int, module_and_arguments: list[str]):
@@ -26,14 +26,14 @@ class Workers:
         self.log = RUNS / "workers.log"
 
     def keep_going(self, waiting: int) -> None:
-        """Replace workers that ended while work waits. Raises StudyError if they keep dying."""
+        """Replace workers that have ended while work is waiting. Raises StudyError if they keep dying."""
         ended = [process for process in self.alive if process.poll() is not None]
         self.alive = [process for process in self.alive if process.poll() is None]
         for process in ended:
             if process.returncode:
                 self.deaths += 1
                 tqdm.write(
-                    f"a worker died (status {process.returncode}): another takes its work up"
+                    f"a worker died (status {process.returncode}): another one takes over its work"
                 )
         if self.deaths > DEATHS:
             raise StudyError(f"{self.deaths} workers died: see {self.log}")
@@ -42,11 +42,11 @@ class Workers:
 
     def _start(self) -> None:
         threads = max(1, (os.cpu_count() or 1) // self.count)
-        # no spinning: it would take cores from the other workers
+        # no spinning, which would take CPU time from the other workers
         waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **waiting}
         devices = torch.cuda.device_count()
-        if devices > 1:  # one after the other
+        if devices > 1:  # assign GPUs in turn
             environment.setdefault("CUDA_VISIBLE_DEVICES", str(self.started % devices))
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a") as log:
@@ -56,7 +56,7 @@ class Workers:
         self.started += 1
 
     def stop(self) -> None:
-        """End the workers that still run."""
+        """Terminate the workers that are still running."""
         for process in self.alive:
             process.terminate()
         for process in self.alive:

@@ -1,6 +1,6 @@
-"""iLRM, an iterative large 3D reconstruction model: posed photos to 3D Gaussians in one pass.
+"""iLRM, an iterative large 3D reconstruction model: posed images to 3D Gaussians in one forward pass.
 
-`ILRM(config)(views) -> Gaussians`; `render(gaussians, cameras)` draws them.
+`ILRM(config)(views) -> Gaussians`; `render(gaussians, cameras)` renders them.
 """
 
 import importlib
@@ -8,10 +8,11 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-# OpenMP's threads would spin between torch's operators and slow the rasteriser down eightfold; without
-# any spinning, waking them costs a third of a step (reports/training_step.md). Read when torch is imported.
+# OpenMP reads these when torch is imported. Threads that spin between torch's operators slow the CPU
+# rasterizer down eightfold; without any spinning, waking them costs a third of a training step
+# (reports/training_step.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # some microseconds
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # a few microseconds
 
 if TYPE_CHECKING:
     from ilrm.cameras import Cameras, normalize_cameras
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ilrm.rendering import Rendering, rasterization, render
     from ilrm.views import Views
 
-# Bars are text here; in a notebook tqdm.auto, which fvcore and optuna import, would ask for widgets.
+# Progress bars are text here; fvcore and optuna import tqdm.auto, which warns about missing widgets.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 __all__ = [
@@ -59,7 +60,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Names are imported when they are asked for: a command answers `--help` before torch is loaded."""
+    """Import a public name on first access, so that `--help` of a command does not wait for torch."""
     for module, names in _MODULES.items():
         if name in names:
             return getattr(importlib.import_module(module), name)

@@ -1,7 +1,7 @@
 """Pinhole cameras in the OpenCV convention, their rays, and the mean-pose normalisation.
 
-Axes: x right, y down, z forward. `c2w` maps camera to world. Intrinsics are in pixels, with pixel
-centres at +0.5. B batch, V views.
+Axes: x right, y down, z forward. `c2w` maps camera to world coordinates. Intrinsics are in pixels, with pixel
+centres at +0.5. Dimensions: B batch size, V views.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ CameraScale = Literal["recentred", "world"]  # see `normalization`
 
 @dataclass(frozen=True)
 class Cameras:
-    """Pinhole cameras of one image size. Build them with `from_fxfycxcy`, which validates."""
+    """Pinhole cameras that share one image size. Build them with `from_fxfycxcy`, which validates."""
 
     fxfycxcy: Float[Tensor, "*batch 4"]  # pixels
     c2w: Float[Tensor, "*batch 4 4"]  # camera to world, OpenCV axes
@@ -35,8 +35,8 @@ class Cameras:
     ) -> "Cameras":
         """Cameras from intrinsics (fx, fy, cx, cy in pixels) and camera-to-world matrices.
 
-        Raises CameraError on wrong shapes, values that are not finite, focal lengths that are not
-        positive, or rotations that are not rotations.
+        Raises CameraError on wrong shapes, non-finite values, focal lengths that are not positive, or
+        rotation blocks that are not rotation matrices.
         """
         if fxfycxcy.shape[-1:] != (4,) or c2w.shape != (*fxfycxcy.shape[:-1], 4, 4):
             raise CameraError(
@@ -48,9 +48,13 @@ class Cameras:
         finite = fxfycxcy.isfinite().all(-1) & c2w.isfinite().all(-1).all(-1)
         if not finite.all():
             index = tuple((~finite).nonzero()[0].tolist())
-            raise CameraError(f"camera {index}: pose or intrinsics not finite; remove that view")
+            raise CameraError(
+                f"camera {index}: pose or intrinsics are not finite; remove that view"
+            )
         if (fxfycxcy[..., :2] <= 0).any():
-            raise CameraError("a focal length is not positive: fx and fy are in pixels, above 0")
+            raise CameraError(
+                "a focal length is not positive: give fx and fy in pixels, greater than 0"
+            )
         rotation = c2w[..., :3, :3]
         identity = torch.eye(3, dtype=c2w.dtype, device=c2w.device)
         error = (rotation @ rotation.mT - identity).abs().amax((-1, -2))
@@ -63,7 +67,7 @@ class Cameras:
 
     @property
     def w2c(self) -> Float[Tensor, "*batch 4 4"]:
-        """World to camera, the inverse of `c2w`."""
+        """World-to-camera matrices, the inverse of `c2w`."""
         rotation = self.c2w[..., :3, :3].mT
         w2c = self.c2w.clone()
         w2c[..., :3, :3] = rotation
@@ -83,18 +87,21 @@ class Cameras:
         return self.c2w.device
 
     def float(self) -> "Cameras":
-        """In single precision: what the model and the rasteriser take."""
+        """The same cameras in single precision, which the model and the rasterizer expect."""
         return replace(self, fxfycxcy=self.fxfycxcy.float(), c2w=self.c2w.float())
 
     def to(self, device: torch.device | str) -> "Cameras":
         return replace(self, fxfycxcy=self.fxfycxcy.to(device), c2w=self.c2w.to(device))
 
     def __getitem__(self, index) -> "Cameras":
-        """Select along the leading dimensions, as a tensor would."""
+        """Cameras selected along the leading dimensions, as in tensor indexing."""
         return replace(self, fxfycxcy=self.fxfycxcy[index], c2w=self.c2w[index])
 
     def downscaled(self, factor: int) -> "Cameras":
-        """The same cameras on a pixel grid `factor` times coarser (intrinsics divided by it)."""
+        """The same cameras on a pixel grid `factor` times coarser, with intrinsics divided by `factor`.
+
+        Raises CameraError if the image size is not a multiple of `factor`.
+        """
         if self.height % factor or self.width % factor:
             raise CameraError(
                 f"size {self.height}x{self.width} is not a multiple of {factor}: crop or resize it"
@@ -109,7 +116,7 @@ class Cameras:
     def rays(
         self, offset: Float[Tensor, "*batch height width 2"] | None = None
     ) -> tuple[Float[Tensor, "*batch 1 1 3"], Float[Tensor, "*batch height width 3"]]:
-        """Origins and unit directions, in the world, of the rays through the pixel centres.
+        """Origins and unit directions, in world coordinates, of the rays through the pixel centres.
 
         `offset` (x, y), in pixels, is added to the pixel centres.
         """
@@ -121,13 +128,14 @@ class Cameras:
         focal, centre = self.fxfycxcy[..., None, None, :].split(2, -1)  # [..., 1, 1, 2]
         x, y = ((pixels - centre) / focal).split(1, -1)  # [..., H, W, 1] each
         right, down, forward, origin = self.c2w[..., None, None, :3, :].unbind(-1)  # [..., 1, 1, 3]
-        # not a matrix product: autocast would bend the rays to half precision
+        # not a matrix product, which autocast would compute in half precision
         directions = x * right + y * down + forward
         return origin, torch.nn.functional.normalize(directions, dim=-1)
 
     def plucker(self, with_origin: bool = False) -> Float[Tensor, "*batch height width c"]:
-        """Pluecker coordinates of the pixel rays: moment o x d, then d (Section 3.2); the origin o before
-        them if asked for (the released wide models). c is 6 or 9.
+        """Plücker coordinates of the pixel rays: moment o x d, then direction d (Section 3.2).
+
+        With `with_origin`, the origin o comes first, as in the released wide-coverage models. c is 6 or 9.
         """
         origins, directions = self.rays()
         origins = origins.expand_as(directions)
@@ -136,7 +144,7 @@ class Cameras:
 
 
 def mean_pose(c2w: Float[Tensor, "*batch V 4 4"]) -> Float[Tensor, "*batch 4 4"]:
-    """Mean camera: mean position, mean forward axis, mean down axis made orthogonal to it."""
+    """Mean camera: mean position, mean forward axis, and mean down axis orthogonalised against it."""
     forward = torch.nn.functional.normalize(c2w[..., :3, 2].mean(-2), dim=-1)
     down = c2w[..., :3, 1].mean(-2)
     down = down - (down * forward).sum(-1, keepdim=True) * forward
@@ -151,25 +159,25 @@ def mean_pose(c2w: Float[Tensor, "*batch V 4 4"]) -> Float[Tensor, "*batch 4 4"]
 
 @dataclass(frozen=True)
 class Normalization:
-    """From the cameras' world to the scene's frame: a rigid motion, then one scale factor."""
+    """Similarity transform from world to scene coordinates: a rigid motion, then a scale factor."""
 
-    world_to_scene: Float[Tensor, "*batch 4 4"]  # rigid, double
-    scale: Float[Tensor, "*batch"]  # scene units a world unit, double
+    world_to_scene: Float[Tensor, "*batch 4 4"]  # rigid, double precision
+    scale: Float[Tensor, "*batch"]  # scene units per world unit, double precision
 
     def __call__(self, cameras: Cameras) -> Cameras:
-        """Cameras [..., V] of the world in the scene's frame."""
+        """Transform cameras [..., V] from world to scene coordinates."""
         c2w = self.world_to_scene[..., None, :, :] @ cameras.c2w.double()
         c2w[..., :3, 3] *= self.scale[..., None, None]
         return replace(cameras, c2w=c2w.to(cameras.c2w.dtype))
 
 
 def normalization(inputs: Cameras, camera_scale: CameraScale = "recentred") -> Normalization:
-    """The frame of the inputs [..., V]: their mean pose, and a scale.
+    """Scene coordinates given by the input cameras [..., V]: their mean pose and a scale.
 
-    The scene is divided by the largest absolute translation coordinate of the inputs: once recentred
-    (supplementary, evaluation details), or of the world's own poses ("world": the rule of the released
-    RE10K model, which depends on where the world's origin lies). Inputs that all stand in one place keep
-    their scale.
+    Positions are divided by the largest absolute translation coordinate of the inputs, taken after recentring
+    on the mean pose ("recentred": supplementary, evaluation details) or from the original poses ("world": the
+    rule of the released RE10K model, which depends on where the world's origin lies). If all input cameras
+    share one position, the scale is 1.
     """
     world_to_scene = torch.linalg.inv(mean_pose(inputs.c2w.double()))
     c2w = inputs.c2w.double()
@@ -186,14 +194,14 @@ def normalize_cameras(
     *others: Cameras,
     camera_scale: CameraScale = "recentred",
 ) -> tuple[Cameras, ...]:
-    """The cameras in the frame of the inputs (`normalization`); `others`, targets say, move with them."""
+    """Express the inputs, and `others` such as target cameras, in the inputs' frame (`normalization`)."""
     to_scene = normalization(inputs, camera_scale)
     return tuple(to_scene(cameras) for cameras in (inputs, *others))
 
 
 def jitter_positions(cameras: Cameras, sd: float, generator: torch.Generator) -> Cameras:
-    """Cameras with Gaussian noise of standard deviation `sd`, in scene units, on each coordinate of
-    their positions: poses as inaccurate as those of Table 14.
+    """Add Gaussian noise of standard deviation `sd`, in scene units, to each coordinate of the camera
+    positions: the inaccurate poses of Table 14.
     """
     noise = torch.randn((*cameras.c2w.shape[:-2], 3), generator=generator)  # [..., 3]
     c2w = cameras.c2w.clone()

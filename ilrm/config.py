@@ -8,13 +8,28 @@ import math
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from ilrm.errors import ConfigError
 
 SCALE_FACTORS = {"F": 1, "H": 2, "Q": 4}  # full, half and quarter of the image resolution
 
-Config = TypeVar("Config")
+# fields of DataConfig that decide which views are held out, and how they are shown to a model
+_HELD_OUT = (
+    "root",
+    "evaluation_index",
+    "image_height",
+    "image_width",
+    "resize",
+    "image_folder",
+    "distortion",
+    "context_views",
+    "camera_scale",
+    "procedural_path",
+    "procedural_test",
+    "procedural_frames",
+    "procedural_seed",
+)
 
 
 @dataclass(frozen=True)
@@ -26,37 +41,50 @@ class ModelConfig:
     "H"; (d), iLRM, "view" with "H".
     """
 
-    layers: int = 12  # update layers, one cross and one self block each (Table 6)
-    width: int = 768  # D, token width
-    heads: int = 12  # attention heads; head size is width / heads
-    patch: int = 8  # p, side of a patch in pixels, for image and viewpoint tokens alike
-    uplift: int | None = (
-        None  # k, queries a viewpoint token; None: 2 if coarser than images, else 1
-    )
-    viewpoint_scale: Literal["F", "H", "Q"] = "H"  # viewpoint resolution: full, half, quarter
-    image_scale: Literal["F", "H", "Q"] = "F"  # image-token resolution; "H" with "H": no decoupling
-    refinement: Literal["every_layer", "first_layer"] = "every_layer"  # where images are read
-    minibatch: Literal[1, 2, 4] = 1  # r: cross-attention on 1/r of the tokens (Figure 4, Table 8)
-    minibatch_pattern: Literal["strided", "block", "random"] = "strided"  # which 1/r
-    cross_attention: Literal["view", "group", "none"] = (
-        "view"  # own view, all views, no image reads
-    )
-    self_attention: bool = True  # False: cross blocks in place of self blocks (Table 9)
-    initial_tokens: Literal["rays", "random", "image"] = "rays"  # V^(0) (Table 9)
-    rays: Literal["plucker", "origin_plucker"] = (
-        "plucker"  # o x d, d; or o, o x d, d (the released wide models)
-    )
-    initial_grid: int = 16  # side of the learned grid of initial_tokens="random", in tokens
+    # update layers, one cross and one self block each (Table 6)
+    layers: int = 12
+    # D, token width
+    width: int = 768
+    # attention heads; the head size is width / heads
+    heads: int = 12
+    # p, side of a patch in pixels, for image and viewpoint tokens alike
+    patch: int = 8
+    # k, queries per viewpoint token; None: 2 if the viewpoints are coarser than the images, else 1 (Table 7)
+    uplift: int | None = None
+    # viewpoint resolution: full, half or quarter of the images' (Table 18)
+    viewpoint_scale: Literal["F", "H", "Q"] = "H"
+    # resolution of the image tokens; "H" beside viewpoints at "H": no resolution decoupling (Table 7)
+    image_scale: Literal["F", "H", "Q"] = "F"
+    # where the images are read (Table 7)
+    refinement: Literal["every_layer", "first_layer"] = "every_layer"
+    # r: cross-attention on 1/r of the tokens (Figure 4, Table 8)
+    minibatch: Literal[1, 2, 4] = 1
+    # which 1/r (Figure 4)
+    minibatch_pattern: Literal["strided", "block", "random"] = "strided"
+    # viewpoint tokens read their own view, all views, or no image tokens (Table 9, Figure 2)
+    cross_attention: Literal["view", "group", "none"] = "view"
+    # False: cross blocks in place of self blocks (Table 9)
+    self_attention: bool = True
+    # V^(0), the viewpoint tokens before the first layer (Table 9)
+    initial_tokens: Literal["rays", "random", "image"] = "rays"
+    # channels of a pixel's ray: o x d, d; or o, o x d, d (the released wide-coverage models)
+    rays: Literal["plucker", "origin_plucker"] = "plucker"
+    # side of the learned grid of initial_tokens="random", in tokens
+    initial_grid: int = 16
 
-    near: float = 0.0  # distance at sigmoid 0, in normalised scene units
-    far: float = 500.0  # distance at sigmoid 1
-    distance: Literal["linear", "log"] = "linear"  # interpolation from near to far
-    scale_unit: Literal["world", "footprint"] = "world"  # scene units, or viewpoint pixels at depth
-    scale_bias: float = -6.9  # Gaussian scale = exp(min(x + bias, max)), times the unit
+    # distance at sigmoid 0 and 1, in normalised scene units, and how it is interpolated between
+    near: float = 0.0
+    far: float = 500.0
+    distance: Literal["linear", "log"] = "linear"
+    # Gaussian scale = exp(min(x + scale_bias, scale_max)), in scene units or in viewpoint pixels at its depth
+    scale_unit: Literal["world", "footprint"] = "world"
+    scale_bias: float = -6.9
     scale_max: float = -1.2
-    opacity_bias: float = -2.0  # opacity = sigmoid(x + bias)
-    init: Literal["normal", "local"] = "normal"  # "local": cross-attention starts at its own patch
-    init_std: float = 0.02  # standard deviation of all Linear weights at the start
+    # opacity = sigmoid(x + opacity_bias)
+    opacity_bias: float = -2.0
+    # initial weights: N(0, init_std) in all Linear layers; "local": cross-attention starts at its own patch
+    init: Literal["normal", "local"] = "normal"
+    init_std: float = 0.02
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -152,31 +180,50 @@ class ModelConfig:
 class DataConfig:
     """What is trained and evaluated on: scenes in the RE10K chunk format, views drawn from them."""
 
-    root: str = ""  # folder of a dataset on disk; "": the procedural scenes described below
-    evaluation_index: str = ""  # path of its index (JSON); "": root/evaluation_index_{V}v.json
-    image_height: int = 256  # pixels
+    # folder of a data set on disk; "": the procedural scenes described below
+    root: str = ""
+    # path of its evaluation index (JSON); "": root/evaluation_index_{V}v.json
+    evaluation_index: str = ""
+    # size of the images in pixels, and how stored frames get it
+    image_height: int = 256
     image_width: int = 256
-    resize: Literal["cover", "crop", "stretch"] = "cover"  # how stored frames get that size
-    image_folder: str = ""  # of captures; "": the one that their cameras name
-    distortion: Literal["undistort", "ignore"] = "undistort"  # of captures' images
-    context_views: int = 4  # V
-    context_range: tuple[int, int] | None = (
-        None  # V drawn for each training batch; None: context_views
-    )
-    view_spread: Literal["even", "farthest"] = "even"  # of input views in their window
-    target_views: int = 4  # supervised views a sample
-    input_targets: int = 0  # input views supervised besides, each step
-    gap_start: tuple[int, int] = (25, 45)  # context window in frames (min, max) at step 0
-    gap_end: tuple[int, int] = (45, 135)  # and at step gap_steps and after
+    resize: Literal["cover", "crop", "stretch"] = "cover"
+    # image folder of captures; "": the one that their cameras name
+    image_folder: str = ""
+    # whether images of captures are undistorted
+    distortion: Literal["undistort", "ignore"] = "undistort"
+    # V, input views
+    context_views: int = 4
+    # V drawn for each training batch from (min, max); None: context_views
+    context_range: tuple[int, int] | None = None
+    # how input views are spread over their window
+    view_spread: Literal["even", "farthest"] = "even"
+    # supervised views per sample
+    target_views: int = 4
+    # input views that are supervised besides, in each step
+    input_targets: int = 0
+    # length of the window in frames (min, max) at step 0, and at step gap_steps and after
+    gap_start: tuple[int, int] = (25, 45)
+    gap_end: tuple[int, int] = (45, 135)
     gap_steps: int = 30_000
-    flip: bool = True  # mirror half of the samples
-    camera_scale: Literal["recentred", "world"] = "recentred"  # ilrm.cameras.normalization
-    procedural_path: Literal["re10k", "wide", "mixed", "arc"] = "re10k"  # camera path of the rooms
-    procedural_train: int = 2_000  # procedural training scenes
-    procedural_test: int = 64  # procedural held-out scenes
-    procedural_frames: int = 32  # frames a procedural scene
+    # mirror half of the samples
+    flip: bool = True
+    # scale rule of the scene's frame (ilrm.cameras.normalization)
+    camera_scale: Literal["recentred", "world"] = "recentred"
+    # procedural rooms: camera path, scenes for training and held out, frames per scene, seed
+    procedural_path: Literal["re10k", "wide", "mixed", "arc"] = "re10k"
+    procedural_train: int = 2_000
+    procedural_test: int = 64
+    procedural_frames: int = 32
     procedural_seed: int = 0
-    procedural_depths: bool = False  # true depth of procedural training scenes, for depth_weight
+    # keep the true depth of procedural training scenes, for depth_weight
+    procedural_depths: bool = False
+
+    @property
+    def held_out_hash(self) -> str:
+        """Ten hex digits that name what is evaluated on: other fields change the training alone."""
+        values = {name: getattr(self, name) for name in _HELD_OUT}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -197,24 +244,37 @@ class TrainConfig:
     """The training recipe (Section 4 and supplementary of the paper; defaults: RE10K ablations)."""
 
     steps: int = 100_000
-    batch: int = 16  # scenes a step, over all processes
-    optimizer: Literal["adamw", "muon"] = "adamw"  # "muon": orthogonalised updates of matrices
-    lr: float = 2e-4  # peak, after warm-up; cosine to zero
-    matrix_lr: float | None = None  # Muon's peak; None: lr
-    warmup: int = 2_500  # steps
-    weight_decay: float = 0.05  # on all but norm weights
-    perceptual: Literal["vgg19", "vgg16", "ssim", "none"] = "vgg19"  # second loss term (Eq. 5)
-    perceptual_weight: float = 0.5  # lambda of Eq. 5
-    depth_weight: float = 0.0  # of the depth loss at step 0, falling linearly to 0; not the paper's
-    clip_norm: float = 1.0  # gradient norm clip
-    skip_norm: float = 5.0  # a step with a larger or non-finite gradient norm is skipped
-    precision: Literal["fp32", "bf16"] = "bf16"  # "bf16": autocast on CUDA
-    checkpointing: bool = True  # recompute each block in the backward pass
-    compile: bool = False  # torch.compile the update blocks
+    # scenes per step, over all processes
+    batch: int = 16
+    # "muon": orthogonalised updates of the blocks' matrices, AdamW on the rest
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    # peak learning rate after the warm-up (steps), falling to zero by a cosine; matrix_lr: Muon's, None: lr
+    lr: float = 2e-4
+    matrix_lr: float | None = None
+    warmup: int = 2_500
+    # on all weights but those of norms
+    weight_decay: float = 0.05
+    # second term of the loss and its weight lambda (Eq. 5)
+    perceptual: Literal["vgg19", "vgg16", "ssim", "none"] = "vgg19"
+    perceptual_weight: float = 0.5
+    # weight of the depth loss at step 0, falling linearly to 0; not part of the paper's recipe
+    depth_weight: float = 0.0
+    # gradients are clipped to clip_norm; a step whose norm is above skip_norm or not finite is skipped
+    clip_norm: float = 1.0
+    skip_norm: float = 5.0
+    # "bf16": autocast on CUDA
+    precision: Literal["fp32", "bf16"] = "bf16"
+    # recompute each block in the backward pass
+    checkpointing: bool = True
+    # torch.compile the update blocks
+    compile: bool = False
     seed: int = 0
-    start: str = ""  # weights to start from: name of a run in the store, folder, file or hub id
-    eval_every: int = 1_000  # steps between points of the validation curve
-    save_minutes: float = 5.0  # minutes between checkpoints
+    # weights to start from: name of a run in the store, folder, file or hub id
+    start: str = ""
+    # steps between points of the validation curve
+    eval_every: int = 1_000
+    # minutes between checkpoints
+    save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -236,9 +296,12 @@ class TrainConfig:
 class EvaluationConfig:
     """How a trained model is evaluated where that differs from how it was trained."""
 
-    input_views: int | None = None  # V at evaluation; None: context_views (Table 5, unseen counts)
-    camera_noise: float = 0.0  # sd of noise on the inputs' positions, normalised units (Table 14)
-    decoded_layer: int | None = None  # decode the tokens of this layer; None: the last (Figure 1)
+    # V at evaluation; None: context_views (Table 5, unseen numbers of views)
+    input_views: int | None = None
+    # standard deviation of the noise on the inputs' positions, in normalised scene units (Table 14)
+    camera_noise: float = 0.0
+    # decode the tokens of this layer; None: of the last one (Figure 1)
+    decoded_layer: int | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

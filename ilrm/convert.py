@@ -1,4 +1,4 @@
-"""Command line: a released checkpoint of the authors as a weights folder of ours.
+"""Command line: convert one of the authors' released checkpoints to a weights folder.
 
 `python -m ilrm.convert CHECKPOINT --out FOLDER`
 """
@@ -13,15 +13,17 @@ from ilrm.system.cli import one_line_errors
 
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Writes a weights folder and prints what was inferred. Returns the exit status."""
+    """Write a weights folder, print the inferred configuration, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.convert", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the folder into")
-    parser.add_argument("--views", type=int, help="input views that it was trained with")
-    parser.add_argument("--size", help="HxW that it was trained on")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="where to create the weights folder"
+    )
+    parser.add_argument("--views", type=int, help="number of input views it was trained with")
+    parser.add_argument("--size", help="image size HxW it was trained on")
     options = parser.parse_args(arguments)
 
-    # torch takes seconds to import, which --help does not wait for
+    # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm import cost
     from ilrm.weights.released import load_released
     from ilrm.weights.state import write_weights

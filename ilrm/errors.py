@@ -1,6 +1,6 @@
-"""Errors that a user can fix: the message says what is wrong, where, and how to fix it, in one line.
+"""Errors that a user can fix. Each message says in one line what is wrong, where, and how to fix it.
 
-There is a type only where a caller tells it from the others.
+A separate type exists only where some caller handles it differently from the others.
 """
 
 
@@ -9,23 +9,23 @@ class IlrmError(ValueError):
 
 
 class ConfigError(IlrmError):
-    """An unknown field or option, a value that does not fit, or values that contradict each other."""
+    """An unknown field or option, an invalid value, or values that contradict each other."""
 
 
 class MissingPartError(ConfigError):
-    """Something that a model cannot show because its configuration leaves it out."""
+    """A request for a component that the model's configuration leaves out."""
 
 
 class CameraError(IlrmError):
-    """Cameras of a wrong shape, or with values that are not finite or not possible."""
+    """Cameras of a wrong shape, or with non-finite or impossible values."""
 
 
 class ViewsError(IlrmError):
-    """Images and cameras that do not fit each other or the model."""
+    """Images and cameras that do not match each other or the model."""
 
 
 class WeightsError(IlrmError):
-    """Trained weights that cannot be found, or that do not fit."""
+    """Trained weights that are missing or do not match the model."""
 
 
 class RunError(IlrmError):
@@ -33,20 +33,20 @@ class RunError(IlrmError):
 
 
 class RasterizationError(IlrmError):
-    """Arguments that the rasteriser does not take."""
+    """Arguments that the rasterizer does not accept."""
 
 
 class NonFiniteError(RasterizationError):
-    """Gaussians or cameras with values that are not finite."""
+    """Gaussians or cameras with non-finite values."""
 
 
 class DataError(IlrmError):
-    """A data set, scene, frame or index that is missing, damaged or does not follow its format."""
+    """A dataset, scene, frame or index that is missing, damaged or in a wrong format."""
 
 
 class EmptyDatasetError(DataError):
-    """A data set or evaluation index without a usable scene."""
+    """A dataset or evaluation index without any usable scene."""
 
 
 class TooFewFramesError(DataError):
-    """A scene too short for the number of views asked for."""
+    """A scene with fewer frames than the requested views need."""

@@ -1,4 +1,4 @@
-"""Command line: evaluate weights on a data set under a protocol of the paper.
+"""Command line: evaluate weights on a dataset with one of the paper's protocols.
 
 `python -m ilrm.evaluate --weights W --data D --protocol re10k --index evaluation_index.json --views 4`
 """
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the summary and where the result lies. Returns the exit status."""
+    """Evaluate, print the summary and the result's folder, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.evaluate", description=__doc__)
     parser.add_argument("--weights", required=True, help="folder, released file or hub id")
-    parser.add_argument("--data", type=Path, required=True, help="data set, captures or a capture")
+    parser.add_argument("--data", type=Path, required=True,
+                        help="dataset, folder of captures, or one capture")  # fmt: skip
     parser.add_argument("--protocol", choices=list(PROTOCOLS), required=True, metavar="PROTOCOL",
                         help=f"one of {', '.join(PROTOCOLS)}")  # fmt: skip
     parser.add_argument("--index", type=Path, help="your copy of the protocol's index file")
     parser.add_argument("--views", type=int, help="input views; default: the protocol's")
     parser.add_argument("--size", help="HxW; default: the protocol's, or the weights' if smaller")
-    parser.add_argument("--scenes", type=int, help="evaluate only the first so many")
+    parser.add_argument("--scenes", type=int, help="evaluate only the first SCENES scenes")
     parser.add_argument("--camera-noise", type=float, default=0.0,
-                        help="standard deviation of noise on input positions (Table 14)")  # fmt: skip
-    parser.add_argument("--pictures", type=int, default=8, help="keep renders of so many scenes")
+                        help="standard deviation of noise on input camera positions (Table 14)")  # fmt: skip
+    parser.add_argument("--pictures", type=int, default=8,
+                        help="number of scenes to keep renders of; default: %(default)s")  # fmt: skip
     parser.add_argument("--store", type=Path, default=RUNS, help="run store; default: %(default)s")
-    parser.add_argument("--record", action="store_true", help="keep it for make report")
+    parser.add_argument("--record", action="store_true", help="record the result for `make report`")
     options = parser.parse_args(arguments)
     result = _perform(options, PROTOCOLS[options.protocol])
 
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _perform(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
-    how = EvaluationConfig(camera_noise=options.camera_noise)
+    evaluation = EvaluationConfig(camera_noise=options.camera_noise)
     views = protocol.views if options.views is None else options.views
     check_views("views", views)
     if options.scenes is not None and options.scenes < 1:
@@ -60,14 +62,14 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
     if options.pictures < 0:
         raise ConfigError(f"pictures={options.pictures}: give 0 or more")
 
-    # torch and the rest take seconds to import, which --help does not wait for
+    # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.runs import evaluation_runs as evaluations
     from ilrm.weights.state import read_weights
 
     weights = read_weights(options.weights)
     framing = evaluations.framing_for(protocol, weights.config, options.size)
     job = evaluations.Job(
-        weights, protocol, options.data, options.index, views, framing, how, options.scenes
+        weights, protocol, options.data, options.index, views, framing, evaluation, options.scenes
     )
     return evaluations.perform_evaluation(job, options.store, options.pictures)
 
@@ -87,8 +89,8 @@ def _show(result: RunFolder) -> None:
         text = (f"{n} {v['mean']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for n, v in values.items())
         print(f"{method:>12}: {', '.join(text)}")
     if (reason := lpips_missing()) is not None:
-        print(f"lpips not measured: {reason}")
-    print(f"rows, metrics and pictures: {result.folder}")
+        print(f"LPIPS not measured: {reason}")
+    print(f"per-view metrics, summary and pictures: {result.folder}")
 
 
 if __name__ == "__main__":

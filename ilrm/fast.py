@@ -1,4 +1,4 @@
-"""Fast inference: bf16 weights, compiled blocks, CUDA graphs for small inputs."""
+"""Fast inference: bf16 weights, compiled blocks, and CUDA graphs for small inputs."""
 
 import copy
 from collections.abc import Callable
@@ -12,16 +12,18 @@ from ilrm.model import ILRM
 from ilrm.system.attention_kernels import choose_attention
 from ilrm.views import Views
 
-GRAPH_TOKENS = 16_384  # up to so many image tokens the launch of kernels costs as much as they do
-MOST_GRAPHS = 8  # input sizes that are kept captured; each holds its own memory
+GRAPH_TOKENS = (
+    16_384  # up to this many image tokens, launching kernels takes as long as running them
+)
+MOST_GRAPHS = 8  # captured input sizes to keep; each graph holds its own memory
 
 
 class FastILRM:
     """A trained model for inference on one device: `FastILRM(model, device)(views) -> Gaussians`.
 
-    On CUDA: weights of products in bf16 under autocast (the numerics of bf16 training without its casts),
-    blocks compiled, and, where inputs are small, the encoder captured as a CUDA graph for each input size.
-    On a CPU: the model in fp32 as it is.
+    On CUDA, linear layers are stored in bf16 and run under autocast (the numerics of bf16 training without
+    its casts), blocks are compiled, and for small inputs the encoder is captured as a CUDA graph per input
+    size. On a CPU, the model runs unchanged in fp32.
     """
 
     def __init__(self, model: ILRM, device: torch.device, compile: bool = True):
@@ -39,7 +41,7 @@ class FastILRM:
 
     @torch.inference_mode()
     def __call__(self, views: Views) -> Gaussians:
-        """Gaussians in fp32. Raises ViewsError as the model does."""
+        """Gaussians in fp32. Raises ViewsError like the model."""
         with self._autocast():
             return self.model.decode(self.tokens(views), views)
 
@@ -56,8 +58,8 @@ class FastILRM:
         return self.graphs[shape](views)
 
     def uncaptured(self, views: Views) -> Tensor:
-        """`tokens` without a CUDA graph: a profiler sees the operators."""
-        with torch.no_grad():  # in inference mode composite operators hide what they call
+        """Same as `tokens`, but without a CUDA graph, so that a profiler sees the operators."""
+        with torch.no_grad():  # inference mode hides the operators inside composite ones
             return self._encode(views)
 
     def _encode(self, views: Views) -> Tensor:
@@ -68,7 +70,7 @@ class FastILRM:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def _captures(self, views: Views) -> bool:
-        """Small inputs on CUDA; not where random subsets are drawn, which a replay would repeat."""
+        """True for small inputs on CUDA, unless random subsets are drawn, which a replay would repeat."""
         c = self.model.config
         drawn = c.minibatch > 1 and c.minibatch_pattern == "random"
         image_tokens = views.images[:, :, 0].numel() // (c.patch * c.image_factor) ** 2
@@ -76,7 +78,7 @@ class FastILRM:
 
 
 class _Graph:
-    """A CUDA graph of a function of views of one size, replayed on copies of its inputs."""
+    """A CUDA graph of a function of views of one size, replayed on copies of the inputs."""
 
     def __init__(self, encode: Callable[[Views], Tensor], views: Views):
         own = views.cameras
@@ -86,9 +88,8 @@ class _Graph:
         )
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(
-            side
-        ):  # compiles, and allocates what libraries allocate at first use
+        # warm-up: compiles, and lets libraries make their first-use allocations
+        with torch.cuda.stream(side):
             for _ in range(3):
                 encode(self.inputs)
         torch.cuda.current_stream().wait_stream(side)

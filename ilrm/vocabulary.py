@@ -1,11 +1,11 @@
-"""One vocabulary for tables, figures, claims and cards: metrics and methods, their labels and digits."""
+"""Metrics and methods, with the labels and decimals that tables, figures, claims and model cards use."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is named and printed."""
+    """Label, decimals, direction and unit of a metric."""
 
     label: str
     digits: int
@@ -14,7 +14,7 @@ class Metric:
 
     @property
     def heading(self) -> str:
-        """The label with its unit, for columns and axes."""
+        """The label with its unit, for table columns and axes."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
@@ -27,10 +27,10 @@ METRICS = {
     "depth_rmse": Metric("depth RMSE", 2, higher_is_better=False, unit="normalised units"),
 }
 
-QUALITY = ("psnr", "ssim", "lpips")  # of every image
-DEPTH = ("depth_spearman", "depth_abs_rel", "depth_rmse")  # where true depth is known
+QUALITY = ("psnr", "ssim", "lpips")  # measured on every image
+DEPTH = ("depth_spearman", "depth_abs_rel", "depth_rmse")  # need ground-truth depth
 
-# What is measured on the same targets, in the order in which tables show it.
+# The model and the baselines, all measured on the same target views, in the order of the tables.
 METHODS = {
     "model": "model",
     "nearest_view": "nearest input view",
@@ -40,11 +40,11 @@ METHODS = {
     "true_depth_warp": "warp at true depth",
     "half_resolution": "half-resolution ceiling",
 }
-# Rivals that see what the model sees; the other two know the targets' depth or the targets.
+# Baselines with the same input as the model; the other two use the targets' depth or the targets themselves.
 RIVALS = ("nearest_view", "mean_colour", "plane_warp", "plane_sweep")
 
 
 def interval(mean: float, low: float, high: float, digits: int, signed: bool = False) -> str:
-    """Text "mean [low, high]" with this many decimals, each with its sign if asked for."""
+    """Format "mean [low, high]" with this many decimals; with `signed`, also print plus signs."""
     sign = "+" if signed else ""
     return f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"

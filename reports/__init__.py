@@ -1,1 +1,1 @@
-"""Published numbers, tables and figures made from the run store."""
+"""Published numbers, and tables and figures generated from recorded runs."""

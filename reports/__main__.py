@@ -1,6 +1,6 @@
-"""`python -m reports`: regenerate reports/output/ from the records; `--check` fails where it is stale.
+"""`python -m reports`: regenerate reports/output/ from the records; `--check` fails if files are stale.
 
-The tiny scale's reports lie in reports/output/ itself, those of other recorded scales in a folder of theirs.
+Reports of the tiny scale are in reports/output/ itself, those of other recorded scales in subfolders.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 1 if `--check` found stale files."""
+    """Regenerate or check the reports, and return the exit status: 1 if `--check` found stale files."""
     parser = argparse.ArgumentParser(
         prog="python -m reports", description=(__doc__ or "").splitlines()[0]
     )
@@ -19,18 +19,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--no-models",
         action="store_true",
-        help="leave out what renders held-out rooms by trained models (minutes: the rooms are made)",
+        help="skip figures and tables that need trained models and generated rooms (takes minutes)",
     )
+    parser.add_argument(
+        "--also", nargs="+", default=[], choices=("html", "pdf", "npz"), metavar="FORMAT",
+        help="more formats beside Markdown, CSV, LaTeX and PNG: html, pdf, npz (not committed)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
 
     # torch, pandas and matplotlib take seconds to import, which --help does not wait for
+    from ablations.storage import quiet_optuna
     from reports.regenerate import regenerate
 
-    stale = regenerate(options.check, not options.no_models)
+    quiet_optuna()
+
+    stale = regenerate(options.check, not options.no_models, options.also)
     for name in stale:
         print(f"stale: {name}", file=sys.stderr)
     if stale:
-        print("make report regenerates them", file=sys.stderr)
+        print("run `make report` to regenerate them", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -1,8 +1,8 @@
-"""The claims scorecard: what the paper says, what it measured, what we measured, and a verdict."""
+"""The claims scorecard: the paper's claims and effects, our measured effects, and verdicts."""
 
 import math
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from reports.effects import Effect, Measurements
 from reports.published import row_pair
 
 TOML = Path(__file__).parent / "claims.toml"
-MANY_SEEDS = 100  # more are not worth a number
-SEEDS_NEEDED = 3  # for a verdict
+MANY_SEEDS = 100  # largest number of required seeds that is reported exactly
+SEEDS_NEEDED = 3  # minimum number of seeds for a verdict
 
 CONFIRMED, CONTRADICTED, NOT_RESOLVED, NOT_MEASURED = (
     "confirmed",
@@ -29,25 +29,25 @@ CONFIRMED, CONTRADICTED, NOT_RESOLVED, NOT_MEASURED = (
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: a variant is better than another, or loses less than a margin to it."""
+    """The claim that one variant is better than another, or worse by less than a margin."""
 
     text: str
-    source: str  # where the paper says it
+    source: str  # where the paper makes the claim
     study: str
     better: str  # variants of the study
     worse: str
     metric: str = "psnr"
     loses_less_than: float | None = None  # margin, in the metric's unit
-    paper: float | None = None  # the paper's effect, where its rows do not give it
-    caveat: str = ""  # what differs from the paper's comparison
+    paper: float | None = None  # the paper's effect, if it does not follow from table rows
+    caveat: str = ""  # differences from the paper's comparison
 
     @property
     def threshold(self) -> float:
-        """The effect is compared with this."""
+        """The value that the effect is compared with."""
         return self.loses_less_than or 0.0
 
     def verdict(self, effect: Effect | None) -> str:
-        """By the interval alone: wholly on one side of the threshold, or not resolved."""
+        """Verdict from the interval alone, which must be entirely on one side of the threshold."""
         if effect is None:
             return NOT_MEASURED
         if effect.seeds < SEEDS_NEEDED or effect.low <= self.threshold <= effect.high:
@@ -58,7 +58,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with the paper's effect and ours: the better variant minus the worse (LPIPS: the reverse)."""
+    """A claim with the paper's effect and ours: better minus worse variant (for LPIPS, the reverse)."""
 
     claim: Claim
     paper: float | None
@@ -70,7 +70,7 @@ class Judged:
 
     @property
     def reason(self) -> str:
-        """What a reader has to know beside the verdict."""
+        """Note for the reader of the verdict: the effort needed to resolve it, and the claim's caveat."""
         reason = self.claim.caveat
         if self.effect is not None and self.verdict == NOT_RESOLVED:
             needed = _what_it_takes(self.effect, self.claim.threshold)
@@ -80,13 +80,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class CountedClaim:
-    """A claim about cost, counted at the paper's configuration."""
+    """A claim about cost, checked by counting at the paper's configuration."""
 
     text: str
     source: str
-    count: str  # in COUNTS
-    paper: float  # as printed
-    tolerance: float  # of what is printed
+    count: str  # key of COUNTS
+    paper: float  # as printed in the paper
+    tolerance: float  # rounding tolerance of the printed value
 
     @property
     def value(self) -> float:
@@ -106,17 +106,17 @@ COUNTS: dict[str, Callable[[], float]] = {
 
 
 def counted_claims() -> list[CountedClaim]:
-    """Every claim about cost of claims.toml."""
+    """All claims about cost in claims.toml."""
     return [CountedClaim(**entry) for entry in tomllib.loads(TOML.read_text())["counted"]]
 
 
 def claims() -> list[Claim]:
-    """Every claim of claims.toml, in its order."""
+    """All claims about quality in claims.toml, in file order."""
     return [Claim(**entry) for entry in tomllib.loads(TOML.read_text())["claim"]]
 
 
 def judge(measurements: Measurements) -> list[Judged]:
-    """Every claim against the recorded runs of a scale."""
+    """Judge every claim on the recorded runs of a scale."""
     known = studies()
     return [_judge(claim, known[claim.study], measurements) for claim in claims()]
 
@@ -138,6 +138,12 @@ def _paper_effect(claim: Claim, better: Variant, worse: Variant) -> float | None
     return None if a is None or b is None else a - b
 
 
+def _regime(entry: Judged, unmet: Sequence[str]) -> str:
+    """What a verdict has to say of a scale whose regime check fails."""
+    resolved = entry.verdict in (CONFIRMED, CONTRADICTED)
+    return f"at a scale that fails: {', '.join(unmet)}" if resolved and unmet else ""
+
+
 def _what_it_takes(effect: Effect, threshold: float) -> str:
     if effect.seeds < SEEDS_NEEDED:
         return f"{effect.seeds} of {SEEDS_NEEDED} seeds measured"
@@ -149,10 +155,10 @@ def _what_it_takes(effect: Effect, threshold: float) -> str:
     return f"an effect of this size would need about {max(seeds, effect.seeds + 1):.0f} seeds"
 
 
-def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
-    """One row a claim: source, the paper's effect, ours with interval and seeds, the verdict, its reason.
+def scorecard(judged: list[Judged], scale: str, unmet: Sequence[str] = ()) -> pd.DataFrame:
+    """One row per claim: source, the paper's effect, our effect with interval and seeds, verdict and note.
 
-    Claims about cost follow: counted, so that there is no interval.
+    Claims about cost come last; they are counted and have no interval.
     """
     rows = []
     for entry in judged:
@@ -169,7 +175,7 @@ def scorecard(judged: list[Judged], scale: str) -> pd.DataFrame:
                 "holds if": f"effect {'<' if claim.loses_less_than else '>'} {claim.threshold:g}",
                 "seeds x scenes": "-" if effect is None else f"{effect.seeds} x {effect.scenes}",
                 "verdict": entry.verdict,
-                "note": entry.reason,
+                "note": "; ".join(filter(None, [_regime(entry, unmet), entry.reason])),
             }
         )
     for counted in counted_claims():

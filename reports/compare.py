@@ -1,4 +1,4 @@
-"""`python -m reports.compare STUDY...`: the effects of studies whose runs are in the run store."""
+"""`python -m reports.compare STUDY...`: print the effects of studies from the runs in the run store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
-    """One row a variant: its metrics, and each minus the reference's, with 95% intervals; its cost."""
+    """One row per variant: metrics, effects relative to the reference with 95% intervals, and cost."""
     import pandas as pd
 
     rows = []
@@ -30,7 +30,7 @@ def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
             mean = measurements.mean(study, variant, metric)
             effect = measurements.effect(study, variant, study.reference, metric)
             row[unit] = "-" if mean is None else f"{mean.mean:.{digits}f}"
-            missing = "not run yet" if mean is None else "its reference is not run yet"
+            missing = "not run yet" if mean is None else "the reference has not been run yet"
             text = missing if effect is None else effect.text(digits)
             row[f"{unit}, effect"] = "reference" if variant is study.reference else text
         mean = measurements.mean(study, variant, "psnr")
@@ -44,13 +44,13 @@ def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 2 on a mistake of the user's."""
+    """Print the comparison and return the exit status: 2 on a user error."""
     parser = argparse.ArgumentParser(prog="python -m reports.compare", description=__doc__)
     parser.add_argument("studies", nargs="+", help="names, paths of TOML files, or all")
     parser.add_argument("--scale", default="tiny", choices=SCALES)
     options = parser.parse_args(arguments)
 
-    # torch and pandas take seconds to import, which --help does not wait for
+    # imported here because torch and pandas take seconds to load, and --help should not wait for them
     from reports.effects import Measurements
     from reports.write import markdown
 
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{study.title or study.name}, {options.scale} scale. {study.claim}\n")
             print(markdown(comparison(study, measurements), index=False))
         print(
-            "Effects: minus the first variant, 95% intervals over seeds and scenes (one seed: over scenes)"
+            "Effects are relative to the first variant, with 95% intervals over seeds and scenes "
+            "(with one seed: over scenes)"
         )
     except IlrmError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Effects: a variant minus another, paired over the same scenes and seeds, with their intervals."""
+"""Effects: differences between variants, paired over scenes and seeds, with confidence intervals."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -10,18 +10,19 @@ from scipy import stats
 
 from ablations.record import collect, recorded
 from ablations.study import MOST_SEEDS, Study, Variant
+from ilrm.config import RunConfig
 from ilrm.errors import ConfigError
 from ilrm.presets import run_config
 from ilrm.vocabulary import interval
 
 RESAMPLES = 10_000
-Z = 1.959964  # of a two-sided 95% interval
-Z_POWER = 0.841621  # of 80% power
+Z = 1.959964  # normal quantile of a two-sided 95% interval
+Z_POWER = 0.841621  # normal quantile of 80% power
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Mean difference over seeds and scenes, with its 95% interval and what it rests on."""
+    """Mean difference over seeds and scenes, with its 95% interval and the underlying data."""
 
     mean: float
     low: float
@@ -34,7 +35,7 @@ class Effect:
         return self.differences.shape[0]
 
     def text(self, digits: int) -> str:
-        """The signed mean and its interval with this many decimals."""
+        """Format the signed mean and its interval with this many decimals."""
         return interval(self.mean, self.low, self.high, digits, signed=True)
 
     @property
@@ -42,10 +43,10 @@ class Effect:
         return self.differences.shape[1]
 
     def seeds_to_resolve(self, threshold: float = 0.0) -> float:
-        """Seeds with which an effect of the measured size is told from the threshold, with 80% power.
+        """Number of seeds that distinguish an effect of the measured size from the threshold with 80% power.
 
-        From the two-way variance components of the differences; inf where the scenes' share alone is too
-        large, or where one seed tells nothing of the noise between seeds.
+        Estimated from the two-way variance components of the differences; inf if the variance between scenes
+        alone is too large, or if a single seed gives no estimate of the variance between seeds.
         """
         if self.seeds < 2:
             return math.inf
@@ -72,7 +73,9 @@ def variance_components(x: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def half_width(x: NDArray[np.float64]) -> float:
-    """Half of the 95% t interval of the mean of x [seeds, scenes], both random (Satterthwaite's df)."""
+    """Half width of the 95% t interval of the mean of x [seeds, scenes], with seeds and scenes as random
+    effects (Satterthwaite's degrees of freedom).
+    """
     s, n = x.shape
     rows, columns, rest = (square / (s * n) for square in mean_squares(x))
     variance = max(rows, rest) + max(columns, rest) - rest
@@ -83,11 +86,11 @@ def half_width(x: NDArray[np.float64]) -> float:
 
 
 def crossed_interval(x: NDArray[np.float64]) -> tuple[float, float]:
-    """95% interval of the mean of x [seeds, scenes]: both are resampled, each on its own.
+    """95% interval of the mean of x [seeds, scenes], resampling seeds and scenes independently.
 
-    The pigeonhole bootstrap of Owen (2007) for crossed random effects, percentile, seed 0. Resampling a
-    handful of seeds makes it too narrow: where `half_width` asks for more it is widened to that. With one
-    seed it is the interval over scenes.
+    This is the percentile pigeonhole bootstrap of Owen (2007) for crossed random effects, with seed 0. It is
+    too narrow for few seeds and therefore widened to `half_width` if that is larger. With one seed, it is the
+    interval over scenes.
     """
     s, n = x.shape
     rng = np.random.default_rng(0)
@@ -108,32 +111,33 @@ class Measurements:
     scale: str
     runs: pd.DataFrame  # index: run name
     scenes: pd.DataFrame  # run, scene, metrics
+    baselines: pd.DataFrame = field(default_factory=pd.DataFrame)  # data, method, scene, metrics
 
     @classmethod
     def recorded(cls, scale: str) -> "Measurements":
-        """What the project has on record for a scale."""
+        """The runs recorded in the project at a scale."""
         return cls(scale, *recorded(scale))
 
     @classmethod
     def stored(cls, study: Study, scale: str) -> "Measurements":
         """What the run store has of a study, whatever the seeds."""
-        runs, scenes = collect(study.cells(scale, MOST_SEEDS))
-        return cls(scale, runs.set_index("run") if len(runs) else runs, scenes)
+        runs, scenes, baselines = collect(study.cells(scale, MOST_SEEDS))
+        return cls(scale, runs.set_index("run") if len(runs) else runs, scenes, baselines)
 
     def run_names(self, study: Study, variant: Variant) -> dict[int, str]:
         """{seed: run name} of a variant's recorded runs."""
-        found = {}
+        names = {}
         for seed in range(MOST_SEEDS):
             try:
                 name = run_config(**study.parameters(variant, self.scale, seed)).name
             except ConfigError:
-                return {}  # this scale cannot run that variant
+                return {}  # the variant is not valid at this scale
             if name in self.runs.index:
-                found[seed] = name
-        return found
+                names[seed] = name
+        return names
 
     def values(self, runs: dict[int, str], metric: str) -> pd.DataFrame:
-        """Metric by seed (rows) and scene (columns)."""
+        """Table of a metric by seed (rows) and scene (columns)."""
         if metric not in self.scenes:
             return pd.DataFrame()
         chosen = self.scenes[self.scenes.run.isin(runs.values())].dropna(subset=metric)
@@ -141,15 +145,23 @@ class Measurements:
         return table.reindex(list(runs.values())).set_axis(list(runs), axis=0)
 
     def mean(self, study: Study, variant: Variant, metric: str) -> Effect | None:
-        """Mean metric of a variant over seeds and scenes, or None where nothing is recorded."""
+        """Mean metric of a variant over seeds and scenes, or None if nothing is recorded."""
         runs = self.run_names(study, variant)
         values = self.values(runs, metric).dropna(axis=1)
         return None if values.empty else _effect(values.to_numpy(), list(runs.values()))
 
+    def baseline(self, config: RunConfig, method: str, metric: str = "psnr") -> float | None:
+        """Mean metric of a baseline over the scenes that a run is evaluated on, or None without a record."""
+        if self.baselines.empty:
+            return None
+        data = config.evaluation_data.held_out_hash
+        rows = self.baselines[(self.baselines.data == data) & (self.baselines.method == method)]
+        return None if rows.empty else float(rows[metric].mean())
+
     def effect(
         self, study: Study, variant: Variant, reference: Variant, metric: str
     ) -> Effect | None:
-        """Variant minus reference on the seeds and scenes that both have, or None if there are none."""
+        """Variant minus reference on the seeds and scenes they have in common, or None if there are none."""
         pair = [self.run_names(study, v) for v in (variant, reference)]
         a, b = (self.values(runs, metric) for runs in pair)
         seeds, scenes = a.index.intersection(b.index), a.columns.intersection(b.columns)

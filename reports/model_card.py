@@ -1,4 +1,4 @@
-"""The model card of the weights that come with the package, from their own records."""
+"""The model card of the weights that come with the package, generated from their records."""
 
 import json
 from dataclasses import replace
@@ -29,9 +29,9 @@ DEPTH = {
 
 CARD = """# {name}
 
-iLRM (*Iterative Large 3D Reconstruction Model*) of {millions} M parameters: {architecture}.
-It maps {views} posed photos at {size} to 3D Gaussians in one forward pass, and comes with the
-package, so that notebooks and figures show something without a download.
+An iLRM (*Iterative Large 3D Reconstruction Model*) with {millions} M parameters: {architecture}.
+It predicts 3D Gaussians from {views} posed photos at {size} in one forward pass. It comes with the
+package, so that notebooks and figures work without a download.
 
 ```python
 from ilrm.model import ILRM
@@ -41,38 +41,40 @@ model = ILRM.from_pretrained("{name}")
 
 ## Training
 
-Procedural rooms only (`ilrm/data/procedural/`): boxes, spheres and cylinders under photographs from the
-wheels of scikit-image and scikit-learn and under coloured noise, diffuse light, {paths}.
-No real scene was trained on; the recipe was looked at on the six clips below while it was made. Its stages,
-each from the weights of the one before (here in half precision):
+The training data are procedural rooms only (`ilrm/data/procedural/`): boxes, spheres and cylinders with
+diffuse lighting, textured with photographs from the scikit-image and scikit-learn packages and with coloured
+noise, seen along {paths}. No real scene was used for training, but the six real clips below were
+looked at while the recipe was developed. Each stage starts from the weights of the previous one (rounded to
+half precision here):
 
 {stages}
-`python -m ilrm.train --recipe {name}` is all of it; with a GPU, longer:
+`python -m ilrm.train --recipe {name}` runs all stages; for a longer training on a GPU:
 `python -m ilrm.train --recipe {name} steps=100000 batch=64 precision=bf16`.
-The weights are kept in half precision ({megabytes} MB) and computed with in single.
+The weights are stored in half precision ({megabytes} MB); computation is in single precision.
 
-## What it reaches
+## Results
 
-Mean [95% interval over scenes] of these very weights, beside the trivial baselines
+Mean [95% interval over scenes] of these weights, next to the trivial baselines
 (`python -m ilrm.evaluate --weights {name}`):
 
 {results}
 {depth}
 
-What training showed the weights (1st to 99th percentile; `seen.json`): {seen}.
-Outside of that they extrapolate, and `python -m ilrm.reconstruct` says so.
+Ranges of the training data (1st to 99th percentile; `seen.json`): {seen}.
+Outside of these ranges the model extrapolates, which `python -m ilrm.reconstruct` reports.
 
-## Limits
+## Limitations
 
-- Diffuse rooms are all it knows: no sky, no reflections, no people, no long lenses.
-- Gaussians at half of the images' resolution draw no fine texture: LPIPS can stay behind a copied photo.
-- It is far smaller than the paper's models and was trained for hours on a CPU: it says nothing about what
-  those reach.
+- It was only trained on diffuse rooms: no sky, no reflections, no people, no long lenses.
+- Gaussians at half the image resolution cannot represent fine texture, so that LPIPS can be worse than for a
+  copied photo.
+- It is far smaller than the paper's models and was trained for hours on a CPU, so its results say nothing
+  about their quality.
 """
 
 
 def model_card(name: str) -> str:
-    """Markdown: what the weights are, how they were trained, what they reach, where they end."""
+    """Model card in Markdown: architecture, training, results and limitations of the weights."""
     weights = read_weights(name)
     results, data = own_evaluations(weights), weights.config.data
     fewest, most = data.context_range or (data.context_views, data.context_views)
@@ -101,7 +103,7 @@ def _architecture(weights: Weights) -> str:
 
 def _paths(name: str) -> str:
     tours = any(run.data.procedural_path != "re10k" for run in stages(name))
-    return "walks as in RealEstate10K" + (" and tours of the room" if tours else "")
+    return "camera walks as in RealEstate10K" + (" and tours of the room" if tours else "")
 
 
 def _stages(name: str) -> pd.DataFrame:
@@ -116,27 +118,29 @@ def _stages(name: str) -> pd.DataFrame:
                 "camera paths": run.data.procedural_path,
                 "rooms": f"{run.data.procedural_train:,} (seed {run.data.procedural_seed})",
                 "steps": f"{run.train.steps:,}",
-                "scenes a step": run.train.batch,
+                "scenes per step": run.train.batch,
                 "hours": f"{measured['training_seconds'] / 3600:.1f}",
-                "on": f"{_threads(environment)} of {environment['device']}, fp32",
+                "hardware": f"{_threads(environment)} of {environment['device']}, fp32",
             }
         )
     return pd.DataFrame(rows)
 
 
 def _threads(environment: dict[str, Any]) -> str:
-    count = environment["threads"] * environment.get("processes", 1)  # earlier records: one process
+    count = environment["threads"] * environment.get(
+        "processes", 1
+    )  # older records have one process
     return f"{count} thread" + "s" * (count > 1)
 
 
 def _record(run: RunConfig) -> Path:
-    """The recorded run of a stage; what its start is called does not matter."""
+    """The recorded run of a stage, regardless of the name of the weights it starts from."""
     for folder in recorded(RUNS, "config.json"):
-        found = RunConfig.from_dict(json.loads((folder / "config.json").read_text()))
-        if found == replace(run, train=replace(run.train, start=found.train.start)):
+        config = RunConfig.from_dict(json.loads((folder / "config.json").read_text()))
+        if config == replace(run, train=replace(run.train, start=config.train.start)):
             return folder
     raise RunError(
-        f"reports/records/runs has no record of {run.name}, a stage of the recipe: keep it there"
+        f"reports/records/runs has no record of {run.name}, a stage of the recipe: record that run"
     )
 
 
@@ -169,11 +173,11 @@ def scene_kind(data: str) -> str:
 
 def _depth(results: list[RunFolder]) -> str:
     for result in results:
-        found = result.metrics["summary"]["model"]
-        if all(name in found for name in DEPTH):
-            parts = [f"{label} {Estimate(**found[name]).text(3)}" for name, label in DEPTH.items()]
+        values = result.metrics["summary"]["model"]
+        if all(name in values for name in DEPTH):
+            parts = [f"{label} {Estimate(**values[name]).text(3)}" for name, label in DEPTH.items()]
             views = result.about["views"]
-            return f"Depth on the rooms with {views} views, nothing aligned: {', '.join(parts)}."
+            return f"Depth on the rooms with {views} input views, without alignment: {', '.join(parts)}."
     return ""
 
 
@@ -181,5 +185,5 @@ def _seen(weights: Weights) -> str:
     seen = weights.seen
     assert seen is not None
     rotation, fov = (f"{low:.0f} to {high:.0f} degrees" for low, high in (seen.rotation, seen.fov))
-    depth = f"{seen.depth[0]:.1f} to {seen.depth[1]:.1f} times the inputs' extent"
-    return f"inputs that turn by {rotation}, vertical fields of view of {fov}, depths of {depth}"
+    depth = f"{seen.depth[0]:.1f} to {seen.depth[1]:.1f} times the input cameras' extent"
+    return f"rotation of {rotation}, vertical field of view of {fov}, depth of {depth}"

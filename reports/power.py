@@ -1,4 +1,4 @@
-"""What studies can resolve: noise of seeds and scenes against effects of the paper's relative size."""
+"""Statistical power of the studies: noise of seeds and scenes against the paper's effects."""
 
 import math
 
@@ -11,17 +11,17 @@ from reports.published import row_pair
 
 
 def expected_half_width(effect: Effect, seeds: int) -> float:
-    """Half of the 95% interval to expect from so many seeds on the same scenes (normal)."""
+    """Expected half width of the 95% interval for this many seeds on the same scenes (normal quantiles)."""
     seed, scene, rest = variance_components(effect.differences)
     n = effect.scenes
     return Z * math.sqrt(seed / seeds + scene / n + rest / (seeds * n))
 
 
 def power(judged: list[Judged], measurements: Measurements) -> pd.DataFrame:
-    """One row a PSNR claim with two seeds or more: its noise, and the paper's effect at our level of PSNR.
+    """One row per PSNR claim with at least two seeds: its noise, and the paper's effect at our level of PSNR.
 
-    "Resolvable" compares the half width of the scorecard's interval with an effect that is as large,
-    relative to the reference's PSNR, as the paper's is.
+    "Resolvable" compares the half width of the scorecard's interval with the paper's effect, scaled by the
+    ratio of the PSNR values.
     """
     rows = []
     for entry in judged:
@@ -46,7 +46,7 @@ def power(judged: list[Judged], measurements: Measurements) -> pd.DataFrame:
                 "sd between scenes (dB)": f"{math.sqrt(scene):.2f}",
                 "residual sd (dB)": f"{math.sqrt(rest):.2f}",
                 "half width (dB)": f"{width:.2f}",
-                "to expect of 6 seeds (dB)": f"{expected_half_width(effect, 6):.2f}",
+                "expected with 6 seeds (dB)": f"{expected_half_width(effect, 6):.2f}",
                 "paper's effect at our level (dB)": "-" if scaled is None else f"{scaled:.2f}",
                 "resolvable": "-" if scaled is None else "yes" if width < scaled else "no",
             }

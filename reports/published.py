@@ -1,4 +1,4 @@
-"""The numbers that the paper reports, and which of its rows a configuration corresponds to."""
+"""The numbers reported in the paper, and the rows of its tables that configurations correspond to."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ def published() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of one of the paper's tables: the columns of published.csv that pick it, the others None."""
+    """A row of one of the paper's tables, identified by columns of published.csv; None matches any value."""
 
     table: str
     method: str
@@ -32,7 +32,7 @@ class PaperRow:
     protocol: str | None = None
 
     def entries(self) -> pd.DataFrame:
-        """The row's entries in published.csv, one a metric."""
+        """The row's entries in published.csv, one per metric."""
         rows = published()
         for name, value in dataclasses.asdict(self).items():
             if value is not None:
@@ -40,7 +40,7 @@ class PaperRow:
         return rows
 
     def value(self, metric: str) -> float | None:
-        """The reported value, or None where the paper reports none."""
+        """The reported value, or None if the paper does not report this metric."""
         rows = self.entries()
         rows = rows[rows.metric == metric]
         return float(rows.value.iloc[0]) if len(rows) else None
@@ -52,12 +52,12 @@ class PaperRow:
 
 
 def rows_of(variant: Variant) -> list[PaperRow]:
-    """The paper's rows for a study's variant."""
+    """The paper's rows that correspond to a study's variant."""
     return [PaperRow(**row) for row in variant.rows]
 
 
 def row_pair(variant: Variant, reference: Variant) -> tuple[PaperRow, PaperRow] | None:
-    """Rows of two variants that stand in the same table, or None."""
+    """Rows of two variants in the same table of the paper, or None."""
     for row in rows_of(variant):
         for other in rows_of(reference):
             if row.table == other.table and row != other:
@@ -66,7 +66,7 @@ def row_pair(variant: Variant, reference: Variant) -> tuple[PaperRow, PaperRow] 
 
 
 def paper_rows(config: ModelConfig, base: ModelConfig) -> tuple[PaperRow, PaperRow] | None:
-    """The paper's rows for a variant of `base` and for `base` itself, or None if it has no such pair."""
+    """The paper's rows for a variant of `base` and for `base` itself, or None if there is no such pair."""
     pairs = []
     for study in studies().values():
         by_config = {
@@ -76,13 +76,13 @@ def paper_rows(config: ModelConfig, base: ModelConfig) -> tuple[PaperRow, PaperR
         }
         if config != base and config in by_config and base in by_config:
             pairs.append(row_pair(by_config[config], by_config[base]))
-    found = [pair for pair in pairs if pair is not None]
-    # ablation tables first: the rows of Table 1 were trained for longer, with larger batches
-    return min(found, key=lambda pair: pair[0].table == "1", default=None)
+    complete = [pair for pair in pairs if pair is not None]
+    # prefer ablation tables: the models of Table 1 were trained longer, with larger batches
+    return min(complete, key=lambda pair: pair[0].table == "1", default=None)
 
 
 def _applied(base: ModelConfig, fields: dict[str, Any]) -> ModelConfig | None:
-    """`base` with a variant's fields, or None where they are not all the model's."""
+    """`base` with a variant's fields, or None if not all of them are fields of the model."""
     own = dataclasses.asdict(base)
     if not fields.keys() <= own.keys():
         return None

@@ -1,7 +1,8 @@
-"""Command line: renders of the best, the median and the worst scene, side by side.
+"""Command line: side-by-side renders of the best, median and worst scene.
 
 `python -m reports.qualitative --weights W --beside W2 --refine 20 --data D --protocol P --out FOLDER` writes
-qualitative.png, qualitative.pdf and the arrays in them, qualitative.npz; without --data on held-out rooms.
+qualitative.png, qualitative.pdf and qualitative.npz with the images shown. Without --data, it uses held-out
+procedural rooms.
 """
 
 import argparse
@@ -26,28 +27,34 @@ from reports.write import Writer
 
 @one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the figure and its arrays. Returns the exit status."""
+    """Write the figure and its arrays, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m reports.qualitative", description=__doc__)
     parser.add_argument("--weights", default="ilrm-small", help="folder, file or hub id")
     parser.add_argument("--beside", nargs="*", default=[], metavar="W", help="weights to compare")
-    parser.add_argument("--refine", type=int, default=0, metavar="STEPS", help="of --weights")
-    parser.add_argument("--data", type=Path, help="data set or captures; default: held-out rooms")
+    parser.add_argument(
+        "--refine",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="also show --weights with this many refinement steps",
+    )
+    parser.add_argument("--data", type=Path, help="dataset or captures; default: held-out rooms")
     parser.add_argument("--protocol", choices=list(PROTOCOLS), default="captures")
     parser.add_argument("--index", type=Path, help="your copy of the protocol's index file")
-    parser.add_argument("--views", type=int, help="input views; default: as trained")
+    parser.add_argument("--views", type=int, help="number of input views; default: as in training")
     parser.add_argument("--size", help="HxW; default: the protocol's, or the weights' if smaller")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     options = parser.parse_args(arguments)
     if options.refine < 0:
-        raise ConfigError(f"refine={options.refine}: give 0 steps or more")
+        raise ConfigError(f"refine={options.refine}: give at least 0 steps")
     check_folder(options.out)
     weights = _named([options.weights, *options.beside])
     scenes = _scenes(options, next(iter(weights.values())))
     _check_fit(weights, scenes[0])
     found = rows(methods_of(weights, options.refine), scenes)
-    writer = Writer(options.out)
-    writer.figure("qualitative", draw(found))
-    writer.arrays("qualitative", arrays(found))
+    with Writer(options.out, extra=("pdf", "npz")) as writer:
+        writer.figure("qualitative", draw(found))
+        writer.arrays("qualitative", arrays(found))
     for name, entry in weights.items():
         print(f"{name}: {entry.source}")
     print(options.out / "qualitative.png")
@@ -55,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _named(sources: Sequence[str]) -> dict[str, Weights]:
-    """Weights by label; of one label, by number."""
+    """Weights by label, with a number appended to repeated labels."""
     named: dict[str, Weights] = {}
     for source in sources:
         entry = read_weights(source)
@@ -65,7 +72,7 @@ def _named(sources: Sequence[str]) -> dict[str, Weights]:
 
 
 def _check_fit(weights: dict[str, Weights], scene: EvaluationScene) -> None:
-    """Raises ConfigError on weights that cannot take the first one's images or cameras."""
+    """Raise ConfigError on weights that do not accept the image size or camera scale of the first ones."""
     first = next(iter(weights.values())).config.data.camera_scale
     cameras = scene.batch.inputs.cameras
     for entry in weights.values():
@@ -76,7 +83,9 @@ def _check_fit(weights: dict[str, Weights], scene: EvaluationScene) -> None:
                 f"{cameras.height}x{cameras.width}: give --size"
             )
         if entry.config.data.camera_scale != first:
-            raise ConfigError(f"{entry.source}: was trained with another camera_scale than {first}")
+            raise ConfigError(
+                f"{entry.source}: was trained with another camera_scale than {first}: compare it separately"
+            )
 
 
 def _scenes(options: argparse.Namespace, weights: Weights) -> list[EvaluationScene]:
@@ -84,7 +93,9 @@ def _scenes(options: argparse.Namespace, weights: Weights) -> list[EvaluationSce
     check_views("views", views)
     if options.data is None:
         if options.index or options.size:
-            raise ConfigError("--index and --size need --data: held-out rooms have their own")
+            raise ConfigError(
+                "--index and --size need --data: leave them out for held-out procedural rooms"
+            )
         return list(example_scenes(replace(weights.config.data, context_views=views), ROOMS))
     protocol = PROTOCOLS[options.protocol]
     framing = framing_for(protocol, weights.config, options.size)

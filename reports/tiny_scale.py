@@ -1,4 +1,4 @@
-"""What was tried to find the tiny scale: measurements of prototypes, one seed each."""
+"""Experiments that led to the tiny scale: measurements of prototypes, one seed each."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ FOLDER = Path(__file__).parent
 
 
 def experiments() -> pd.DataFrame:
-    """One row a setting: dB on held-out scenes, nearest view on the same, rank correlation of depth."""
+    """One row per setting: PSNR in dB on held-out scenes, PSNR of the nearest view, depth correlation."""
     return pd.read_csv(FOLDER / "tiny_scale.csv", keep_default_na=True)
 
 
 def placed_by_hand() -> pd.DataFrame:
-    """PSNR in dB of Gaussians placed by hand, at true and at constant depth, by size and opacity."""
+    """PSNR in dB of manually placed Gaussians, at ground-truth and at constant depth, by size and opacity."""
     table = pd.read_csv(FOLDER / "tiny_scale_geometry.csv")
     table["true - constant"] = (table["true depth"] - table["constant depth"]).round(2)
     return table

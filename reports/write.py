@@ -1,8 +1,10 @@
-"""Writes the generated reports, or tells which of the committed ones are stale."""
+"""Writer of the generated reports, which can also check whether the committed ones are stale."""
 
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.image
 import numpy as np
@@ -10,106 +12,145 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ilrm.system.files import atomic_path
 from ilrm.system.paths import PROJECT
 
 OUTPUT = PROJECT / "reports" / "output"
-BLOCK = 8  # pixels; figures are compared by blocks, so that one moved point counts
-COLORS = 64  # of an animation's picture
-BLOCK_TOLERANCE = (
-    0.25  # mean difference of a block: fonts are anti-aliased a little differently elsewhere
-)
+BLOCK = 8  # pixels; figures are compared block by block, to detect single moved points
+COLORS = 64  # palette size of animations
+BLOCK_TOLERANCE = 0.25  # mean difference per block; fonts render slightly differently elsewhere
+ANIMATION_TOLERANCE = 0.01  # mean difference per picture
+_NUMBER = re.compile(r"-?\d+\.\d+")  # whole numbers count something: they have to be equal
 
 
 class Writer:
-    """Collects outputs by name; `check=True` compares them with the files instead of writing them."""
+    """Writes outputs by name: all of them when the block ends well, none when it does not.
 
-    def __init__(self, folder: Path = OUTPUT, check: bool = False):
-        self.folder, self.check = folder, check
+    `check=True` compares them with the files instead. Markdown, CSV, PNG and GIF are always written, the
+    LaTeX of tables where it is asked for, and of `extra` formats ("html", "pdf", "npz") those named.
+    `tolerant`: numbers that differ in their last digit count as equal, as they do where a model is
+    evaluated on another processor.
+    """
+
+    def __init__(self, folder: Path = OUTPUT, check: bool = False, extra: Collection[str] = ()):
+        self.folder, self.check, self.extra = folder, check, frozenset(extra)
+        self.tolerant = False
         self.stale: list[str] = []
         self.names: set[str] = set()
+        self._gone: list[Path] = []
+
+    def __enter__(self) -> "Writer":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._staged = TemporaryDirectory(dir=self.folder, prefix=".staged-")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._staged as staged:
+            if kind is not None:
+                return
+            for path in sorted(p for p in Path(staged).rglob("*") if p.is_file()):
+                target = self.folder / path.relative_to(staged)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.chmod(0o644)
+                path.replace(target)
+            for path in self._gone:
+                path.unlink()
 
     def text(self, name: str, text: str) -> None:
-        """A text file; ends with a newline."""
+        """Write a text file, which ends with a newline."""
         text = text.rstrip("\n") + "\n"
         path = self._path(name)
-        if self.check:
-            if not path.exists() or path.read_text() != text:
-                self.stale.append(name)
+        old = path.read_text() if path.exists() else None
+        if old == text or (self.tolerant and old is not None and _numbers_agree(old, text)):
             return
-        with atomic_path(path) as beside:
-            beside.write_text(text)
+        if self.check:
+            self.stale.append(name)
+        else:
+            self._stage(name).write_text(text)
 
     def table(
-        self, name: str, table: pd.DataFrame, notes: list[str], long: pd.DataFrame | None = None
+        self,
+        name: str,
+        table: pd.DataFrame,
+        notes: list[str],
+        long: pd.DataFrame | None = None,
+        latex: bool = False,
     ) -> None:
-        """A table as Markdown, LaTeX and HTML with numbered notes, and as CSV (`long`, if given)."""
+        """Write a table as Markdown with numbered notes and as CSV (`long`, if given); LaTeX on request."""
         numbered = [f"({i}) {note}" for i, note in enumerate(notes, 1)]
-        self.text(
-            f"{name}.md", "\n".join([markdown(table, index=False), *(f"{n}  " for n in numbered)])
-        )
-        self.text(f"{name}.tex", _latex(table, numbered))
-        foot = "".join(f"<p>{_escape(note)}</p>\n" for note in numbered)
-        self.text(f"{name}.html", table.to_html(index=False, border=0) + "\n" + foot)
+        lines = [markdown(table, index=False), *(f"{n}  " for n in numbered)]
+        self.text(f"{name}.md", "\n".join(lines))
         buffer = io.StringIO()
         (table if long is None else long).to_csv(buffer, index=False, float_format="%.6g")
         self.text(f"{name}.csv", buffer.getvalue())
+        if latex:
+            self.text(f"{name}.tex", _latex(table, numbered))
+        if "html" in self.extra:
+            foot = "".join(f"<p>{_escape(note)}</p>\n" for note in numbered)
+            self.text(f"{name}.html", table.to_html(index=False, border=0) + "\n" + foot)
 
     def figure(self, name: str, figure: Figure) -> None:
-        """A PNG and a PDF without anything that changes from run to run."""
-        path, vector = self._path(f"{name}.png"), self._path(f"{name}.pdf")
-        if self.check:
-            if not path.exists() or not vector.exists() or not _looks_alike(path, figure):
+        """Write a PNG without anything that changes from run to run; a picture that looks alike is kept."""
+        path = self._path(f"{name}.png")
+        if not path.exists() or not _looks_alike(path, figure):
+            if self.check:
                 self.stale.append(f"{name}.png")
-            return
-        with atomic_path(path) as beside:
-            figure.savefig(beside, metadata={"Software": None})
-        with atomic_path(vector) as beside:
-            figure.savefig(beside, metadata={"CreationDate": None})
+            else:
+                figure.savefig(self._stage(f"{name}.png"), metadata={"Software": None})
+        if "pdf" in self.extra and not self.check:
+            self._path(f"{name}.pdf")
+            figure.savefig(self._stage(f"{name}.pdf"), metadata={"CreationDate": None})
 
     def animation(self, name: str, pictures: Sequence[Image.Image], seconds: float) -> None:
-        """A GIF that repeats, `seconds` a picture; with `check` it only has to be there."""
+        """Write a GIF that repeats, `seconds` per picture; one whose pictures look alike is kept."""
         path = self._path(f"{name}.gif")
-        if self.check:
-            if not path.exists():
-                self.stale.append(f"{name}.gif")
+        frames = [p.quantize(COLORS, dither=Image.Dither.NONE) for p in pictures]
+        if path.exists() and _animation_alike(path, frames):
             return
-        first, *others = (
-            picture.quantize(COLORS, dither=Image.Dither.NONE) for picture in pictures
+        if self.check:
+            self.stale.append(f"{name}.gif")
+            return
+        first, *others = frames
+        duration = round(1000 * seconds)
+        first.save(
+            self._stage(f"{name}.gif"),
+            save_all=True,
+            append_images=others,
+            duration=duration,
+            loop=0,
         )
-        with atomic_path(path) as beside:
-            first.save(
-                beside, save_all=True, append_images=others, duration=round(1000 * seconds), loop=0
-            )
 
     def arrays(self, name: str, values: Mapping[str, np.ndarray]) -> None:
-        """What a figure shows, as a compressed NumPy archive; with `check` only its names are compared."""
-        path = self._path(f"{name}.npz")
-        if self.check:
-            if not path.exists() or set(np.load(path).files) != set(values):
-                self.stale.append(f"{name}.npz")
+        """Write what a figure shows as a compressed NumPy archive, where "npz" is asked for."""
+        if "npz" not in self.extra or self.check:
             return
-        with atomic_path(path) as beside, beside.open("wb") as file:
+        self._path(f"{name}.npz")
+        with self._stage(f"{name}.npz").open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **dict(values))
 
     def clean(self, folder: str) -> None:
-        """Remove files of a subfolder that are written no more; with `check` they are stale."""
+        """Remove files of a subfolder that are no longer written; with `check` they are stale."""
         for path in sorted((self.folder / folder).glob("*")):
             name = str(path.relative_to(self.folder))
             if name in self.names or not path.is_file():
                 continue
             if self.check:
-                self.stale.append(f"{name} (written no more)")
+                self.stale.append(f"{name} (no longer written)")
             else:
-                path.unlink()
+                self._gone.append(path)
 
     def _path(self, name: str) -> Path:
+        """Where an output lies once it is written."""
         self.names.add(name)
         return self.folder / name
 
+    def _stage(self, name: str) -> Path:
+        path = Path(self._staged.name) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
 
 def markdown(table: pd.DataFrame, index: bool = True) -> str:
-    """A pipe table, with the index as first column if asked for."""
+    """Format as a Markdown pipe table, with the index as the first column if `index`."""
     names = [str(name) for name in table.columns]
     rows = [[str(value) for value in row] for row in table.itertuples(index=False)]
     if index:
@@ -147,3 +188,26 @@ def _looks_alike(path: Path, figure: Figure) -> bool:
     height, width = (side // BLOCK * BLOCK for side in difference.shape)
     blocks = difference[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     return float(blocks.mean((1, 3)).max()) < BLOCK_TOLERANCE
+
+
+def _animation_alike(path: Path, frames: Sequence[Image.Image]) -> bool:
+    with Image.open(path) as old:
+        if old.size != frames[0].size or getattr(old, "n_frames", 1) != len(frames):
+            return False
+        for index, frame in enumerate(frames):
+            old.seek(index)
+            ours, theirs = (np.asarray(p.convert("RGB"), float) / 255 for p in (frame, old))
+            if np.abs(ours - theirs).mean() > ANIMATION_TOLERANCE:
+                return False
+    return True
+
+
+def _numbers_agree(old: str, new: str) -> bool:
+    """Whether two texts differ in the last digit of decimal numbers at most."""
+    if _NUMBER.sub("#", old) != _NUMBER.sub("#", new):
+        return False
+    for a, b in zip(_NUMBER.findall(old), _NUMBER.findall(new), strict=True):
+        digits = max(len(a.partition(".")[2]), len(b.partition(".")[2]))
+        if abs(float(a) - float(b)) > max(1.01 * 10.0**-digits, 1e-3 * abs(float(b))):
+            return False
+    return True

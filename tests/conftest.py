@@ -17,10 +17,10 @@ from ilrm.runs.training_runs import perform_run
 NEED = {
     "optuna": [
         *(f"ablations/test_{name}.py" for name in ("hosts", "queue", "record", "runner", "sweep")),
-        "reports/test_sweep_figures.py",
+        "reports/figures/test_sweep_figures.py",
     ],
-    "papermill": ["test_launcher.py", "test_notebooks.py"],
-    "pycolmap": ["data/test_captures.py", "data/test_broken_captures.py"],
+    "papermill": ["notebook/test_launcher.py", "test_notebooks.py"],
+    "pycolmap": [f"data/sources/test_{name}.py" for name in ("captures", "broken_captures")],
 }
 collect_ignore = [
     file

@@ -106,7 +106,7 @@ def test_images_that_do_not_fit_their_cameras_are_refused():
         torch.rand(2, 3, 3, 32, 32),
         torch.rand(4, 3, 32, 32),
     ):
-        with pytest.raises(ViewsError, match="do not fit"):
+        with pytest.raises(ViewsError, match="do not match"):
             Views(images, cameras)
     with pytest.raises(ViewsError, match="floats"):
         Views(torch.zeros(2, 4, 3, 32, 32, dtype=torch.uint8), cameras)

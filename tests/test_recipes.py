@@ -41,7 +41,7 @@ def test_the_command_line_performs_the_stages(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(RECIPES, "two", TWO)
     monkeypatch.setattr("ilrm.training.loop.RUNS", tmp_path)
     monkeypatch.setattr(
-        "ilrm.runs.training_runs.perform", lambda config: perform_run(config, tmp_path)
+        "ilrm.runs.training_runs.perform_run", lambda config: perform_run(config, tmp_path)
     )
     assert train.main(["--recipe", "two", "lr=1e-9", "matrix_lr=1e-9"]) == 0
     first, second = (Run(tmp_path / run.name) for run in stages("two", lr="1e-9", matrix_lr="1e-9"))

@@ -1,8 +1,8 @@
-"""MACs counted from the model itself by fvcore and by torch: the check of the closed forms of `ilrm.cost`.
+"""MACs of the model as counted by fvcore and by torch, to check the closed forms of `ilrm.cost`.
 
-Both count on the meta device, which allocates nothing: every configuration of the paper on any machine. Both
-leave attention out on their own, fvcore because it knows no such operator, torch on the CPU; here it is
-counted as its two products.
+Both count on the meta device without allocating memory, so that any machine can count every configuration of
+the paper. By default, neither counts attention (fvcore does not know the operator, torch does not count it on
+the CPU); here it is counted as its two matrix products.
 """
 
 from collections import Counter
@@ -20,8 +20,8 @@ from ilrm.cost import PARTS
 from ilrm.model import ILRM
 from ilrm.views import Views
 
-# Operators without a matrix product, which fvcore does not know and need not: geometry of the rays, norms
-# and activations, index arithmetic of token subsets.
+# Operators without a matrix product that fvcore does not know and that need not be counted: ray geometry,
+# norms, activations, and index arithmetic of token subsets.
 UNCOUNTED = frozenset(
     f"aten::{name}"
     for name in (
@@ -41,9 +41,9 @@ UNCOUNTED = frozenset(
 
 
 def counted_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
-    """MACs of one scene's forward pass as fvcore counts them: {part: MACs}, parts as in `cost.PARTS`.
+    """MACs per scene of the forward pass as counted by fvcore: {part: MACs}, with the parts of `cost.PARTS`.
 
-    Raises ValueError on an operator that neither fvcore nor `UNCOUNTED` knows: it might be a product.
+    Raises ValueError on an operator that is neither known to fvcore nor in `UNCOUNTED`.
     """
     with torch.device("meta"):
         count = FlopCountAnalysis(_Traceable(ILRM(config).eval()), _inputs(views, height, width))
@@ -53,29 +53,32 @@ def counted_macs(config: ModelConfig, views: int, height: int, width: int) -> di
     by_module = count.by_module()
     unknown = set(count.unsupported_ops()) - UNCOUNTED
     if unknown:
-        raise ValueError(f"operators that nobody counts: {', '.join(sorted(unknown))}")
+        raise ValueError(
+            f"operators that are not counted: {', '.join(sorted(unknown))}: add those without a matrix "
+            "product to UNCOUNTED"
+        )
     return {part: int(by_module.get(f"model.{part}", 0)) for part in PARTS}
 
 
 def torch_macs(config: ModelConfig, views: int, height: int, width: int) -> dict[str, int]:
-    """MACs of one scene's forward pass as torch's FlopCounterMode counts them: {part: MACs}."""
+    """MACs per scene of the forward pass as counted by torch's FlopCounterMode: {part: MACs}."""
     with torch.device("meta"):
         model = _Traceable(ILRM(config).eval().requires_grad_(False))
         inputs = _inputs(views, height, width)
         counter = FlopCounterMode(display=False, depth=4)
-        # as two products, which torch counts on any device
+        # the math backend decomposes attention into two products, which torch counts on any device
         with counter, sdpa_kernel(SDPBackend.MATH):
             model(*inputs)
-    found: Counter[str] = Counter()
+    macs: Counter[str] = Counter()
     for name, operators in counter.get_flop_counts().items():
         part = name.removeprefix("_Traceable.model.")
         if part in PARTS or (part.startswith("blocks.") and part.count(".") == 1):
-            found[part.split(".")[0]] += sum(operators.values()) // 2
-    return {part: found[part] for part in PARTS}
+            macs[part.split(".")[0]] += sum(operators.values()) // 2
+    return {part: macs[part] for part in PARTS}
 
 
 class _Traceable(nn.Module):
-    """The model as a function of tensors, which tracing needs."""
+    """The model as a module with tensor arguments, which tracing needs."""
 
     def __init__(self, model: ILRM):
         super().__init__()
@@ -95,6 +98,6 @@ def _inputs(views: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor
 
 
 def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """QK^T and the weighted sum of V; fvcore itself counts neither."""
+    """MACs of QK^T and of the weighted sum of V."""
     q, k = (value.type().sizes() for value in inputs[:2])  # [b, H, n, d], [b, H, m, d]
     return 2 * q[0] * q[1] * q[2] * k[2] * q[3]

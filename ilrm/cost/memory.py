@@ -1,8 +1,8 @@
-"""Memory of training: what a step keeps for its backward pass, by closed form and as torch keeps it.
+"""Training memory: tensors saved for the backward pass, by closed form and as measured with torch.
 
-Everything is counted for the encoder (tokenisers, blocks, head), without renderer and loss. "bf16" is
-autocast as on CUDA: products, and what lies between them, in bfloat16; the residual stream and the inputs
-of LayerNorms in float32.
+All numbers are for the encoder (tokenizers, blocks, head), without renderer and loss. "bf16" means autocast
+as on CUDA: matrix products and the values between them in bfloat16, the residual stream and the inputs of
+LayerNorms in float32.
 """
 
 from dataclasses import dataclass, replace
@@ -34,23 +34,23 @@ class Workload:
     batch: int = 1  # scenes
     precision: Literal["fp32", "bf16"] = "fp32"
     checkpointing: bool = False
-    fused_norm: bool = False  # QK-norm keeps its input alone (CUDA); else its quotient, too (CPU)
+    fused_norm: bool = False  # QK-norm saves only its input (CUDA), not also the quotient (CPU)
 
 
 @dataclass(frozen=True)
 class TrainingMemory:
     """Bytes of a training step of the encoder."""
 
-    saved: int  # kept between forward and backward, weights left out
-    peak: int  # of everything: weights, gradients, AdamW's moments, activations, temporaries
+    saved: int  # saved between forward and backward pass, without weights
+    peak: int  # weights, gradients, AdamW's moments, activations and temporaries
 
 
 def saved_bytes(work: Workload) -> int:
-    """Bytes that a training step keeps for its backward pass, weights left out, by closed form.
+    """Closed-form number of bytes that a training step saves for its backward pass, without weights.
 
-    With fused norms in fp32 a cross block keeps (12 + 4 k) N D + 3 M D values a view and a self block
-    19 N D, and the statistics of norms and softmax; with checkpointing, a block keeps its inputs. In
-    bf16 the copies of the weights count, too.
+    With fused norms in fp32, a cross block saves (12 + 4 k) N D + 3 M D values per view and a self block
+    19 N D, plus the statistics of norms and softmax; with checkpointing, a block only saves its inputs. In
+    bf16, the copies of the weights are included.
     """
     c, d = work.config, work.config.width
     scenes = work.batch * work.views
@@ -63,8 +63,10 @@ def saved_bytes(work: Workload) -> int:
         else:
             own, images = n // c.minibatch, m // c.minibatch
             block, inputs = _cross_block(work, own, images), 4 * own * d
-            if c.minibatch > 1:  # copies of the subset's tokens, what it writes back, its indices
-                # alternate columns are a view of all indices
+            if (
+                c.minibatch > 1
+            ):  # copies of the subset's tokens, the values written back, the indices
+                # for r = 2, the selected columns are a view that keeps all indices alive
                 indices = (own * (2 if c.minibatch == 2 else 1) + images) // scenes
                 copies = low * images * d + 4 * own * d + 8 * indices
                 block, inputs = block + copies, inputs + copies
@@ -73,18 +75,18 @@ def saved_bytes(work: Workload) -> int:
 
 
 def _low(work: Workload) -> int:
-    """Bytes of a value between products."""
+    """Bytes per value between matrix products."""
     return 2 if work.precision == "bf16" else 4
 
 
 def _tokenizers_and_head(work: Workload, n: int, m: int) -> int:
-    """What products take in, the fp32 inputs of norms and their statistics, the image tokens."""
+    """Inputs of the matrix products, fp32 inputs of the norms and their statistics, image tokens."""
     c, d, low = work.config, work.config.width, _low(work)
     channels = c.ray_channels if c.initial_tokens == "rays" else c.image_channels
     total = n * (4 * d + 8 + low * d)
     if work.precision == "bf16":
         total += 2 * d * c.patch**2 * c.head_channels
-    if c.initial_tokens == "random":  # one view's, shared by all
+    if c.initial_tokens == "random":  # tokens of one view, shared by all views
         total -= 4 * d * (n - n // (work.batch * work.views))
     else:
         total += n * (low * c.patch**2 * channels + 4 * d + 8)
@@ -97,7 +99,7 @@ def _tokenizers_and_head(work: Workload, n: int, m: int) -> int:
 def _cross_block(work: Workload, n: int, m: int) -> int:
     c, d, low, k = work.config, work.config.width, _low(work), work.config.queries_per_token
     attention = (n * k + m) * _normed(work) + low * d * (m + 2 * n * k) + 4 * n * k * c.heads
-    weights = 2 * k + 2  # of D x D
+    weights = 2 * k + 2  # number of D x D matrices
     return n * (4 * d + 8 + low * d) + attention + _mlp(work, n) + _weights(work, weights)
 
 
@@ -105,13 +107,13 @@ def _self_block(work: Workload, n: int) -> int:
     c, d, low = work.config, work.config.width, _low(work)
     attention = 2 * n * _normed(work) + low * d * 3 * n + 4 * n * c.heads
     if not work.fused_norm and low == 2:
-        # queries and keys as they were, held by the values beside them
+        # the unnormalised queries and keys, kept alive by the values in the same storage
         attention += 2 * low * d * n
     return n * (4 * d + 8 + low * d) + attention + _mlp(work, n) + _weights(work, 4)
 
 
 def _normed(work: Workload) -> int:
-    """Bytes a query or key: what its norm takes in, for CPUs in fp32 and with the quotient, and gives out."""
+    """Bytes per query or key: input of its norm (on CPUs in fp32, plus the quotient), output, statistics."""
     d, low = work.config.width, _low(work)
     inputs = low * d if work.fused_norm else (4 + 4) * d
     return inputs + low * d + 4 * work.config.heads
@@ -122,7 +124,7 @@ def _mlp(work: Workload, n: int) -> int:
 
 
 def _weights(work: Workload, squares: int) -> int:
-    """The bf16 copies that autocast makes of a block's weights, MLP included."""
+    """Bytes of the bf16 copies that autocast makes of a block's weights, including the MLP."""
     if work.precision == "fp32":
         return 0
     d = work.config.width
@@ -130,12 +132,15 @@ def _weights(work: Workload, squares: int) -> int:
 
 
 def training_memory(work: Workload) -> TrainingMemory:
-    """The same as `saved_bytes`, and the peak, from a training step on tensors without data.
+    """Measure saved and peak memory of a training step on fake tensors without data.
 
-    The step is AdamW's second: moments exist. Norms are a CPU's: compare with `work.fused_norm` False.
+    The step is AdamW's second, so that its moments exist. Norms are those of a CPU, so compare `saved` with
+    `saved_bytes` for `work.fused_norm` False.
     """
     with FakeTensorMode(), _WideLayerNorms():
-        config = replace(work.config, minibatch_pattern="strided")  # all patterns are of one size
+        config = replace(
+            work.config, minibatch_pattern="strided"
+        )  # all patterns have the same size
         model = ILRM(config, checkpointing=work.checkpointing).train()
         optimizer = torch.optim.AdamW(model.parameters(), fused=True)
         views = _views(work)
@@ -175,7 +180,7 @@ def _views(work: Workload) -> Views:
 
 
 class Saved(saved_tensors_hooks):
-    """Sums the storages that autograd keeps, each once, the weights left out."""
+    """Context manager that sums the storages saved by autograd, each counted once, without the weights."""
 
     def __init__(self, model: ILRM):
         self.kept: dict[int, Tensor] = {}
@@ -193,7 +198,7 @@ class Saved(saved_tensors_hooks):
 
 
 class _WideLayerNorms(TorchFunctionMode):
-    """LayerNorms under CPU autocast as CUDA's autocast has them: in and out in fp32."""
+    """Run LayerNorms under CPU autocast as CUDA's autocast does: input and output in fp32."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.layer_norm and torch.is_autocast_enabled("cpu"):

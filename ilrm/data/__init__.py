@@ -1,1 +1,1 @@
-"""Scenes: read from disk or drawn, batches of views made of them."""
+"""Scenes, read from disk or generated, and the batches of views built from them."""

@@ -1,4 +1,4 @@
-"""From a data configuration to what training and evaluation consume: normalised `Batch`es."""
+"""Normalised `Batch`es for training and evaluation, built from a data configuration."""
 
 import contextlib
 import itertools
@@ -25,14 +25,14 @@ from ilrm.data.sources.chunks import ChunkScenes
 from ilrm.errors import EmptyDatasetError, TooFewFramesError
 from ilrm.views import Batch, EvaluationScene, Views
 
-VALIDATION_SCENES = 32  # of the held-out ones, for the points of a learning curve
+VALIDATION_SCENES = 32  # held-out scenes used for the validation points of a learning curve
 VALIDATION_BATCH = 16
 
 _held: WeakValueDictionary[tuple[DataConfig, bool], ViewsDataset] = WeakValueDictionary()
 
 
 def dataset_root(data: DataConfig) -> Path:
-    """The dataset's folder: the user's own, or procedural scenes, generated at the first call."""
+    """The dataset's folder: `data.root`, or procedural scenes, which the first call generates."""
     if data.root:
         return Path(data.root)
     rooms = RoomsConfig(
@@ -49,23 +49,23 @@ def dataset_root(data: DataConfig) -> Path:
 
 
 def framing(data: DataConfig) -> Framing:
-    """The image size of a data configuration, and how stored frames get it."""
+    """The image size of a data configuration, and how stored frames are brought to it."""
     return Framing(data.image_height, data.image_width, data.resize)
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Batches by step, their cameras normalised."""
+    """Training batches by step, with normalised cameras."""
 
     dataset: ViewsDataset
     camera_scale: CameraScale = "recentred"
 
     def batch(self, step: int, rank: int = 0, count: int = 1) -> Batch:
-        """Process `rank` of `count`'s part of a step's batch."""
+        """The part of a step's batch that belongs to process `rank` of `count`."""
         return to_batch(self.dataset.batch(step, rank, count), self.camera_scale)
 
     def batches(self, steps: range, rank: int = 0, count: int = 1) -> Iterator[Batch]:
-        """The batches of several steps in order; worker processes decode ahead what is not in memory."""
+        """The batches of several steps, in order; worker processes prefetch frames that are not in memory."""
         workers = max(1, (os.cpu_count() or 1) // count - 1)
         examples = self.dataset.loader(steps, rank, count, workers)
         return (to_batch(views, self.camera_scale) for views in examples)
@@ -74,10 +74,10 @@ class TrainingData:
 def training_data(
     data: DataConfig, batch_size: int, seed: int, depths: bool = False
 ) -> TrainingData:
-    """The training split of a dataset, with true depth if asked for. Raises DataError, or a subclass, on
-    whatever is wrong with it.
+    """The training split of a dataset, with ground-truth depth if `depths`.
 
-    Nothing is decoded twice while a caller holds what was returned for the same configuration.
+    As long as a caller holds the result, further calls with the same configuration share its decoded frames.
+    Raises DataError, or a subclass, if the dataset is missing or invalid.
     """
     if (held := _held.get((data, depths))) is not None:
         return TrainingData(held.again(batch_size, seed), data.camera_scale)
@@ -103,26 +103,25 @@ def training_data(
 def open_scenes(
     root: str | Path, split: str, image_folder: str = "", distortion: Distortion = "undistort"
 ) -> Scenes:
-    """A split of a data set on disk: chunks where it has an index.json, else a folder of captures.
+    """Open a split of a dataset on disk: chunks if it has an index.json, else a folder of captures.
 
-    Test scenes may also lie in `root` itself, which may be one capture; training scenes never, so that no
-    test scene is trained on. Raises DataError.
+    Test scenes may also lie directly in `root`, which may be a single capture. Training scenes may not, so
+    that no test scene is trained on. Raises DataError.
     """
     root = Path(root)
     folder = root / split
     if split == "test" and not folder.is_dir():
         folder = root
     if folder.is_dir() and not (folder / "index.json").is_file():
-        with contextlib.suppress(
-            EmptyDatasetError
-        ):  # then it is a chunk data set without its index
+        # without captures it is a chunk dataset whose index is missing, which ChunkScenes reports
+        with contextlib.suppress(EmptyDatasetError):
             return CaptureScenes(folder, image_folder, distortion)
     return ChunkScenes(root, split)
 
 
 @dataclass(frozen=True)
 class HeldOutScenes:
-    """The test scenes that a selection names, read one at a time."""
+    """The test scenes of a selection, read one at a time."""
 
     stored: Scenes
     selection: Selection
@@ -134,20 +133,20 @@ class HeldOutScenes:
         return self.selection.keys(self.stored)
 
     def __iter__(self) -> Iterator[EvaluationScene]:
-        """Raises EmptyDatasetError where every scene is skipped."""
-        found = False
+        """Yield the usable scenes. Raises EmptyDatasetError if every scene is skipped."""
+        any_usable = False
         for key in self.keys:
             if (scene := self.usable(key)) is not None:
-                found = True
+                any_usable = True
                 yield scene
-        if not found:
+        if not any_usable:
             raise EmptyDatasetError(
-                f"{self.stored.folder}: every evaluated scene was skipped (reasons above)"
+                f"{self.stored.folder}: every scene to evaluate was skipped (see the reasons above)"
             )
 
     def usable(self, key: str) -> EvaluationScene | None:
-        """One scene, or None where it is left out, counted and printed: by the rules of published loaders,
-        or for having too few frames.
+        """Load a scene, or return None if it is skipped by the rules of published loaders or has too few
+        frames. Skipped scenes are counted and printed.
         """
         scene = self.stored.load(key)
         reason = self.stored.skip_reason(scene)
@@ -160,7 +159,7 @@ class HeldOutScenes:
         return None
 
     def load(self, key: str) -> EvaluationScene:
-        """One scene by its key, skip rules aside. Raises DataError."""
+        """Load a scene by its key, ignoring the skip rules. Raises DataError."""
         return self._scene(self.stored.load(key))
 
     def _scene(self, scene: Scene) -> EvaluationScene:
@@ -175,8 +174,9 @@ class HeldOutScenes:
 
 @cache
 def held_out_scenes(data: DataConfig) -> HeldOutScenes:
-    """The held-out scenes of a dataset under its index, contexts grown to this number of views; of captures
-    without an index, every 8th frame is a target (FullCoverage).
+    """The held-out scenes of a dataset, selected by its evaluation index and `data.context_views`.
+
+    Captures without an index are evaluated on every 8th frame (FullCoverage).
     """
     root, views = dataset_root(data), data.context_views
     path = Path(data.evaluation_index or root / f"evaluation_index_{views}v.json")
@@ -188,7 +188,7 @@ def held_out_scenes(data: DataConfig) -> HeldOutScenes:
 
 
 def validation_batches(scenes: HeldOutScenes) -> list[Batch]:
-    """The first held-out scenes in a few batches, for the points of a learning curve."""
+    """The first held-out scenes, in a few batches, for the validation points of a learning curve."""
     chosen = [scene.batch for scene in itertools.islice(scenes, VALIDATION_SCENES)]
     return [
         _joined(chosen[i : i + VALIDATION_BATCH]) for i in range(0, len(chosen), VALIDATION_BATCH)
@@ -196,7 +196,7 @@ def validation_batches(scenes: HeldOutScenes) -> list[Batch]:
 
 
 def to_batch(views: Example, camera_scale: CameraScale = "recentred") -> Batch:
-    """Cameras in the frame of the inputs (`normalization`), images beside them. Raises CameraError."""
+    """Turn an example into a batch with normalised cameras (`normalization`). Raises CameraError."""
     parts = []
     for name in ("context", "target"):
         height, width = views[f"{name}_images"].shape[-2:]

@@ -1,7 +1,6 @@
-"""Training batches and evaluation examples from scenes: tensors in, tensors out, the same for the
-same (seed, step).
+"""Training batches and evaluation examples from scenes, as plain tensors, determined by (seed, step).
 
-Poses stay as stored; normalisation belongs to ilrm/cameras.py.
+Poses are returned as stored; ilrm/cameras.py normalises them.
 """
 
 import copy
@@ -20,28 +19,29 @@ from ilrm.data.scene import Scene, Scenes
 from ilrm.errors import ConfigError, DataError, EmptyDatasetError
 from ilrm.system.progress import progress_bar
 
-MEMORY_SHARE = 0.25  # of a GPU's free memory that decoded frames may take
-# {context, target}_{images, fxfycxcy, c2w}, and depths where the scenes have them; see example()
+MEMORY_SHARE = 0.25  # share of a GPU's free memory that decoded frames may occupy
+# {context, target}_{images, fxfycxcy, c2w}, and depths if the scenes have them; see example()
 Example = dict[str, Tensor]
 
 
 def _split(parts: Example, views: int) -> Example:
-    """Views {images, fxfycxcy, c2w, depths} [B, V + T, ...]: the first `views` are context."""
+    """Split {images, fxfycxcy, c2w, depths} [B, V + T, ...] into context (the first `views`) and target."""
     context = {f"context_{name}": value[:, :views] for name, value in parts.items()}
     return context | {f"target_{name}": value[:, views:] for name, value in parts.items()}
 
 
 def example(scene: Scene, context: list[int], target: list[int], framing: Framing) -> Example:
-    """One scene's views as a batch of one: context_images [1, V, 3, H, W] in [0, 1],
-    context_fxfycxcy [1, V, 4] in pixels, context_c2w [1, V, 4, 4], context_depths [1, V, H, W] (true z
-    in the world's unit, where it is known at that size), and the same for target_. Raises DataError
-    for frames that the scene lacks.
+    """One scene's views as a batch of size 1.
+
+    Contains context_images [1, V, 3, H, W] in [0, 1], context_fxfycxcy [1, V, 4] in pixels, context_c2w
+    [1, V, 4, 4], context_depths [1, V, H, W] (ground-truth z in world units, if known at that size), and the
+    same for target_. Raises DataError on frame numbers beyond the end of the scene.
     """
     frames = context + target
     if max(frames) >= len(scene):
         raise DataError(
             f"scene {scene.key} has {len(scene)} frames, the index asks for frame {max(frames)}: "
-            "the index belongs to another version of the data"
+            "use the index that belongs to this version of the data"
         )
     images, fxfycxcy = scene.frames(frames, framing)
     parts = {"images": images, "fxfycxcy": fxfycxcy, "c2w": scene.c2w[frames]}
@@ -51,29 +51,29 @@ def example(scene: Scene, context: list[int], target: list[int], framing: Framin
 
 
 class ViewsDataset(Dataset[Example]):
-    """Training batches by step, a function of (seed, step) alone (and of whether memory suffices).
+    """Training batches by step, determined by (seed, step) and by whether the frames fit in memory.
 
-    Every pass over the scenes is a new shuffle. Decoded frames (uint8, H x W) are kept in memory
-    when they fit the budget, so that nothing is decoded twice; else frames are decoded on demand,
-    scenes of neighbouring chunks come near to each other, and `loader` can use worker processes.
-    Scenes that published loaders skip, and those too short for the views, are counted and printed.
-    Raises EmptyDatasetError and what Scenes.load raises.
+    Scenes are reshuffled every epoch. Decoded frames (uint8, H x W) are kept in memory if they fit the memory
+    budget. Otherwise frames are decoded on demand, scenes are shuffled within groups of chunks, and `loader`
+    can use worker processes. Scenes that published loaders skip, or that have too few frames, are counted and
+    printed. Raises EmptyDatasetError, and whatever Scenes.load raises.
     """
 
     def __init__(
         self,
         scenes: Scenes,
         framing: Framing,
-        batch_size: int,  # samples a step, over all processes
+        batch_size: int,  # samples per step, over all processes
         context_views: int,
         target_views: int,
-        input_targets: int = 0,  # context views that are targets too
-        context_range: tuple[int, int] | None = None,  # context views drawn for each step
+        input_targets: int = 0,  # context views that are also targets
+        context_range: tuple[int, int]
+        | None = None,  # range of the number of context views per step
         view_spread: Literal["even", "farthest"] = "even",
         schedule: WindowSchedule = WindowSchedule(),  # noqa: B008 (frozen)
         flip: bool = True,  # mirror half of the samples
         seed: int = 0,
-        depths: bool = False,  # with true depth
+        depths: bool = False,  # with ground-truth depth
         memory_budget: int = 2 << 30,  # bytes of decoded frames
     ) -> None:
         self.scenes, self.framing, self.batch_size = scenes, framing, batch_size
@@ -82,7 +82,7 @@ class ViewsDataset(Dataset[Example]):
         self.targets = target_views, input_targets
         self.farthest, self.depths = view_spread == "farthest", depths
         self.keys = scenes.keys
-        self._order: tuple[int, list[int]] = (-1, [])  # of the last pass asked for
+        self._order: tuple[int, list[int]] = (-1, [])  # last used epoch and its order of scenes
         first = scenes.load(self.keys[0])
         self.in_memory = (
             3 * framing.height * framing.width * len(first) * len(scenes) <= memory_budget
@@ -91,23 +91,23 @@ class ViewsDataset(Dataset[Example]):
             self._decode_all()
 
     def _usable(self, scene: Scene) -> bool:
-        """False, said and counted, for a scene that is left out."""
+        """Whether a scene can be used; skipped scenes are counted and printed."""
         reason, needed = self.scenes.skip_reason(scene), self.context_range[1] + self.targets[0]
         if reason is None and len(scene) < needed:
-            reason = f"{len(scene)} frames, {needed} are needed"
+            reason = f"{len(scene)} frames, but {needed} are needed"
         if reason is not None:
             self.scenes.skip(scene.key, reason)
         return reason is None
 
     def _decode(self, scene: Scene, frames: Sequence[int]) -> Example:
-        """Frames of a scene: images uint8 [n, 3, H, W], fxfycxcy, c2w, and depths if asked for."""
+        """Decode frames of a scene: images uint8 [n, 3, H, W], fxfycxcy, c2w, and depths if `self.depths`."""
         images, fxfycxcy = scene.decode(frames, self.framing)
         parts = {"images": images, "fxfycxcy": fxfycxcy, "c2w": scene.c2w[list(frames)]}
         if self.depths:
             depths = scene.framed_depths(frames, self.framing)
             if depths is None:
                 raise ConfigError(
-                    f"scene {scene.key} of {self.scenes.folder} has no true depth at "
+                    f"scene {scene.key} of {self.scenes.folder} has no ground-truth depth at "
                     f"{self.framing.height}x{self.framing.width}: set depth_weight=0"
                 )
             parts["depths"] = depths
@@ -121,20 +121,20 @@ class ViewsDataset(Dataset[Example]):
                 keys.append(key)
                 decoded.append(self._decode(scene, range(len(scene))))
         if not keys:
-            raise self._nothing_left()
+            raise self._all_skipped()
         self.keys = keys
         self.starts = np.cumsum([0, *(len(parts["images"]) for parts in decoded)]).tolist()
-        # all scenes' frames: images uint8 [F, 3, H, W] and so on
+        # the frames of all scenes: images uint8 [F, 3, H, W] etc.
         self.frames = {name: torch.cat([parts[name] for parts in decoded]) for name in decoded[0]}
 
     def again(self, batch_size: int, seed: int) -> "ViewsDataset":
-        """Other batches of the same scenes, whose decoded frames are shared."""
+        """A dataset of the same scenes with another batch size and seed that shares the decoded frames."""
         other = copy.copy(self)
         other.batch_size, other.seed, other._order = batch_size, seed, (-1, [])
         return other
 
     def keep_on(self, device: torch.device) -> None:
-        """Keep decoded frames on a GPU and gather batches there, where they take little of its memory."""
+        """Move decoded frames to a GPU and build batches there, if they fit `MEMORY_SHARE` of its memory."""
         if not self.in_memory or self.frames["images"].device == device:
             return
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
@@ -142,21 +142,21 @@ class ViewsDataset(Dataset[Example]):
         if sum(value.nbytes for value in pixels.values()) <= MEMORY_SHARE * free:
             self.frames |= {name: value.to(device) for name, value in pixels.items()}
 
-    def _nothing_left(self) -> EmptyDatasetError:
+    def _all_skipped(self) -> EmptyDatasetError:
         return EmptyDatasetError(
-            f"{self.scenes.folder}: all {len(self.scenes)} scenes were skipped (reasons above)"
+            f"{self.scenes.folder}: all {len(self.scenes)} scenes were skipped (see the reasons above)"
         )
 
     def _scene_number(self, sample: int) -> int:
-        """Which scene a sample is drawn from."""
+        """The number of the scene that a sample is drawn from."""
         epoch, k = divmod(sample, len(self.keys))
         if self._order[0] != epoch:
             self._order = epoch, self._shuffle(epoch)
         return self._order[1][k]
 
     def _shuffle(self, epoch: int) -> list[int]:
-        """Scene numbers in the order of a pass; on demand, four chunks at a time, so that few are
-        open.
+        """Scene numbers in the order of an epoch. When decoding on demand, scenes are shuffled within groups
+        of four chunks, so that only a few chunks are open at a time.
         """
         rng = np.random.default_rng([self.seed, 0, epoch])
         if self.in_memory:
@@ -172,12 +172,12 @@ class ViewsDataset(Dataset[Example]):
         return order
 
     def context_views(self, step: int) -> int:
-        """Context views of all samples of a step."""
+        """Number of context views of the samples of a step."""
         low, high = self.context_range
         return int(np.random.default_rng([self.seed, 2, step]).integers(low, high + 1))
 
     def _window(self, c2w: Tensor, step: int, sample: int) -> tuple[list[int], bool]:
-        """Frames (contexts first) and mirroring of a sample of a scene with these cameras."""
+        """Frame numbers of a sample (contexts first), and whether it is mirrored, from a scene's cameras."""
         rng = np.random.default_rng([self.seed, 1, sample])
         views = self.context_views(step)
         cameras = c2w if self.farthest else None
@@ -187,7 +187,7 @@ class ViewsDataset(Dataset[Example]):
         return context + target, self.flip and bool(rng.random() < 0.5)
 
     def _from_memory(self, step: int, samples: range) -> tuple[Example, list[bool]]:
-        """Views [B, V + T, ...] and which are to be mirrored, gathered from the decoded frames."""
+        """Views [B, V + T, ...] gathered from the decoded frames, and which samples to mirror."""
         numbers, flips = [], []
         for sample in samples:
             scene = self._scene_number(sample)
@@ -199,30 +199,30 @@ class ViewsDataset(Dataset[Example]):
         return {name: v[index.to(v.device)] for name, v in self.frames.items()}, flips
 
     def _on_demand(self, step: int, samples: range) -> tuple[Example, list[bool]]:
-        """The same, decoded now; a skipped scene's place is taken by the next usable one in the
-        order.
+        """Like `_from_memory`, but decodes the frames now. A skipped scene is replaced by the next usable
+        scene in the order.
         """
         decoded, flips = [], []
         for sample in samples:
-            for tried in range(sample, sample + 2 * len(self.keys)):  # holds a whole pass
+            for tried in range(sample, sample + 2 * len(self.keys)):  # contains a whole epoch
                 scene = self.scenes.load(self.keys[self._scene_number(tried)])
                 if self._usable(scene):
                     break
             else:
-                raise self._nothing_left()
+                raise self._all_skipped()
             frames, flipped = self._window(scene.c2w, step, sample)
             decoded.append(self._decode(scene, frames))
             flips.append(flipped)
         return {name: torch.stack([parts[name] for parts in decoded]) for name in decoded[0]}, flips
 
     def batch(self, step: int, rank: int = 0, count: int = 1) -> Example:
-        """Process `rank` of `count`'s part of a step's batch: context_images [B, V, 3, H, W] and so
-        on, see `example`. The samples of a step do not depend on `count`.
+        """The part of a step's batch that belongs to process `rank` of `count`: context_images
+        [B, V, 3, H, W] etc., see `example`. The samples of a step do not depend on `count`.
         """
         if self.batch_size % count:
             raise ConfigError(
                 f"a batch of {self.batch_size} samples cannot be shared by {count} processes: "
-                "choose a multiple"
+                f"choose a multiple of {count}"
             )
         part = self.batch_size // count
         first = step * self.batch_size + rank * part
@@ -243,12 +243,12 @@ class ViewsDataset(Dataset[Example]):
     def loader(
         self, steps: range, rank: int = 0, count: int = 1, workers: int = 0
     ) -> DataLoader[Example]:
-        """A DataLoader over the batches of `steps`, in order; worker processes decode ahead (none
-        are started where all frames are in memory). With CUDA what they decode is in pinned memory.
+        """A DataLoader over the batches of `steps`, in order. If frames are decoded on demand, worker
+        processes prefetch them, into pinned memory with CUDA; otherwise no workers are started.
         """
         items = [(step, rank, count) for step in steps]
         workers = 0 if self.in_memory else workers
-        # a generator of its own: the global one has to be the same after resuming
+        # a separate generator, so that the global one has the same state after resuming
         generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(
             self,

@@ -1,4 +1,4 @@
-"""How stored frames become the images that a model sees: their size, and what is done about distortion."""
+"""Preparation of stored frames for the model: target size, resizing, and treatment of lens distortion."""
 
 import re
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ Distortion = Literal["undistort", "ignore"]
 
 @dataclass(frozen=True)
 class Framing:
-    """The size of the images that a model sees, and how stored frames get it.
+    """The size of the images given to the model, and how stored frames are brought to it.
 
-    "cover": scaled (LANCZOS) so that the frame covers the size, then cropped at the centre (RE10K);
-    "crop": cropped at the centre without scaling (DL3DV, 256x448 of 270x480); "stretch": scaled to
-    the size, each axis by itself (DL3DV, 540x960 to 544x960).
+    "cover": rescale (Lanczos) until the frame covers the size, then centre crop (RE10K); "crop": centre crop
+    without rescaling (DL3DV, 270x480 to 256x448); "stretch": rescale each axis independently (DL3DV, 540x960
+    to 544x960).
     """
 
     height: int  # pixels
@@ -24,7 +24,7 @@ class Framing:
     resize: Resize = "cover"
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width to which a frame is scaled before it is cropped."""
+        """Height and width to which a frame is rescaled before cropping."""
         if self.resize == "crop":
             return height, width
         if self.resize == "stretch":
@@ -34,11 +34,11 @@ class Framing:
 
 
 def parse_size(text: str, multiple: int = 1) -> tuple[int, int]:
-    """Height and width from "HxW". Raises ConfigError, also where a side is no multiple."""
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not found or 0 in map(int, found.groups()):
+    """Parse "HxW" into height and width. Raises ConfigError, also if one is not a multiple of `multiple`."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or 0 in map(int, match.groups()):
         raise ConfigError(f"size {text!r}: give height x width in pixels, e.g. 256x448")
-    height, width = int(found[1]), int(found[2])
+    height, width = int(match[1]), int(match[2])
     if height % multiple or width % multiple:
         near = (max(1, round(side / multiple)) * multiple for side in (height, width))
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A scene on disk: posed frames that are decoded when asked for, and collections of such scenes."""
+"""Scenes on disk, whose posed frames are decoded on demand, and collections of such scenes."""
 
 import hashlib
 import io
@@ -18,9 +18,9 @@ from ilrm.errors import DataError
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any image as 8-bit RGB: 16 bits of grey scaled, transparent pixels over white.
+    """Convert an image to 8-bit RGB: 16-bit grey is rescaled, transparent pixels are composited over white.
 
-    Raises OSError for an image of floating-point or 32-bit values, whose white nobody knows.
+    Raises OSError on floating-point or 32-bit images, whose value range is unknown.
     """
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
@@ -33,15 +33,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 class FrameSource(Protocol):
-    """Where a frame's pixels come from."""
+    """Source of a frame's pixels."""
 
     def open(self) -> Image.Image:
-        """The frame as an RGB image. Raises OSError or SyntaxError if it cannot be decoded."""
+        """Decode the frame into an RGB image. Raises OSError or SyntaxError if it cannot be decoded."""
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """JPEG or PNG bytes in memory, uint8 [bytes]."""
+    """JPEG or PNG data in memory, uint8 [number of bytes]."""
 
     data: Tensor
 
@@ -50,13 +50,13 @@ class EncodedImage:
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:
-            raise OSError(f"its {len(data)} bytes are no JPEG or PNG") from None
+            raise OSError(f"its {len(data)} bytes are not a JPEG or PNG file") from None
         return to_rgb(image)
 
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Points that structure from motion found, in the world of the scene's cameras."""
+    """Structure-from-motion points, in the world coordinates of the scene's cameras."""
 
     positions: Tensor  # [P, 3] double
     colors: Tensor  # [P, 3] in [0, 1]
@@ -64,26 +64,26 @@ class PointCloud:
 
 @dataclass(frozen=True)
 class Scene:
-    """One clip or capture with its cameras; frames are decoded when asked for."""
+    """One clip or capture with its cameras; frames are decoded on demand."""
 
     key: str
-    fxfycxcy: Tensor  # [N, 4] pixels of the stored images
-    # [N, 4, 4] OpenCV camera-to-world; of captures in double: surveyed ones stand far from their origin
+    fxfycxcy: Tensor  # [N, 4] in pixels of the stored images
+    # [N, 4, 4] OpenCV camera-to-world; double precision for captures, whose origin may be far away
     c2w: Tensor
     sources: Sequence[FrameSource]  # N
     sizes: Sequence[tuple[int, int]]  # N x (height, width) of the stored images
-    names: Sequence[str]  # N, what errors and files call a frame
-    depths: Tensor | None = None  # [N, H, W] z-depth in the stored images' pixels
+    names: Sequence[str]  # N, frame names used in error messages and file names
+    depths: Tensor | None = None  # [N, H, W] z-depth at the size of the stored images
     points: PointCloud | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def decode(self, indices: Sequence[int], framing: Framing) -> tuple[Tensor, Tensor]:
-        """Frames as uint8 [n, 3, H, W] and their fxfycxcy [n, 4] in pixels of those.
+        """Frames as uint8 [n, 3, H, W], and their fxfycxcy [n, 4] in pixels of these images.
 
-        Raises DataError for bytes that do not decode, and for a frame of another size
-        than its camera's, or smaller than the size it is to be cropped to.
+        Raises DataError on images that cannot be decoded, that differ in size from their camera, or that are
+        smaller than the crop.
         """
         height, width = framing.height, framing.width
         frames = np.empty((len(indices), height, width, 3), np.uint8)
@@ -106,12 +106,12 @@ class Scene:
         return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous(), fxfycxcy
 
     def frames(self, indices: Sequence[int], framing: Framing) -> tuple[Tensor, Tensor]:
-        """Like decode, with images float [n, 3, H, W] in [0, 1]."""
+        """Like `decode`, but with images as float [n, 3, H, W] in [0, 1]."""
         images, fxfycxcy = self.decode(indices, framing)
         return images.float() / 255, fxfycxcy
 
     def framed_depths(self, indices: Sequence[int], framing: Framing) -> Tensor | None:
-        """True z [n, H, W] of frames; None where it is unknown, or known at another size only."""
+        """Ground-truth z [n, H, W] of frames; None if it is unknown, or only known at another size."""
         if self.depths is None or self.sizes[0] != (framing.height, framing.width):
             return None
         return self.depths[list(indices)]
@@ -129,14 +129,14 @@ class Scene:
         height, width = self.sizes[index]
         if image.size != (width, height):
             raise DataError(
-                f"{where}: {image.size[1]}x{image.size[0]} pixels, its camera is of {height}x{width}: "
-                "remove the frame or mend the camera's size"
+                f"{where}: image of {image.size[1]}x{image.size[0]} pixels, but its camera {height}x{width}: "
+                "remove the frame or correct the camera's size"
             )
         return image
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """Of names, sizes and times of change: another one once a file is replaced, added or gone."""
+    """Hash of names, sizes and modification times, which changes if a file is replaced, added or removed."""
     stats = sorted((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
@@ -146,7 +146,7 @@ class Scenes(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.skipped: dict[str, str] = {}  # key: reason, of the scenes met so far
+        self.skipped: dict[str, str] = {}  # reason for each scene skipped so far
 
     @property
     @abstractmethod
@@ -155,25 +155,25 @@ class Scenes(ABC):
 
     @abstractmethod
     def load(self, key: str) -> Scene:
-        """The scene of a key, also one that is skipped. Raises a DataError."""
+        """Load a scene by its key, even if it is skipped in evaluation. Raises DataError."""
 
     def file(self, key: str) -> str:
-        """The file or folder that holds a scene: scenes of one file are cheap to read together."""
+        """The file or folder that contains a scene; scenes of the same file are cheap to read together."""
         return key
 
     @abstractmethod
     def version(self, key: str) -> str:
-        """Changes when a file of the scene does."""
+        """Identifier of the scene's files, which changes when one of them changes."""
 
     def skip_reason(self, scene: Scene) -> str | None:
-        """Why a scene is left out by the rules of its data set; None: it is not."""
+        """The reason why the dataset's rules exclude a scene, or None if they do not."""
         return None
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def skip(self, key: str, reason: str) -> None:
-        """Counts a scene that a user of this split leaves out, and says so once."""
+        """Record a skipped scene and print the reason, once per scene."""
         if key not in self.skipped:
             self.skipped[key] = reason
             print(f"skipped scene {key} of {self.folder} ({len(self.skipped)} so far): {reason}")

@@ -1,1 +1,1 @@
-"""What a model is worth: metrics beside baselines, layers and attention looked into."""
+"""Evaluation of a model: metrics next to baselines, per-layer quality, and attention maps."""

@@ -1,7 +1,7 @@
-"""Where tokens look (Figures 8 and 18): attention of chosen queries, recomputed from the blocks' inputs.
+"""Attention maps of selected query tokens (Figures 8 and 18), recomputed from the blocks' inputs.
 
-The full matrix of (V N)^2 weights is never made. Viewpoint tokens are numbered through the views of one
-scene: token n of view v is v N + n, row by row.
+The full matrix of (V N)^2 attention weights is never built. Viewpoint tokens are numbered consecutively over
+the views of a scene, row by row: token n of view v has number v N + n.
 """
 
 import math
@@ -17,23 +17,24 @@ from ilrm.errors import MissingPartError, ViewsError
 from ilrm.model import ILRM, CrossBlock, SelfBlock
 from ilrm.views import Views
 
-BORDER = 1  # tokens at the border of a view that are not picked as queries
+BORDER = 1  # width, in tokens, of the border of a view in which no queries are chosen
 
 
 @torch.no_grad()
 def self_attention(
     model: ILRM, views: Views, queries: Sequence[int]
 ) -> Float[Tensor, "layers Q V N"]:
-    """Attention of some viewpoint tokens over all tokens of the scene, in every self-attention layer: mean
-    over heads; over V and N it sums to 1.
+    """Attention from Q viewpoint tokens to all tokens of the scene, in every self-attention layer.
 
-    Raises ViewsError on more than one scene or a query that there is not, MissingPartError on a model
-    without self-attention.
+    Weights are averaged over heads and sum to 1 over V and N. Raises ViewsError on more than one scene or an
+    invalid query, MissingPartError on a model without self-attention.
     """
     inputs = [x[0] for block, x in _block_inputs(model, views) if isinstance(block, SelfBlock)]
     blocks = [block for block in model.blocks if isinstance(block, SelfBlock)]
     if not blocks:
-        raise MissingPartError("self_attention=False: this model has no self-attention to look at")
+        raise MissingPartError(
+            "self_attention=False: this model has no self-attention to visualise; use another model"
+        )
     chosen = _chosen(queries, inputs[0].shape[1], views)
     layers = []
     for block, x in zip(blocks, inputs, strict=True):
@@ -46,16 +47,16 @@ def self_attention(
 def cross_attention(
     model: ILRM, views: Views, queries: Sequence[int]
 ) -> Float[Tensor, "layers Q k M"]:
-    """Attention of some viewpoint tokens over the image tokens of their own view, in every cross-attention
-    layer, for each of the k queries that token uplifting makes of one: mean over heads, sums to 1 over M.
+    """Attention from Q viewpoint tokens to the M image tokens of their own view, in every cross-attention
+    layer, for each of the k queries that token uplifting derives from a token.
 
-    Raises ViewsError as `self_attention`, and MissingPartError on a model whose tokens do not read their own
-    view in every such layer.
+    Weights are averaged over heads and sum to 1 over M. Raises ViewsError like `self_attention`, and
+    MissingPartError on a model whose tokens do not attend to all of their own view in every such layer.
     """
     c = model.config
     if c.cross_attention != "view" or c.minibatch != 1:
         raise MissingPartError(
-            f"cross_attention={c.cross_attention}, minibatch={c.minibatch}: maps of a view's image tokens "
+            f"cross_attention={c.cross_attention}, minibatch={c.minibatch}: cross-attention maps "
             "need cross_attention='view' and minibatch=1"
         )
     layers = []
@@ -74,15 +75,15 @@ def cross_attention(
 def top_tokens(
     attention: Float[Tensor, "*layers V N"], count: int = 3
 ) -> Int[Tensor, "*layers V count"]:
-    """The most attended tokens of every view, by their number within the view, most attended first."""
+    """The `count` most attended tokens of each view, as numbers within the view, most attended first."""
     return attention.topk(min(count, attention.shape[-1]), dim=-1).indices
 
 
 def textured_tokens(image: Float[Tensor, "3 H W"], side: int, count: int = 3) -> list[int]:
-    """Viewpoint tokens of one view to look at: much texture, well spread.
+    """Select `count` viewpoint tokens of one view that are textured and far apart, as attention queries.
 
-    `side`: pixels of a token (`ModelConfig.size_multiple`). Each next one has the largest product of texture,
-    the standard deviation of its pixels' brightness, and distance to those taken before.
+    `side`: pixels per token side (`ModelConfig.size_multiple`). Tokens are chosen greedily by the product of
+    texture (standard deviation of the brightness) and distance to the tokens chosen before.
     """
     rows, columns = (length // side for length in image.shape[-2:])
     patches = rearrange(image.mean(0), "(h p) (w q) -> h w (p q)", p=side, q=side)
@@ -102,14 +103,14 @@ def textured_tokens(image: Float[Tensor, "3 H W"], side: int, count: int = 3) ->
 
 
 def _block_inputs(model: ILRM, views: Views) -> list[tuple[torch.nn.Module, tuple[Tensor, ...]]]:
-    """Every block with what it was given in a forward pass, in order."""
+    """Every block with the inputs it receives in a forward pass, in order."""
     if views.images.shape[0] != 1:
         raise ViewsError(
-            f"{views.images.shape[0]} scenes: attention is looked at one scene at a time"
+            f"{views.images.shape[0]} scenes: give a batch of one scene to compute attention maps"
         )
-    seen: list[tuple[torch.nn.Module, tuple[Tensor, ...]]] = []
+    recorded: list[tuple[torch.nn.Module, tuple[Tensor, ...]]] = []
     hooks = [
-        block.register_forward_pre_hook(lambda module, inputs: seen.append((module, inputs)))
+        block.register_forward_pre_hook(lambda module, inputs: recorded.append((module, inputs)))
         for block in model.blocks
     ]
     was_training = model.training
@@ -120,7 +121,7 @@ def _block_inputs(model: ILRM, views: Views) -> list[tuple[torch.nn.Module, tupl
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    return seen
+    return recorded
 
 
 def _chosen(queries: Sequence[int], count: int, views: Views) -> Tensor:

@@ -1,4 +1,4 @@
-"""Iterative refinement made visible (Figure 1): each layer's tokens decoded by the final head."""
+"""Iterative refinement layer by layer (Figure 1): the tokens of each layer, decoded by the final head."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,20 +16,24 @@ from ilrm.views import Batch, EvaluationScene, Views
 
 @torch.no_grad()
 def layer_gaussians(model: ILRM, inputs: Views) -> list[Gaussians]:
-    """The Gaussians after every layer, those of V^(0) first, from one forward pass."""
+    """Gaussians after each layer, starting with those of V^(0), from one forward pass."""
     return [model.decode(tokens, inputs) for tokens in _encode(model, inputs)]
 
 
 @torch.no_grad()
 def layer_renderings(model: ILRM, batch: Batch, depth: bool = True) -> list[Rendering]:
-    """Target views after every layer, V^(0) first, from one forward pass."""
-    found = layer_gaussians(model, batch.inputs)
-    return [render(gaussians, batch.targets.cameras, depth=depth) for gaussians in found]
+    """Target views rendered after each layer, starting with V^(0), from one forward pass."""
+    return [
+        render(gaussians, batch.targets.cameras, depth=depth)
+        for gaussians in layer_gaussians(model, batch.inputs)
+    ]
 
 
 def layer_quality(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
-    """One row a scene and layer (0: the initial tokens): psnr in dB, mean over the targets, and update, the
-    layer's change of the tokens relative to their size, root mean squares (missing for layer 0).
+    """One row per scene and layer (layer 0: the initial tokens).
+
+    Columns: scene, layer, psnr (dB, mean over the target views), and update (RMS of the layer's change to the
+    tokens relative to the RMS of the tokens; missing for layer 0).
     """
     device = next(model.parameters()).device
     rows: list[dict[str, Any]] = []
@@ -48,7 +52,7 @@ def layer_quality(model: ILRM, scenes: Iterable[EvaluationScene]) -> pd.DataFram
 
 
 def median_scene(scenes: Sequence[EvaluationScene], quality: pd.DataFrame) -> EvaluationScene:
-    """The one of median PSNR after the last layer, by the scenes' `layer_quality`."""
+    """The scene with the median PSNR after the last layer, according to `layer_quality`."""
     last = quality[quality.layer == quality.layer.max()].sort_values("psnr")
     key = last.scene.iloc[len(last) // 2]
     return next(scene for scene in scenes if scene.key == key)

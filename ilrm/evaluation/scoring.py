@@ -1,4 +1,4 @@
-"""Held-out evaluation: metrics a target view, beside the trivial baselines, with intervals."""
+"""Held-out evaluation: metrics per target view, for the model and for the trivial baselines."""
 
 import zlib
 from collections.abc import Iterable, Sequence
@@ -22,9 +22,9 @@ from ilrm.views import Batch, EvaluationScene
 
 @torch.no_grad()
 def predict(model: ILRM, batch: Batch, depth: bool = False, layer: int | None = None) -> Rendering:
-    """Target views rendered from the Gaussians that the model makes of the input views.
+    """Render the target views from the Gaussians that the model predicts from the input views.
 
-    `layer`: the head decodes the tokens of this layer instead of the last one's (Figure 1; 0: V^(0)).
+    `layer`: decode the tokens of this layer instead of the last one (Figure 1; 0: V^(0)).
     """
     was_training = model.training
     model.eval()
@@ -37,9 +37,10 @@ def predict(model: ILRM, batch: Batch, depth: bool = False, layer: int | None = 
 
 
 def with_inaccurate_poses(batch: Batch, sd: float, key: str) -> Batch:
-    """The batch with noise on the input cameras' positions, the same for the same scene key (Table 14).
+    """Add noise to the input cameras' positions, seeded by the scene key (Table 14).
 
-    `sd` is in normalised scene units: the inputs' largest absolute coordinate is 1. Targets keep their poses.
+    `sd` is in normalised scene units, in which the largest absolute coordinate of the input cameras is 1. The
+    target poses do not change.
     """
     generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
     noisy = jitter_positions(batch.inputs.cameras, sd, generator)
@@ -47,7 +48,7 @@ def with_inaccurate_poses(batch: Batch, sd: float, key: str) -> Batch:
 
 
 def lpips_missing() -> str | None:
-    """Why LPIPS cannot be computed here, or None if it can."""
+    """The reason why LPIPS cannot be computed on this machine, or None if it can."""
     try:
         metrics.lpips_model("vgg")
     except WeightsError as error:
@@ -57,13 +58,13 @@ def lpips_missing() -> str | None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` measures."""
+    """Result of `evaluate`."""
 
     per_view: pd.DataFrame
-    """One row a scene, target frame and method. Columns: scene, frame, method, psnr (dB), ssim, lpips (VGG;
-    no such column where its weights are missing), and, of the model where true depth is known, over the
-    pixels of that view: depth_spearman (rank correlation), depth_abs_rel and depth_rmse (Table 11: mean of
-    |predicted - true| / true, root mean square in normalised scene units; nothing is aligned)."""
+    """One row per scene, target frame and method. Columns: scene, frame, method, psnr (dB), ssim, lpips (VGG;
+    absent if its weights are missing) and, for the model on scenes with ground-truth depth, over the pixels
+    of the view: depth_spearman (rank correlation), depth_abs_rel and depth_rmse (Table 11: mean of
+    |predicted - true| / true, root mean square error in normalised scene units; without any alignment)."""
     depth_spearman_pooled: float | None
     """Rank correlation over the pixels of all views together, depths in normalised scene units."""
 
@@ -71,23 +72,24 @@ class Evaluation:
 def evaluate(
     model: ILRM,
     scenes: Iterable[EvaluationScene],
-    how: EvaluationConfig = EvaluationConfig(),  # noqa: B008 (frozen)
+    options: EvaluationConfig = EvaluationConfig(),  # noqa: B008 (frozen)
     baselines: Baselines | None = None,
 ) -> Evaluation:
-    """Metrics of the model, and of the baselines if there are any, on every target view of the scenes.
+    """Measure the model, and the baselines if given, on every target view of the scenes.
 
-    Of `how`, camera_noise and decoded_layer matter here; the scenes hold their number of input views.
+    Only `options.camera_noise` and `options.decoded_layer` are used here: the input views are already part of
+    the scenes.
     """
     device = next(model.parameters()).device
     with_lpips = lpips_missing() is None
     rows: list[dict[str, Any]] = []
-    depths: list[tuple[np.ndarray, np.ndarray]] = []  # predicted and true, a view each
+    depths: list[tuple[np.ndarray, np.ndarray]] = []  # predicted and true depth of each view
     for scene in scenes:
         batch = scene.batch.to(device)
-        seen = (
-            with_inaccurate_poses(batch, how.camera_noise, scene.key) if how.camera_noise else batch
-        )
-        rendering = predict(model, seen, scene.depths is not None, how.decoded_layer)
+        given = batch
+        if options.camera_noise:
+            given = with_inaccurate_poses(batch, options.camera_noise, scene.key)
+        rendering = predict(model, given, scene.depths is not None, options.decoded_layer)
         measured = _rows(scene, batch, "model", rendering.images, with_lpips)
         if scene.depths is not None:
             assert rendering.depths is not None
@@ -108,7 +110,7 @@ def evaluate(
 
 
 def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
-    """The rows of `Evaluation.per_view` that are the baselines', of scenes that can be read twice."""
+    """The baselines' rows of `Evaluation.per_view`. `scenes` is iterated twice."""
     with_lpips = lpips_missing() is None
     baselines = Baselines.of(scenes)
     return pd.DataFrame(
@@ -117,7 +119,7 @@ def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
 
 
 def measure(key: str, frames: Sequence[int], batch: Batch, rendering: Rendering) -> pd.DataFrame:
-    """Rows as in `Evaluation.per_view`, of one scene's rendered targets and of the baselines."""
+    """Rows as in `Evaluation.per_view` for one scene: its rendered target views and the baselines."""
     scene = EvaluationScene(key, tuple(frames), batch, None)
     with_lpips = lpips_missing() is None
     rows = _rows(scene, batch, "model", rendering.images, with_lpips)
@@ -137,7 +139,7 @@ def _baseline_rows(
 def _rows(
     scene: EvaluationScene, batch: Batch, method: str, images: Tensor, with_lpips: bool
 ) -> list[dict[str, Any]]:
-    """One row a target view; images [1, T, 3, H, W]."""
+    """One row per target view; images [1, T, 3, H, W]."""
     values = _image_metrics(images[0], batch.targets.images[0], with_lpips)
     return [
         {"scene": scene.key, "frame": frame, "method": method}
@@ -163,7 +165,7 @@ def depth_spearman(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def depth_metrics(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """The metrics `DEPTH` of depths [H, W] in one unit; predicted depth is 0 where nothing was rendered."""
+    """The `DEPTH` metrics of two depth maps [H, W] in the same unit; predicted depth is 0 on empty pixels."""
     error = predicted - true
     return {
         "depth_spearman": depth_spearman(predicted, true),
@@ -173,7 +175,7 @@ def depth_metrics(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 
 def validation_psnr(model: ILRM, batches: Iterable[Batch]) -> float:
-    """Mean PSNR in dB over scenes: the cheap point of the learning curve."""
+    """Mean PSNR in dB over scenes, for the validation points of a learning curve."""
     values = []
     for batch in batches:
         images = predict(model, batch).images

@@ -1,4 +1,4 @@
-"""Means over targets, then over scenes, with 95% bootstrap intervals over scenes."""
+"""Means over target views, then over scenes, with 95% bootstrap intervals over scenes."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class Estimate:
         return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
     def text(self, digits: int, signed: bool = False) -> str:
-        """The mean and the interval with this many decimals."""
+        """Format mean and interval with this many decimals; with `signed`, also print plus signs."""
         return interval(self.mean, self.low, self.high, digits, signed)
 
 
 def estimate(values: np.ndarray) -> Estimate:
-    """Mean of one value a scene, 95% percentile bootstrap over scenes (10,000 resamples, seed 0)."""
+    """Mean of one value per scene with a 95% percentile bootstrap interval (10,000 resamples, seed 0)."""
     from scipy import stats
 
     values = np.asarray(values, dtype=np.float64)
@@ -40,12 +40,12 @@ def estimate(values: np.ndarray) -> Estimate:
 
 
 def scene_means(per_view: pd.DataFrame, method: str, metric: str) -> pd.Series:
-    """Mean over each scene's targets, indexed by scene (the published order of averaging)."""
+    """Mean over each scene's target views, indexed by scene: the first step of the published averaging."""
     return per_view[per_view.method == method].groupby("scene", sort=True)[metric].mean()
 
 
 def summarize(per_view: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """{method: {metric: {mean, low, high}}}: mean over targets, then over scenes."""
+    """{method: {metric: {mean, low, high}}}, with means over target views, then over scenes."""
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for method in (m for m in METHODS if m in set(per_view.method)):
         summary[method] = {}

@@ -1,1 +1,1 @@
-"""What leaves the package: PLY, viewer, video, pictures."""
+"""Export of reconstructions: PLY, viewer, video, pictures."""

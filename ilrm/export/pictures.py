@@ -1,4 +1,4 @@
-"""Renders as pictures: rows of images to look at, depth in colour."""
+"""Renders as pictures: grids of images, and depth maps in colour."""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from torch import Tensor
 from ilrm.rendering import Rendering
 from ilrm.views import Batch
 
-SHOWN = 6  # images a row
-CELL = 160  # pixels: smaller images are enlarged, without smoothing
+SHOWN = 6  # images per row
+CELL = 160  # pixels; smaller images are enlarged without smoothing
 
 
 def to_image(image: Float[Tensor, "3 H W"]) -> Image.Image:
-    """An image with values clipped to [0, 1]."""
+    """Convert to an 8-bit image, with values clipped to [0, 1]."""
     array = (image.detach().cpu().clamp(0, 1) * 255).round().byte()
     return Image.fromarray(array.permute(1, 2, 0).contiguous().numpy())
 
@@ -25,8 +25,8 @@ def to_image(image: Float[Tensor, "3 H W"]) -> Image.Image:
 def depth_image(
     depth: Float[Tensor, "H W"], limits: tuple[float, float] | None = None
 ) -> Image.Image:
-    """Depth as colours, near to far from bright to dark, log scale between `limits` (by default the 2nd and
-    98th percentiles); pixels without depth are white.
+    """Depth map in colour, from bright (near) to dark (far), on a log scale between `limits` (by default, the
+    2nd and 98th percentiles). Pixels without depth are white.
     """
     import matplotlib
 
@@ -40,7 +40,7 @@ def depth_image(
 
 
 def depth_limits(depth: Float[Tensor, "*b"]) -> tuple[float, float]:
-    """2nd and 98th percentile of depths above 0."""
+    """2nd and 98th percentile of all depths above 0."""
     known = depth[depth > 0].detach().cpu().double().numpy()
     if not known.size:
         return 1.0, 2.0
@@ -49,7 +49,7 @@ def depth_limits(depth: Float[Tensor, "*b"]) -> tuple[float, float]:
 
 
 def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Images of one size in rows, on white."""
+    """Arrange images of one size in rows, on a white background."""
     width, height = rows[0][0].size
     factor = max(1, round(CELL / max(width, height)))
     cell, gap = (width * factor, height * factor), 4
@@ -67,7 +67,7 @@ def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
 
 
 def mosaic(images: Sequence[Image.Image]) -> Image.Image:
-    """Images of one size as one of that shape: rows and columns alike, on white, fewer rows in the middle."""
+    """Arrange images of one size in a square grid with their aspect ratio, vertically centred on white."""
     width, height = images[0].size
     columns = math.ceil(math.sqrt(len(images)))
     empty = columns - math.ceil(len(images) / columns)  # rows
@@ -80,7 +80,7 @@ def mosaic(images: Sequence[Image.Image]) -> Image.Image:
 
 
 def comparison(batch: Batch, rendering: Rendering) -> Image.Image:
-    """Inputs, targets, renders and depth, a row each, of the first scene of a batch."""
+    """Rows of input views, target views, renders and depth of the first scene of a batch."""
     shown = evenly(batch.targets.images.shape[1])
     inputs = [batch.inputs.images[0, i] for i in evenly(batch.inputs.images.shape[1])]
     rows = [
@@ -95,5 +95,5 @@ def comparison(batch: Batch, rendering: Rendering) -> Image.Image:
 
 
 def evenly(count: int) -> list[int]:
-    """At most SHOWN of so many, evenly spread."""
+    """Indices of at most SHOWN of `count` items, evenly spaced."""
     return torch.linspace(0, count - 1, min(count, SHOWN)).round().int().tolist()

@@ -1,6 +1,6 @@
-"""Gaussians as a PLY file in the format of 3D-GS, which splat viewers and editors open.
+"""Gaussians as PLY files in the 3D-GS format, which splat viewers and editors can open.
 
-Binary little-endian, one vertex a Gaussian: x y z, nx ny nz (zero), f_dc (SH of degree 0: colour = 0.5 +
+Binary little-endian, one vertex per Gaussian: x y z, nx ny nz (zero), f_dc (SH of degree 0: colour = 0.5 +
 0.2821 f_dc), f_rest (higher degrees, channel by channel), opacity (logit), scale (log), rot (wxyz).
 """
 
@@ -21,9 +21,11 @@ _TYPES = {
 
 
 def write_ply(gaussians: Gaussians, path: Path) -> None:
-    """Write the Gaussians of one scene (B = 1), in the frame that they are in. Raises IlrmError."""
+    """Write the Gaussians of one scene (B = 1), in their own coordinates. Raises IlrmError if B > 1."""
     if gaussians.means.shape[0] != 1:
-        raise IlrmError(f"{path}: a PLY file holds one scene, not {gaussians.means.shape[0]}")
+        raise IlrmError(
+            f"{path}: a PLY file contains one scene, not {gaussians.means.shape[0]}: write one file per scene"
+        )
     colors = gaussians.colors[0].detach().cpu().double()
     if colors.dim() == 2:
         colors = ((colors - 0.5) / SH_DEGREE_0)[:, None]  # [G, 1, 3]
@@ -55,9 +57,9 @@ def _named(names, columns: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def read_ply(path: Path) -> Gaussians:
-    """Gaussians of a 3D-GS PLY file, B = 1; colours are coefficients [1, G, K, 3].
+    """Read the Gaussians of a 3D-GS PLY file (B = 1); colours are SH coefficients [1, G, K, 3].
 
-    Raises IlrmError on a file that is missing, truncated, no PLY, or without the properties of 3D-GS.
+    Raises IlrmError on a file that is missing, truncated, not PLY, or without the properties of 3D-GS.
     """
     rows = _vertices(path)
     names = rows.dtype.names or ()
@@ -70,8 +72,9 @@ def read_ply(path: Path) -> Gaussians:
     missing = [name for name in needed if name not in names]
     if missing or len(rest) % 3:
         raise IlrmError(
-            f"{path}: no {', '.join(missing) or 'whole number of f_rest a channel'}: this is no "
-            "3D-GS file; compressed splats have to be exported as plain PLY"
+            f"{path} is not a 3D-GS file, it has no "
+            f"{', '.join(missing) or 'whole number of f_rest per channel'}: export compressed splats as "
+            "plain PLY"
         )
 
     def columns(*wanted: str) -> torch.Tensor:
@@ -94,10 +97,10 @@ def _vertices(path: Path) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise IlrmError(f"{path} cannot be read ({error.strerror}): check the path") from error
-    head, found, body = data.partition(b"end_header\n")
+    head, end, body = data.partition(b"end_header\n")
     lines = head.decode("ascii", "replace").split("\n")
-    if not found or lines[0].strip() != "ply" or "binary_little_endian" not in lines[1]:
-        raise IlrmError(f"{path} is no binary little-endian PLY file: export it as one")
+    if not end or lines[0].strip() != "ply" or "binary_little_endian" not in lines[1]:
+        raise IlrmError(f"{path} is not a binary little-endian PLY file: export it as one")
     count = 0
     fields: list[tuple[str, str]] = []
     element = ""
@@ -113,11 +116,14 @@ def _vertices(path: Path) -> np.ndarray:
                 )
         elif words[:1] == ["property"] and element == "vertex":
             if len(words) != 3 or words[1] not in _TYPES:
-                raise IlrmError(f"{path}: property {' '.join(words[1:])} is not supported")
+                raise IlrmError(
+                    f"{path}: property {' '.join(words[1:])} is not supported: export it as 3D-GS PLY"
+                )
             fields.append((words[2], _TYPES[words[1]]))
     kind = np.dtype(fields)
     if len(body) < count * kind.itemsize:
         raise IlrmError(
-            f"{path} is truncated: {len(body)} bytes for {count} Gaussians of {kind.itemsize}"
+            f"{path} is truncated: {len(body)} bytes for {count} Gaussians of {kind.itemsize} bytes each: "
+            "export it again"
         )
     return np.frombuffer(body, kind, count)

@@ -1,4 +1,4 @@
-"""A smooth flight past the input cameras, as a video."""
+"""Video of a smooth flight along the input cameras."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,14 +22,14 @@ FRAMES_PER_SECOND = 24
 
 
 def smooth_path(cameras: Cameras, frames: int) -> Cameras:
-    """Cameras [1, frames] on a spline through cameras [1, V] in their order, timed by their distances.
+    """Cameras [1, frames] on a spline through cameras [1, V], V >= 2, in their order.
 
-    Positions follow a cubic spline, rotations a rotation spline with continuous angular acceleration;
-    intrinsics are the mean's. V >= 2.
+    Positions follow a cubic spline and rotations a rotation spline with continuous angular acceleration, both
+    parametrised by the distance between cameras. Intrinsics are the mean of the inputs.
     """
     c2w = cameras.c2w[0].double().cpu().numpy()
     steps = np.linalg.norm(np.diff(c2w[:, :3, 3], axis=0), axis=1)
-    # a camera that only turns still takes time
+    # give cameras that only rotate some time
     steps = np.maximum(steps, max(steps.mean(), 1e-6) / 4)
     times = np.concatenate([[0.0], np.cumsum(steps)])
     at = np.linspace(0, times[-1], frames)
@@ -43,7 +43,7 @@ def smooth_path(cameras: Cameras, frames: int) -> Cameras:
 
 @torch.no_grad()
 def render_video(gaussians: Gaussians, path: Cameras, file: Path) -> None:
-    """An MP4 (VP9, plays in browsers) of the path's renders. Raises IlrmError."""
+    """Render a camera path to an MP4 file (VP9, which browsers can play). Raises IlrmError."""
     count = path.c2w.shape[1]
     shown = progress_bar(range(count), desc="video", unit="frame", leave=False)
     images = (render(gaussians, path[:, i : i + 1]).images[0, 0] for i in shown)
@@ -51,7 +51,7 @@ def render_video(gaussians: Gaussians, path: Cameras, file: Path) -> None:
 
 
 def write_video(images: Iterable[Tensor], file: Path, size: tuple[int, int]) -> None:
-    """An MP4 (VP9) of images [3, H, W] in [0, 1] at 24 frames a second. Raises IlrmError."""
+    """Write images [3, H, W] in [0, 1] to an MP4 file (VP9) at 24 frames per second. Raises IlrmError."""
     height, width = size
     with atomic_path(file) as beside:
         writer = cv2.VideoWriter(

@@ -1,4 +1,4 @@
-"""A scene as one HTML file that needs no network: viser's viewer with the splats inside."""
+"""A scene as a self-contained HTML file: viser's viewer with the splats embedded."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ilrm.system.files import atomic_path
 if TYPE_CHECKING:
     import viser
 
-# Browsers refuse module workers from blobs on file:// pages, and viser's sorts the splats by depth in one:
-# without this script they are drawn in the order of the file.
+# On file:// pages, browsers reject module workers created from blobs, which viser uses to sort the splats by
+# depth. Without this script, splats would be drawn in file order.
 SORTING = """<script>
 if (location.protocol === "file:") {
   const code = new Map(), PlainBlob = Blob, PlainWorker = Worker, create = URL.createObjectURL;
@@ -44,19 +44,20 @@ if (location.protocol === "file:") {
 
 
 def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Path) -> None:
-    """The Gaussians of one scene (B = 1) with the frustums of cameras [1, V], first seen from the first one.
+    """Write a viewer for the Gaussians of one scene (B = 1) with the frustums of cameras [1, V].
 
-    `depth`: how far before that camera the point lies that one orbits, in the unit of the Gaussians.
-    About 40 bytes a Gaussian. Raises IlrmError where viser is not installed.
+    The initial view is that of the first camera; `depth` is the distance from it to the orbit centre, in the
+    unit of the Gaussians. The file needs about 40 bytes per Gaussian. Raises IlrmError if viser is not
+    installed.
     """
     try:
         import viser
     except ImportError as error:
         raise IlrmError(
-            f"{path}: the viewer is viser's, which cannot be imported ({error}): run pip install viser"
+            f"{path}: the viewer needs viser, which cannot be imported ({error}): run pip install viser"
         ) from error
 
-    with _quiet():  # about a server that nobody is to connect to
+    with _quiet():  # viser would announce its temporary server
         server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         try:
             _add(server, gaussians, cameras, depth)
@@ -69,7 +70,7 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing from viser, neither on stdout nor as a notebook's output: it prints through rich."""
+    """Suppress viser's messages, which it prints with rich, on stdout and in notebooks."""
     import rich
 
     console = rich.get_console()

@@ -1,1 +1,1 @@
-"""What notebooks need: their parameters, checked, and the `papermill` command."""
+"""Support for notebooks: validation of their parameters, and the `papermill` command."""

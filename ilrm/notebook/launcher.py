@@ -1,9 +1,8 @@
-"""The `papermill` command of this environment: papermill, with an output path for our notebooks.
+"""The `papermill` command of this environment: papermill with a default output path for our notebooks.
 
-papermill 2.7 asks for an OUTPUT_PATH on a terminal, and takes a lone path for the output where stdin
-is a pipe. For notebooks of this project (marked in their metadata) a missing output path is filled in:
-the executed notebook goes into the folder of the run that its parameters describe. Every other call, and
-every other argument, reaches papermill as it was typed.
+papermill 2.7 requires an OUTPUT_PATH and, if stdin is a pipe, takes a single path to be the output. For
+notebooks of this project (marked in their metadata), a missing output path is added: the executed notebook is
+written to the folder of the run that its parameters describe. All other arguments are passed on unchanged.
 """
 
 import sys
@@ -30,15 +29,15 @@ def main() -> None:
     if output is not None:
         notebook = _parse(arguments)["notebook_path"]
         arguments.insert(arguments.index(notebook) + 1, str(output))
-        cli.INPUT_PIPED = False  # the notebook is named: whatever is on stdin is not it
+        cli.INPUT_PIPED = False  # the notebook is given by path, not on stdin
         print(f"papermill: no output path given, writing {output}", file=sys.stderr)
     cli.papermill(args=arguments, prog_name="papermill")
 
 
 def default_output(arguments: list[str]) -> Path | None:
-    """Where the executed notebook goes if the arguments leave it open; None to leave them unchanged.
+    """Output path of the executed notebook if the arguments do not contain one, else None.
 
-    Raises ConfigError where the parameters do not make a run.
+    Raises ConfigError if the parameters do not describe a valid run.
     """
     import nbformat
 
@@ -49,7 +48,7 @@ def default_output(arguments: list[str]) -> Path | None:
     try:
         kind = nbformat.read(notebook, as_version=4).metadata.get("ilrm", {}).get("output")
     except (ValueError, OSError):
-        return None  # not a notebook: papermill says so itself
+        return None  # not a notebook, which papermill reports
     if kind == "run":
         return RUNS / run_config(**notebook_parameters(parsed)).name / notebook.name
     if kind == "notebook":
@@ -58,7 +57,7 @@ def default_output(arguments: list[str]) -> Path | None:
 
 
 def notebook_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of parsed papermill arguments, read and ordered as papermill does."""
+    """The notebook parameters in parsed papermill arguments, read in papermill's order of precedence."""
     from papermill import cli
 
     values: dict[str, Any] = {"scale": "tiny"}
@@ -76,7 +75,7 @@ def notebook_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse(arguments: list[str]) -> dict[str, Any]:
-    """papermill's own reading of the arguments, without its complaints."""
+    """Parse arguments with papermill's own parser, ignoring errors."""
     from papermill import cli
 
     return cli.papermill.make_context("papermill", list(arguments), resilient_parsing=True).params

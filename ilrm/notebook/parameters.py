@@ -1,4 +1,4 @@
-"""What a notebook needs besides the package: its parameters, checked, and figures that a model may lack."""
+"""Validation of notebook parameters, and figures that some models do not support."""
 
 import types
 from collections.abc import Callable
@@ -12,22 +12,24 @@ _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 
 
 def read_config(namespace: dict[str, Any]) -> RunConfig:
-    """The run that a notebook's parameters describe: call it with globals(), before any other name.
+    """The run configuration that a notebook's parameters describe.
 
-    papermill only warns of a parameter that the notebook does not know; here an unknown name, or a value
-    of a wrong type, is a ConfigError that names the nearest right one. None means the preset's value.
+    Call it with globals() before defining any other name. papermill only warns about unknown parameters; here
+    an unknown name or a value of a wrong type raises ConfigError, with the closest valid name. None means the
+    preset's value.
     """
     values = {name: value for name, value in _parameters(namespace).items() if value is not None}
     return run_config(values.pop("scale", "tiny"), **values)
 
 
-_KINDS = {str: "text (papermill's -r keeps digits as text)", int: "a whole number", list: "a list"}
+_KINDS = {str: "text (papermill's -r keeps digits as text)", int: "an integer", list: "a list"}
 
 
 def check_parameters(namespace: dict[str, Any], **kinds: type) -> None:
-    """Raise ConfigError on a parameter that a notebook does not have, with the nearest right name, and on a
-    value of another kind than str, int or list (None always fits): call it with globals(), before any
-    other name.
+    """Raise ConfigError on an unknown parameter, with the closest valid name, and on a value that does not
+    have the type given in `kinds` (str, int or list; None is always valid).
+
+    Call it with globals() before defining any other name.
     """
     given = _parameters(namespace)
     check_names(given, list(kinds), "the notebook")
@@ -37,8 +39,9 @@ def check_parameters(namespace: dict[str, Any], **kinds: type) -> None:
 
 
 def or_reason(make: Callable[..., Any], *values: Any) -> Any:
-    """What `make` makes of the values; None where the model lacks the part (the reason is printed), or where
-    a value is None for that reason.
+    """Return `make(*values)`, or None if the model lacks the required part, whose reason is then printed.
+
+    Also returns None if one of the values is None.
     """
     if any(value is None for value in values):
         return None

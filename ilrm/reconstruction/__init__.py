@@ -1,1 +1,1 @@
-"""From a capture to Gaussians, and what is wrong where they are poor."""
+"""Reconstruction of captures, and diagnosis of poor results."""

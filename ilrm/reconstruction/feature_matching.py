@@ -1,4 +1,4 @@
-"""Points that two images share, and how well they agree with the cameras: OpenCV's SIFT and RANSAC."""
+"""Feature matching between views and its consistency with the cameras, with OpenCV's SIFT and RANSAC."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,51 +13,51 @@ from ilrm.cameras import Cameras
 from ilrm.data.frames.view_selection import view_features
 from ilrm.system.progress import progress_bar
 
-RATIO = 0.8  # Lowe's test
-TOLERANCE = 1.0  # pixels, of the epipolar geometry that RANSAC looks for
-FEWEST = 20  # matches that agree on an epipolar geometry: fewer are chance
-EVIDENCE = 100  # matches that show the same thing whatever the cameras say
-NEIGHBOURS = 6  # views that each view is matched with
-WIDEST = (
-    60.0  # degrees between viewing directions: beyond, what matches are things that look the same
-)
-PARALLAX = 1.0  # degrees: matches below are not triangulated
+RATIO = 0.8  # threshold of Lowe's ratio test
+TOLERANCE = 1.0  # pixels, inlier threshold of RANSAC
+FEWEST = 20  # inliers required for a pair; fewer may agree by chance
+EVIDENCE = 100  # inliers that prove an overlap even if the cameras disagree
+NEIGHBOURS = 6  # number of views that each view is matched with
+WIDEST = 60.0  # degrees between viewing directions; beyond, matches are mostly wrong
+PARALLAX = 1.0  # degrees; matches with less parallax are not triangulated
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Matches of two views that agree on some epipolar geometry, whatever the cameras say."""
+    """Matches of two views that are consistent with some epipolar geometry, not necessarily the cameras'."""
 
     views: tuple[int, int]
-    pixels: tuple[np.ndarray, np.ndarray]  # [M, 2] x, y of each
+    pixels: tuple[np.ndarray, np.ndarray]  # [M, 2] x, y in each view
     errors: np.ndarray  # [M] distances from the epipolar geometry of the given cameras, pixels
-    depths: np.ndarray  # in both views, of the matches with parallax, in the cameras' unit
+    depths: np.ndarray  # in both views, of the matches with parallax, in the unit of the poses
 
 
 def match(
     images: Float[Tensor, "V 3 H W"], cameras: Cameras, show_progress: bool = True
 ) -> list[Pair]:
-    """The pairs of views with at least 20 such matches. Each view is tried with its six nearest; one that
-    shares nothing with these is tried with all, as its pose may be wrong: there a hundred matches count.
+    """Match pairs of views; returns those with at least 20 matches.
+
+    Each view is matched with its six nearest views. A view without any match is then tried with all others,
+    as its pose may be wrong, and these pairs are accepted if they have at least 100 matches in total.
     """
     sift = cv2.SIFT.create()
     gray = [cv2.cvtColor(_bytes(image), cv2.COLOR_RGB2GRAY) for image in images]
     features = [sift.detectAndCompute(image, None) for image in gray]
 
-    def tried(chosen: list[tuple[int, int]]) -> list[Pair]:
-        found = []
+    def match_pairs(chosen: list[tuple[int, int]]) -> list[Pair]:
+        matched = []
         for i, j in progress_bar(chosen, desc="matching", unit="pair", disable=not show_progress):
             pixels = _matches(features[i], features[j])
             if pixels is not None:
-                found.append(_pair((i, j), pixels, cameras))
-        return found
+                matched.append(_pair((i, j), pixels, cameras))
+        return matched
 
     near = _pairs(cameras.c2w)
-    pairs = tried(near)
-    met = {view for pair in pairs for view in pair.views}
-    for view in sorted(set(range(len(images))) - met):
+    pairs = match_pairs(near)
+    matched_views = {view for pair in pairs for view in pair.views}
+    for view in sorted(set(range(len(images))) - matched_views):
         others = [(min(view, i), max(view, i)) for i in range(len(images)) if i != view]
-        far = tried([pair for pair in others if pair not in near])
+        far = match_pairs([pair for pair in others if pair not in near])
         near += others
         if sum(len(pair.errors) for pair in far) >= EVIDENCE:
             pairs += far
@@ -82,7 +82,7 @@ def _pairs(c2w: Float[Tensor, "V 4 4"]) -> list[tuple[int, int]]:
 def _matches(
     a: tuple[Sequence[cv2.KeyPoint], np.ndarray], b: tuple[Sequence[cv2.KeyPoint], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mutual matches [M, 2] of distinct points, without those that no epipolar geometry explains."""
+    """Mutual matches [M, 2] of distinct points that are inliers of an epipolar geometry, or None."""
     if min(len(a[0]), len(b[0])) < FEWEST:
         return None
     matcher = cv2.BFMatcher()
@@ -95,12 +95,12 @@ def _matches(
     }
     if len(chosen) < FEWEST:
         return None
-    points = np.array(sorted(chosen)) + 0.5  # [M, 2, 2]; OpenCV's pixel centres are whole numbers
+    points = np.array(sorted(chosen)) + 0.5  # [M, 2, 2]; OpenCV has pixel centres at integers
     try:
         _, inlier = cv2.findFundamentalMat(
             points[:, 0], points[:, 1], cv2.USAC_MAGSAC, TOLERANCE, 0.999, 10_000
         )
-    except cv2.error:  # of some degenerate samples: no model at all
+    except cv2.error:  # raised on some degenerate samples
         return None
     if inlier is None or inlier.sum() < FEWEST:
         return None
@@ -124,7 +124,7 @@ def epipolar_distance(
     intrinsics: Sequence[np.ndarray],  # [3, 3] each
     w2c: Sequence[np.ndarray],  # [4, 4] each
 ) -> np.ndarray:
-    """Distance in pixels of each match from the cameras' epipolar geometry, to first order (Sampson)."""
+    """Sampson distance, in pixels, of each match from the cameras' epipolar geometry."""
     motion = w2c[1] @ np.linalg.inv(w2c[0])
     x, y, z = motion[:3, 3]
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -139,7 +139,7 @@ def epipolar_distance(
 def _depths(
     pixels: tuple[np.ndarray, np.ndarray], intrinsics: list[np.ndarray], w2c: list[np.ndarray]
 ) -> np.ndarray:
-    """Of the triangulated matches, in both views; behind a camera they are below 0."""
+    """Depths of the triangulated matches in both views; negative behind a camera."""
     rays = []
     for part, matrix, pose in zip(pixels, intrinsics, w2c, strict=True):
         ray = np.c_[part, np.ones(len(part))] @ np.linalg.inv(matrix).T @ pose[:3, :3]

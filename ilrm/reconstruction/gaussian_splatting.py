@@ -1,5 +1,6 @@
-"""Per-scene 3D-GS from scratch (Kerbl et al. 2023), the optimisation baseline of Table 5: gsplat's strategy
-and the rates of its trainer, on the CPU as on CUDA.
+"""Per-scene 3D-GS from scratch (Kerbl et al. 2023), the optimisation baseline of Table 5.
+
+Uses gsplat's density control and the learning rates of its trainer, on the CPU and on CUDA.
 """
 
 import math
@@ -21,16 +22,16 @@ from ilrm.metrics import ssim
 from ilrm.rendering import rasterization
 from ilrm.views import Views
 
-STEPS = 30_000  # the published schedule; other numbers of steps stretch all of it
-POSITION_RATE = 1.6e-4  # of Adam, in units of the scene's scale; falls to a hundredth
+STEPS = 30_000  # length of the published schedule, which is scaled to other numbers of steps
+POSITION_RATE = 1.6e-4  # initial learning rate in units of the scene scale; decays to 1/100
 RATES = {"scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 2.5e-3 / 20}
 SSIM_WEIGHT = 0.2
 SH_DEGREE = 3
-SH_EVERY = 1_000  # steps until the next degree is used
+SH_EVERY = 1_000  # steps after which the SH degree in use increases by one
 START_OPACITY = 0.1
-SMALLEST_START = 2  # a point and a neighbour, whose distance is its size
-REFERENCE_HEIGHT = 1_000  # pixels of the images that the published thresholds were found on
-START_RANGE = (0.5, 20.0)  # choice: of random points' distances, in units of the scene's scale
+SMALLEST_START = 2  # minimum number of initial points: sizes are distances to neighbours
+REFERENCE_HEIGHT = 1_000  # image height in pixels for which the published thresholds were tuned
+START_RANGE = (0.5, 20.0)  # our choice: distances of random points, in units of the scene scale
 
 Parameters = dict[str, torch.nn.Parameter]
 Optimizers = dict[str, torch.optim.Optimizer]
@@ -43,26 +44,27 @@ def splat(
     seed: int = 0,
     on_step: Callable[[int, Callable[[], Gaussians]], None] = lambda step, gaussians: None,
 ) -> Gaussians:
-    """3D Gaussians fitted to the views of one scene (B = 1), one view a step, from a start at `points` in the
-    frame of the views' cameras (`start_points` where there are none). Raises ViewsError on cameras that all
-    stand in one place, and on fewer than two points.
+    """Fit 3D Gaussians to the views of one scene (B = 1), one view per step, starting from `points`.
 
-    `on_step` sees every step done, from 1, and a function that gives its Gaussians. Thresholds of density
-    control are per pixel: they are stretched with the images' size, as a pixel's part in the loss is.
+    `points` are in the coordinates of the views' cameras (see `start_points` for captures without points).
+    After every step, `on_step` is called with the number of steps done and a function that returns the
+    Gaussians. The thresholds of density control are per pixel and scale with the image size, like the share
+    of a pixel in the loss. Raises ViewsError if all cameras have the same position, and on fewer than two
+    points.
     """
     generator = torch.Generator().manual_seed(seed)
     scale = scene_scale(views.cameras)
     if not scale > 0 or len(points.positions) < SMALLEST_START:
         raise ViewsError(
-            f"3D-GS needs cameras in several places and {SMALLEST_START} points to start from; it has "
-            f"{len(points.positions)} points and a scene scale of {scale:.3g}"
+            f"3D-GS needs cameras at several positions and at least {SMALLEST_START} initial points, not "
+            f"{len(points.positions)} points and a scene scale of {scale:.3g}: use other views"
         )
     parameters = _start(points, views.images.device)
     optimizers = _optimizers(parameters, scale)
     strategy = _strategy(steps, views.cameras.height)
     state = strategy.initialize_state(scene_scale=scale)
     with torch.random.fork_rng(devices=[] if not torch.cuda.is_available() else None):
-        torch.manual_seed(seed)  # splitting draws from the global generator
+        torch.manual_seed(seed)  # splitting uses the global generator
         for step in range(steps):
             if step % (count := views.images.shape[1]) == 0:
                 order = torch.randperm(count, generator=generator).tolist()
@@ -77,14 +79,15 @@ def splat(
 
 
 def scene_scale(cameras: Cameras) -> float:
-    """1.1 times the largest distance of a camera from their mean position, as in gsplat's trainer."""
+    """1.1 times the largest distance of a camera from the mean position, as in gsplat's trainer."""
     positions = cameras.c2w[0, :, :3, 3]
     return 1.1 * float((positions - positions.mean(0)).norm(dim=-1).max())
 
 
 def start_points(views: Views, count: int, seed: int = 0) -> PointCloud:
-    """Random points for a scene without structure from motion: on rays of random pixels, with their colours,
-    at log-uniform distances."""
+    """Random initial points for a scene without structure-from-motion points: on the rays of random pixels,
+    at log-uniform distances, with the pixels' colours.
+    """
     generator = torch.Generator().manual_seed(seed)
     cameras = views.cameras
     origins, directions = cameras.rays(None)  # [1, V, 1, 1, 3], [1, V, H, W, 3]
@@ -98,14 +101,14 @@ def start_points(views: Views, count: int, seed: int = 0) -> PointCloud:
 
 
 def points_in_scene(points: PointCloud, to_scene: Normalization) -> PointCloud:
-    """Points of a capture's world in the frame of its normalised cameras."""
+    """Transform points from a capture's world to the coordinates of its normalised cameras."""
     matrix = to_scene.world_to_scene[0].double()
     positions = points.positions.to(matrix) @ matrix[:3, :3].T + matrix[:3, 3]
     return PointCloud((positions * to_scene.scale[0]).float(), points.colors.float())
 
 
 def _start(points: PointCloud, device: torch.device) -> Parameters:
-    """Round Gaussians of the size of the distance to their three nearest neighbours."""
+    """Isotropic Gaussians whose size is the RMS distance to the three nearest neighbours."""
     positions = points.positions.float().cpu().clone()
     neighbours = NearestNeighbors(n_neighbors=min(4, len(positions))).fit(positions.numpy())
     distances = torch.from_numpy(neighbours.kneighbors(positions.numpy())[0]).float()
@@ -131,7 +134,7 @@ def _optimizers(parameters: Parameters, scale: float) -> Optimizers:
 
 
 def _strategy(steps: int, height: int) -> DefaultStrategy:
-    """gsplat's defaults, stretched to the number of steps and the size of the images."""
+    """gsplat's default strategy, scaled to the number of steps and the image size."""
     published, share, pixels = DefaultStrategy(), steps / STEPS, REFERENCE_HEIGHT / height
     return DefaultStrategy(
         refine_start_iter=round(published.refine_start_iter * share),
@@ -154,7 +157,7 @@ def _step(
     view: int,
     degree: int,
 ) -> None:
-    """One view's gradient step, then density control."""
+    """One gradient step on one view, followed by density control."""
     cameras = views.cameras
     image, _, info = rasterization(
         parameters["means"],
@@ -178,7 +181,7 @@ def _step(
         optimizer.step()
         optimizer.zero_grad()
     strategy.step_post_backward(parameters, optimizers, state, step, info)
-    # gsplat 1.5.3 never comes to its own reset: `step % reset_every == 0 & step > 0`
+    # gsplat 1.5.3 never resets opacities because of a bug: `step % reset_every == 0 & step > 0`
     if 0 < step < strategy.refine_stop_iter and step % strategy.reset_every == 0:
         reset_opa(parameters, optimizers, state, value=2 * strategy.prune_opa)
 
@@ -190,7 +193,7 @@ def _loss(pred: Float[Tensor, "1 3 H W"], target: Float[Tensor, "1 3 H W"]) -> T
 
 @torch.no_grad()
 def _gaussians(parameters: Parameters) -> Gaussians:
-    """A copy of one scene's Gaussians, with colours as harmonics."""
+    """A copy of the scene's current Gaussians, with colours as spherical harmonics."""
     return Gaussians(
         means=parameters["means"][None].clone(),
         quats=torch.nn.functional.normalize(parameters["quats"], dim=-1)[None],

@@ -1,4 +1,4 @@
-"""Post-prediction optimisation: iLRM_10 and iLRM_20 of Table 5 (supplementary, evaluation)."""
+"""Post-prediction optimisation, iLRM_10 and iLRM_20 of Table 5 (supplementary, evaluation)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from ilrm.rendering import render
 from ilrm.views import Views
 
 POSITION_RATE = 6e-4  # learning rates of Adam, eps 1e-15
-RATE = 1e-3  # of everything but positions
+RATE = 1e-3  # for everything except positions
 EPS = 1e-15
 
 
 @dataclass(frozen=True)
 class SplatParameters:
-    """Gaussians before their activations: what an optimiser may move freely."""
+    """Unconstrained parameters of Gaussians, before their activations, for an optimiser."""
 
     means: Float[Tensor, "B G 3"]
     quats: Float[Tensor, "B G 4"]  # of any length
@@ -28,8 +28,8 @@ class SplatParameters:
 
     @classmethod
     def from_gaussians(cls, gaussians: Gaussians) -> "SplatParameters":
-        """Inverse of `gaussians`, as leaves. Colours below 0 were clamped before and stay at 0; opacities
-        are kept within 1e-6 of 0 and 1.
+        """Inverse of `gaussians`, as leaf tensors. Colours clamped at 0 stay at 0; opacities are clamped to
+        [1e-6, 1 - 1e-6].
         """
         parts = (
             gaussians.means,
@@ -52,7 +52,7 @@ class SplatParameters:
 
     @torch.no_grad()
     def copied(self) -> Gaussians:
-        """The Gaussians as they are now, whatever becomes of the parameters."""
+        """A copy of the current Gaussians that does not change with the parameters."""
         gaussians = self.gaussians()
         return replace(gaussians, means=gaussians.means.clone())
 
@@ -64,10 +64,11 @@ def refine(
     steps: int,
     on_step: Callable[[int, Gaussians], None] = lambda step, gaussians: None,
 ) -> Gaussians:
-    """Gaussians fitted to the input views: `steps` full-batch steps of Adam on the mean squared error.
+    """Fit Gaussians to the input views with `steps` full-batch steps of Adam on the mean squared error.
 
-    The gradient is summed view by view, so memory does not grow with their number. `on_step` sees every
-    step done, from 1, and a copy of its Gaussians. Colours are values, not harmonics.
+    The gradient is accumulated view by view, so that memory does not grow with the number of views. After
+    every step, `on_step` is called with the number of steps done and a copy of the Gaussians. Colours must be
+    RGB values, not spherical harmonics.
     """
     parameters = SplatParameters.from_gaussians(gaussians)
     optimizer = torch.optim.Adam(

@@ -1,4 +1,4 @@
-"""From a capture to a scene: choose views, predict Gaussians, render what was held out."""
+"""Reconstruction of a capture: choose input views and predict Gaussians."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,17 +21,17 @@ from ilrm.weights.state import Weights
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A capture's Gaussians and the views that they were made from."""
+    """The Gaussians of a capture and the views they were predicted from."""
 
     scene: Scene
-    inputs: Sequence[int]  # frame numbers
-    targets: Sequence[int]  # held-out frames, as the batch's targets
+    inputs: Sequence[int]  # frame numbers of the input views
+    targets: Sequence[int]  # frame numbers of the held-out target views
     batch: Batch  # B = 1, cameras normalised
-    gaussians: Gaussians  # B = 1, in the frame of the batch
+    gaussians: Gaussians  # B = 1, in the coordinates of the batch
 
     @property
     def world_gaussians(self) -> Gaussians:
-        """The Gaussians in the capture's own world."""
+        """The Gaussians in the capture's world coordinates."""
         return self.gaussians.to_world(self.batch.normalization)
 
 
@@ -44,14 +44,15 @@ def reconstruct(
     choice: Choice = "kmeans",
     refinement_steps: int = 0,
 ) -> Reconstruction:
-    """Gaussians of a capture from `views` of its frames, refined on these by so many steps (iLRM_10: 10).
+    """Predict the Gaussians of a capture from `views` of its frames, and refine them on these frames for
+    `refinement_steps` steps (iLRM_10: 10).
 
-    Raises ConfigError, TooFewFramesError, what decoding the frames raises, and ViewsError for sizes without
-    whole patches.
+    Raises ConfigError, TooFewFramesError, whatever decoding the frames raises, and ViewsError on image sizes
+    that are not whole patches.
     """
     if refinement_steps < 0 or choice not in get_args(Choice):
         raise ConfigError(
-            f"refine={refinement_steps}, choice={choice!r}: give 0 steps or more, and one of "
+            f"refine={refinement_steps}, choice={choice!r}: give at least 0 steps, and one of "
             f"{', '.join(get_args(Choice))}"
         )
     inputs, targets = FullCoverage(views, choice).frames(scene)
@@ -65,9 +66,10 @@ def reconstruct(
 
 
 def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Framing:
-    """The image size for a capture: `size` ("HxW"), or as many pixels as the weights were trained on, if its
-    frames have so many, in their shape and in whole patches. Raises ConfigError on a size without whole
-    patches.
+    """The image size for a capture: `size` ("HxW") if given, else about as many pixels as the weights were
+    trained on, but no more than the frames have, with the frames' aspect ratio and in whole patches.
+
+    Raises ConfigError on a size that is not whole patches.
     """
     multiple = weights.config.model.size_multiple
     if size:
@@ -81,7 +83,7 @@ def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Frami
 
 
 def larger(cameras: Cameras, longest: int) -> Cameras:
-    """The same cameras with images of even sides, about `longest` pixels long."""
+    """The same cameras with images scaled to about `longest` pixels, with even height and width."""
     factor = longest / max(cameras.height, cameras.width)
     height, width = (2 * round(side * factor / 2) for side in (cameras.height, cameras.width))
     ratio = cameras.fxfycxcy.new_tensor([width / cameras.width, height / cameras.height] * 2)

@@ -1,5 +1,5 @@
-"""Seconds against quality on one capture, the trade-off of Table 5, from one run: iLRM zero-shot and refined,
-and per-scene 3D-GS from scratch over time.
+"""Reconstruction time against quality on one capture, the trade-off of Table 5: iLRM zero-shot, iLRM with
+refinement, and per-scene 3D-GS optimised from scratch.
 """
 
 import itertools
@@ -26,14 +26,14 @@ from ilrm.vocabulary import QUALITY
 from ilrm.weights.state import Weights
 
 REFINEMENT = (10, 20)  # steps: iLRM_10, iLRM_20
-POINTS_PER_DECADE = 6  # of the curve of 3D-GS
-SPLATS_PER_PIXEL = 0.25  # random points to start from, an input pixel: as many as iLRM (H) predicts
-FEWEST_POINTS = 100  # of structure from motion: with fewer, random points are the better start
-REPEATS = 5  # timed forward passes
+POINTS_PER_DECADE = 6  # points per decade of steps on the 3D-GS curve
+SPLATS_PER_PIXEL = 0.25  # random initial points per input pixel: as many as iLRM (H) predicts
+FEWEST_POINTS = 100  # with fewer structure-from-motion points, random points are a better start
+REPEATS = 5  # number of timed forward passes
 
 
-class _Watch:
-    """Seconds of work, without what is measured in between."""
+class _Stopwatch:
+    """Wall-clock time of work on a device, which can be paused to exclude measurements."""
 
     def __init__(self, device: torch.device):
         self.device, self.seconds, self._since = device, 0.0, 0.0
@@ -53,50 +53,53 @@ class _Watch:
             torch.cuda.synchronize(self.device)
 
 
-def trade_off(found: Reconstruction, weights: Weights, steps: int, seed: int = 0) -> pd.DataFrame:
-    """Rows of method (`ilrm`, `3d-gs`), steps, seconds, gaussians and their held-out metrics.
+def trade_off(
+    reconstruction: Reconstruction, weights: Weights, steps: int, seed: int = 0
+) -> pd.DataFrame:
+    """Rows of method (`ilrm`, `3d-gs`), steps, seconds, number of Gaussians and held-out metrics.
 
-    `found`: a reconstruction without refinement. `steps` of 3D-GS on the same inputs, its whole schedule
-    stretched to them, from structure from motion's points where the capture has them. Seconds: the encoder's
-    (median of five) and the refinement's; of 3D-GS its optimisation. Reading images, rendering of
-    held-out views and metrics are not timed.
+    `reconstruction` must not be refined yet. 3D-GS runs for `steps` steps on the same input views, with its
+    schedule scaled to this number, starting from structure-from-motion points if the capture has them.
+    Seconds are the encoder's time (median of five passes) plus refinement, or the optimisation time of 3D-GS.
+    Reading images, rendering of held-out views and metrics are not timed.
     """
-    device = found.gaussians.means.device
-    inputs = found.batch.to(device).inputs
+    device = reconstruction.gaussians.means.device
+    inputs = reconstruction.batch.to(device).inputs
     rows: list[dict[str, Any]] = []
 
     def add(method: str, step: int, seconds: float, gaussians: Gaussians) -> None:
         rows.append(
-            {"method": method, "steps": step, "seconds": seconds} | _quality(found, gaussians)
+            {"method": method, "steps": step, "seconds": seconds}
+            | _quality(reconstruction, gaussians)
         )
 
     encoder = _encoder_seconds(lambda: weights.model(inputs), device)
-    add("ilrm", 0, encoder, found.gaussians)
-    watch = _Watch(device)
+    add("ilrm", 0, encoder, reconstruction.gaussians)
+    stopwatch = _Stopwatch(device)
 
     def refined(step: int, gaussians: Gaussians) -> None:
-        seconds = watch.stop()
+        seconds = stopwatch.stop()
         if step in REFINEMENT:
             add("ilrm", step, encoder + seconds, gaussians)
-        watch.resume()
+        stopwatch.resume()
 
-    refine(found.gaussians, inputs, max(REFINEMENT), refined)
+    refine(reconstruction.gaussians, inputs, max(REFINEMENT), refined)
 
-    if has_points(found.scene):
-        assert found.scene.points is not None
-        points = points_in_scene(found.scene.points, found.batch.normalization)
+    if has_points(reconstruction.scene):
+        assert reconstruction.scene.points is not None
+        points = points_in_scene(reconstruction.scene.points, reconstruction.batch.normalization)
     else:
         count = round(SPLATS_PER_PIXEL * inputs.images[:, :, 0].numel())
         points = start_points(inputs, count, seed)
     shown = curve_steps(steps)
     bar = progress_bar(total=steps, desc="3D-GS", unit="step")
-    watch = _Watch(device)
+    stopwatch = _Stopwatch(device)
 
     def splatted(step: int, gaussians: Callable[[], Gaussians]) -> None:
         if step in shown:
-            seconds = watch.stop()
+            seconds = stopwatch.stop()
             add("3d-gs", step, seconds, gaussians())
-            watch.resume()
+            stopwatch.resume()
         bar.update()
 
     splat(inputs, points, steps, seed, splatted)
@@ -105,21 +108,21 @@ def trade_off(found: Reconstruction, weights: Weights, steps: int, seed: int = 0
 
 
 def has_points(scene: Scene) -> bool:
-    """Whether structure from motion found enough points to start 3D-GS from."""
+    """Whether a scene has enough structure-from-motion points to initialise 3D-GS."""
     return scene.points is not None and len(scene.points.positions) >= FEWEST_POINTS
 
 
 def curve_steps(steps: int) -> set[int]:
-    """Steps of 3D-GS that are measured: evenly on a log scale from 10, and the last."""
+    """Steps at which 3D-GS is measured: evenly spaced on a log scale from 10, and the last step."""
     marks = (round(10 ** (1 + k / POINTS_PER_DECADE)) for k in itertools.count())
     return {*itertools.takewhile(lambda mark: mark < steps, marks), steps}
 
 
 @torch.no_grad()
-def _quality(found: Reconstruction, gaussians: Gaussians) -> dict[str, float]:
-    batch = found.batch.to(gaussians.means.device)
+def _quality(reconstruction: Reconstruction, gaussians: Gaussians) -> dict[str, float]:
+    batch = reconstruction.batch.to(gaussians.means.device)
     rendering = render(gaussians, batch.targets.cameras)
-    table = measure(found.scene.key, found.targets, batch, rendering)
+    table = measure(reconstruction.scene.key, reconstruction.targets, batch, rendering)
     means = table[table.method == "model"].mean(numeric_only=True)
     return {"gaussians": len(gaussians)} | {
         name: float(means[name]) for name in QUALITY if name in means
@@ -131,30 +134,34 @@ def _encoder_seconds(encode: Callable[[], Gaussians], device: torch.device) -> f
     encode()
     seconds = []
     for _ in range(REPEATS):
-        watch = _Watch(device)
+        stopwatch = _Stopwatch(device)
         encode()
-        seconds.append(watch.stop())
+        seconds.append(stopwatch.stop())
     return statistics.median(seconds)
 
 
 def write_trade_off(
-    rows: pd.DataFrame, found: Reconstruction, weights: Weights, out: Path | None, records: Path
+    rows: pd.DataFrame,
+    reconstruction: Reconstruction,
+    weights: Weights,
+    out: Path | None,
+    records: Path,
 ) -> Path:
-    """Write rows.csv and about.json to a folder, by default one of `records`; returns the folder."""
-    cameras = found.batch.inputs.cameras
+    """Write rows.csv and about.json to `out`, by default a folder in `records`, and return the folder."""
+    cameras = reconstruction.batch.inputs.cameras
     size = f"{cameras.height}x{cameras.width}"
-    key, views = found.scene.key, len(found.inputs)
+    key, views = reconstruction.scene.key, len(reconstruction.inputs)
     out = out or records / f"{file_name(key)}-{views}v-{size}"
     with atomic_path(out / "rows.csv") as beside:
         rows.to_csv(beside, index=False, float_format="%.6g")
     about = {
         "capture": key,
         "views": views,
-        "targets": len(found.targets),
+        "targets": len(reconstruction.targets),
         "size": size,
         "weights": Path(weights.source).name,
-        "start": "structure from motion" if has_points(found.scene) else "random points",
-        "environment": describe(found.gaussians.means.device),
+        "start": "structure from motion" if has_points(reconstruction.scene) else "random points",
+        "environment": describe(reconstruction.gaussians.means.device),
     }
     write_json(out / "about.json", about)
     return out

@@ -1,4 +1,4 @@
-"""Checks of what is given to the rasterizer: each error says what, where and how to mend it."""
+"""Validation of the rasterizer's inputs."""
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ def check_inputs(
     width: int,
     height: int,
 ) -> None:
-    """Raise RasterizationError unless the inputs fit one another and the cameras are finite."""
+    """Raise RasterizationError unless all inputs are consistent and the cameras are finite."""
     if render_mode not in RENDER_MODES:
         raise RasterizationError(f"render_mode {render_mode!r}: use one of {RENDER_MODES}")
     if rasterize_mode not in RASTERIZE_MODES:
@@ -63,7 +63,7 @@ def check_inputs(
         tensor = tensors[name]
         if tensor is not None and tensor.shape != shape:
             raise RasterizationError(
-                f"{name} has shape {list(tensor.shape)}, expected {list(shape)} to go with means "
+                f"{name} has shape {list(tensor.shape)}, expected {list(shape)} to match means "
                 f"{list(means.shape)} and {cameras} cameras"
             )
     _check_colors(colors, (*batch, count), (*batch, cameras, count), sh_degree)
@@ -73,7 +73,7 @@ def check_inputs(
         if backgrounds.shape != (*batch, cameras, channels):
             raise RasterizationError(
                 f"backgrounds has shape {list(backgrounds.shape)}, expected "
-                f"{[*batch, cameras, channels]}: one colour a camera"
+                f"{[*batch, cameras, channels]}: give one colour per camera"
             )
 
 
@@ -87,10 +87,10 @@ def _check_colors(
         layout = "[..., (C,) N, D]" if sh_degree is None else "[..., (C,) N, K, 3]"
         raise RasterizationError(
             f"colors has shape {list(colors.shape)}, expected {layout} with leading sizes "
-            f"{list(shared)} or {list(per_camera)}; give sh_degree for harmonics only"
+            f"{list(shared)} or {list(per_camera)}; give sh_degree only with spherical harmonics"
         )
     if sh_degree is not None and not 0 <= sh_degree <= MAX_DEGREE:
-        raise RasterizationError(f"sh_degree {sh_degree}: degrees 0 to {MAX_DEGREE} are supported")
+        raise RasterizationError(f"sh_degree {sh_degree}: use a degree from 0 to {MAX_DEGREE}")
     if sh_degree is not None and colors.shape[-2] < (sh_degree + 1) ** 2:
         raise RasterizationError(
             f"sh_degree {sh_degree} needs {(sh_degree + 1) ** 2} coefficients, colors "
@@ -99,11 +99,11 @@ def _check_colors(
 
 
 def check_finite(**tensors: Tensor | None) -> None:
-    """Raise NonFiniteError naming the first tensor and index that is NaN or infinite."""
+    """Raise NonFiniteError with the first tensor and index that is NaN or infinite."""
     for name, tensor in tensors.items():
         if tensor is not None and not tensor.isfinite().all():
             index = (~tensor.isfinite()).nonzero()[0].tolist()
             raise NonFiniteError(
-                f"{name}{index} is {tensor[tuple(index)].item()}: the step before produced it; "
+                f"{name}{index} is {tensor[tuple(index)].item()} after the previous training step: "
                 "lower the learning rate or clamp the activation"
             )

@@ -14,12 +14,12 @@ from ilrm.rendering.checks import check_finite, check_inputs
 from ilrm.rendering.cpu import rasterizer as cpu
 from ilrm.rendering.cpu.projection import CONIC_XX, CONIC_YY, MEAN_X, MEAN_Y, OPACITY
 
-ALPHA_MAX = 0.999  # gsplat 1.5.3's clamp
-# Options of gsplat that the CPU backend takes at their default values only.
+ALPHA_MAX = 0.999  # the clamp of gsplat 1.5.3
+# gsplat options that the CPU backend only accepts at their default values.
 DEFAULTS: dict[str, Any] = {
     "sparse_grad": False,
     "absgrad": False,
-    "channel_chunk": 32,  # on the CPU any number of channels goes in one pass
+    "channel_chunk": 32,  # the CPU backend renders any number of channels in one pass
     "distributed": False,
     "camera_model": "pinhole",
     "segmented": False,
@@ -61,27 +61,27 @@ def rasterization(
     """Render N Gaussians into C images, for each leading batch index.
 
     Args:
-        near_plane, far_plane: Gaussians whose depth lies outside are dropped.
-        radius_clip: Gaussians of at most this radius, in pixels, are dropped.
+        near_plane, far_plane: Gaussians with a depth outside this range are dropped.
+        radius_clip: Gaussians with at most this radius, in pixels, are dropped.
         eps2d: Added to the projected variances, in pixels squared.
-        sh_degree: Harmonics to use (0 to 3): colour = max(0, 0.5 + sum). None: colours as given.
+        sh_degree: Degree of the harmonics to use (0 to 3): colour = max(0, 0.5 + sum). None: plain colours.
         packed: Layout of `meta`: [nnz, ...] with batch, camera and Gaussian ids, or [..., C, N, ...].
-        tile_size: Pixels; gsplat's tiles. The CPU backend has its own and only reports it.
-        render_mode: "RGB"; "D" depth weighted by alpha; "ED" expected depth, D / alpha; or both.
-        rasterize_mode: "antialiased" dims Gaussians by the share of the variance that eps2d adds.
-        alpha_max: Clamp of one Gaussian's alpha; gsplat has it fixed.
-        means2d_grad: After backward(), meta["means2d"].grad holds the gradients of the projected means
-            in pixels, which density control needs (with packed=False). On CUDA it always does.
-        options: Further options of gsplat; on the CPU at their defaults only.
+        tile_size: Tile size of gsplat in pixels. The CPU backend has its own tile size and only reports this.
+        render_mode: "RGB"; "D", depth weighted by alpha; "ED", expected depth, D / alpha; or a combination.
+        rasterize_mode: "antialiased" lowers the opacity to compensate for the variance that eps2d adds.
+        alpha_max: Clamp of a Gaussian's alpha, which is fixed in gsplat.
+        means2d_grad: Store the gradients of the projected means, in pixels, in meta["means2d"].grad on
+            backward(), for density control (with packed=False). Always the case on CUDA.
+        options: Further options of gsplat; on the CPU, only their default values.
 
     Returns:
         Colours [..., C, H, W, X] with X = D, 1 or D + 1 (depth last), alphas [..., C, H, W, 1], and
-        `meta`: radii, means2d, depths, conics, opacities, sizes. On the CPU `meta` carries no
-        gradients and Gaussians that are not visible have radius 0 and otherwise undefined entries.
+        `meta`: radii, means2d, depths, conics, opacities, sizes. On the CPU, `meta` carries no gradients, and
+        Gaussians that are not visible have radius 0 and otherwise undefined entries.
 
     Raises:
-        RasterizationError: a shape, type or value that does not fit; NonFiniteError among them.
-        RasterizationError: an option that the backend does not have.
+        RasterizationError: a wrong shape, type or value, including NonFiniteError.
+        RasterizationError: an option that the backend does not support.
         RasterizationError: on the CPU, cameras that require gradients.
     """
     unknown = sorted(set(options) - {*DEFAULTS, "rolling_shutter"})
@@ -90,7 +90,7 @@ def rasterization(
     if means.is_cuda:
         if alpha_max != ALPHA_MAX:
             raise RasterizationError(f"gsplat clamps alpha at {ALPHA_MAX}: leave out alpha_max")
-        from gsplat import rasterization as gsplat_rasterization  # imports CUDA code: only here
+        from gsplat import rasterization as gsplat_rasterization  # loads CUDA code
 
         return gsplat_rasterization(
             means, quats, scales, opacities, colors, viewmats, Ks, width, height,
@@ -102,7 +102,7 @@ def rasterization(
     changed = sorted(k for k, v in options.items() if k not in DEFAULTS or v != DEFAULTS[k])
     if changed:
         raise RasterizationError(
-            f"the CPU backend does not have {changed}: leave them out, or move the tensors to CUDA"
+            f"the CPU backend does not support {changed}: leave them out, or move the tensors to CUDA"
         )
     check_inputs(
         means, quats, scales, opacities, colors, viewmats, Ks, backgrounds,
@@ -110,7 +110,7 @@ def rasterization(
     )  # fmt: skip
     if torch.is_grad_enabled() and (viewmats.requires_grad or Ks.requires_grad):
         raise RasterizationError(
-            "the CPU backend has no gradients for viewmats and Ks: detach() them, or use CUDA"
+            "the CPU backend does not differentiate viewmats and Ks: detach() them, or use CUDA"
         )
     return _rasterize_on_cpu(
         means, quats, scales, opacities, colors, viewmats, Ks, width, height, backgrounds,

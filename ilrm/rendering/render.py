@@ -1,4 +1,4 @@
-"""Gaussians and cameras in, images out."""
+"""Rendering of Gaussians from cameras."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from ilrm.rendering.rasterization import rasterization
 
 @dataclass(frozen=True)
 class Rendering:
-    """Images of B scenes from V views each."""
+    """Images of B scenes, V views per scene."""
 
     images: Float[Tensor, "B V 3 H W"]  # not clamped above 1
     alphas: Float[Tensor, "B V 1 H W"]
@@ -29,10 +29,10 @@ def render(
     depth: bool = False,
     antialiased: bool = False,
 ) -> Rendering:
-    """Render B scenes from V views each, in fp32 whatever the autocast state.
+    """Render B scenes, V views per scene, in fp32 regardless of autocast.
 
-    `gaussians.colors` are colours [B, G, 3] or spherical-harmonics coefficients [B, G, K, 3].
-    Raises what `rasterization` raises.
+    `gaussians.colors` are colours [B, G, 3] or spherical harmonics coefficients [B, G, K, 3]. Raises whatever
+    `rasterization` raises.
     """
     with torch.autocast(gaussians.means.device.type, enabled=False):
         colors = gaussians.colors.float()

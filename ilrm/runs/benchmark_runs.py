@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 
 from ilrm.cost.floors import Device, floor_seconds
-from ilrm.cost.paper_configs import TABLES, Case, cases
 from ilrm.errors import RunError
+from ilrm.paper_configs import TABLES, Case, cases
 from ilrm.presets import run_config
 from ilrm.runs import records
 from ilrm.runs.benchmark_timing import FAILED, Bench

@@ -21,10 +21,10 @@ from ilrm.cameras import Cameras, normalization
 from ilrm.config import RunConfig
 from ilrm.cost.floors import Device, floor_seconds, measured_device
 from ilrm.cost.memory import Workload, inference_bytes, saved_bytes, training_memory
-from ilrm.cost.paper_configs import Case
 from ilrm.fast import FastILRM
 from ilrm.gaussians import Gaussians
 from ilrm.model import ILRM
+from ilrm.paper_configs import Case
 from ilrm.presets import run_config
 from ilrm.rendering import render
 from ilrm.system.distributed import Processes

@@ -41,7 +41,7 @@ from ilrm.training import checkpoints
 from ilrm.training.checkpoints import Progress
 from ilrm.training.loop import train
 from ilrm.weights.state import FILE
-from ilrm.weights.training_ranges import seen_in_training
+from ilrm.weights.training_ranges import training_ranges
 
 OnPoint = Callable[[Progress], None]  # called with every new point of the learning curve
 
@@ -118,7 +118,7 @@ def _train(config: RunConfig, folder: Path, show_progress: bool, on_point: OnPoi
         record(progress)
         with atomic_path(folder / FILE) as beside:
             save_model(model, str(beside))
-        seen_in_training(model, data, t.steps).write(folder)
+        training_ranges(model, data, t.steps).write(folder)
     skipped = sum(row["skipped"] for row in progress.history) / len(progress.history)
     return Trained(
         model, {"training_seconds": round(progress.seconds, 1), "skipped_steps": skipped}

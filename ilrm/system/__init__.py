@@ -1,1 +1,1 @@
-"""Files, processes, environment: what has nothing to do with the paper."""
+"""Infrastructure that does not depend on the paper: files, processes, environment, timing."""

@@ -1,5 +1,5 @@
-"""Which of torch's fused attention kernels is preferred on CUDA: the faster one by a short measurement, or
-the one that ILRM_ATTENTION names (flash, cudnn).
+"""Choice of torch's fused attention kernel on CUDA: the one named by ILRM_ATTENTION (flash, cudnn), else the
+faster one in a short measurement.
 
 Which one is faster depends on the GPU and on the versions of torch and cuDNN.
 """
@@ -20,33 +20,33 @@ from ilrm.system.timing import median_seconds
 OPTION = "ILRM_ATTENTION"
 KERNELS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
 SHAPE = (1, 12, 4096, 64)  # batch, heads, tokens, head size: self-attention of 16 views of 256x256
-BUDGET = 0.2  # seconds a kernel
+BUDGET = 0.2  # seconds per kernel
 
-_preferred = ExitStack()  # torch changes its order for as long as a context is open
+_preferred = ExitStack()  # the preference is in effect as long as this context is open
 atexit.register(_preferred.close)
 
 
 def choose_attention(device: torch.device) -> str | None:
-    """The kernel that this process prefers on a device from now on; None, and nothing done, on a CPU.
+    """Choose the preferred attention kernel of this process and return its name; on a CPU, return None.
 
-    Where it does not take an input (fp32), torch goes on to the next one. Raises ConfigError on an unknown
-    name in ILRM_ATTENTION.
+    For inputs that the kernel does not support (fp32), torch uses the next one. Raises ConfigError on an
+    unknown name in ILRM_ATTENTION.
     """
-    asked = os.environ.get(OPTION, "")
-    if asked and asked not in KERNELS:
-        raise ConfigError(f"{OPTION}={asked!r}: give one of {', '.join(KERNELS)}, or leave it out")
-    return _chosen(device, asked) if device.type == "cuda" else None
+    requested = os.environ.get(OPTION, "")
+    if requested and requested not in KERNELS:
+        raise ConfigError(f"{OPTION}={requested!r}: give one of {', '.join(KERNELS)}, or unset it")
+    return _chosen(device, requested) if device.type == "cuda" else None
 
 
 @cache
-def _chosen(device: torch.device, asked: str) -> str:
-    name = asked or _fastest(device)
+def _chosen(device: torch.device, requested: str) -> str:
+    name = requested or _fastest(device)
     prefer(name)
     return name
 
 
 def prefer(name: str) -> None:
-    """Put a kernel first in torch's order."""
+    """Give a kernel the highest priority in torch."""
     others = [kernel for kernel in KERNELS.values() if kernel is not KERNELS[name]]
     rest = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
     _preferred.close()
@@ -58,7 +58,7 @@ def _fastest(device: torch.device) -> str:
 
 
 def _seconds(name: str, device: torch.device) -> float:
-    """Seconds of a forward and a backward pass in bf16; infinite where the kernel does not run."""
+    """Seconds of a forward and backward pass in bf16; infinite if the kernel is not available."""
     q, k, v = (
         torch.randn(SHAPE, device=device, dtype=torch.bfloat16, requires_grad=True)
         for _ in range(3)
@@ -70,5 +70,5 @@ def _seconds(name: str, device: torch.device) -> float:
     try:
         with sdpa_kernel(KERNELS[name]), torch.enable_grad():
             return median_seconds(work, device, BUDGET)[0]
-    except RuntimeError:  # not built in, or not for this GPU
+    except RuntimeError:  # not compiled in, or not supported by this GPU
         return math.inf

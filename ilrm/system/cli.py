@@ -1,5 +1,6 @@
-"""What the command lines share: an error that a user can mend is one line, never a traceback; and common
-arguments. Modules of commands import what is heavy after their arguments are read: `--help` needs no torch.
+"""Common parts of the command lines: one-line errors instead of tracebacks, and shared arguments.
+
+Command modules import torch only after parsing their arguments, so that `--help` is fast.
 """
 
 import argparse
@@ -12,15 +13,13 @@ from ilrm.errors import IlrmError
 
 
 class Main(Protocol):
-    """A command's main: arguments, by default the process's, to an exit status."""
+    """Main function of a command, from its arguments (by default sys.argv's) to an exit status."""
 
     def __call__(self, arguments: list[str] | None = None) -> int: ...
 
 
 def one_line_errors(main: Main) -> Main:
-    """A command's main that prints `error: ...` and returns 2 on an IlrmError or a file that cannot be read
-    or written.
-    """
+    """Decorate a command's main to print `error: ...` and return 2 on an IlrmError or an OSError."""
 
     @functools.wraps(main)
     def guarded(arguments: list[str] | None = None) -> int:
@@ -36,9 +35,13 @@ def one_line_errors(main: Main) -> Main:
 
 
 def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
-    """CAPTURE, --weights, --views, --size, --images."""
-    parser.add_argument("capture", type=Path, help="folder of posed images, any usual layout")
+    """Add CAPTURE, --weights, --views, --size and --images."""
+    parser.add_argument(
+        "capture",
+        type=Path,
+        help="folder of posed images: COLMAP, nerfstudio, instant-ngp, LLFF or OpenCV cameras",
+    )
     parser.add_argument("--weights", required=True, help="folder, released file or hub id")
-    parser.add_argument("--views", type=int, help="input views; default: as trained")
-    parser.add_argument("--size", help="HxW; default: as many pixels as trained on")
-    parser.add_argument("--images", default="", help="folder of smaller images, e.g. images_4")
+    parser.add_argument("--views", type=int, help="number of input views; default: as in training")
+    parser.add_argument("--size", help="image size HxW; default: as many pixels as in training")
+    parser.add_argument("--images", default="", help="folder of downsampled images, e.g. images_4")

@@ -1,4 +1,4 @@
-"""torchrun: the process group, and which of its processes this is."""
+"""Distributed processes under torchrun."""
 
 import os
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-PATIENCE = timedelta(days=30)  # which the first process may evaluate for, or wait for another run
+PATIENCE = timedelta(days=30)  # timeout for the others while the first process evaluates or waits
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that torchrun started; alone without torchrun."""
+    """This process among those started by torchrun; without torchrun, the only one."""
 
     rank: int
     count: int
@@ -41,13 +41,13 @@ def processes() -> Processes:
 
 
 def wait_for_all() -> None:
-    """Returns once every process is here; NCCL's own barrier would give up after minutes."""
+    """Wait until every process has called this; unlike NCCL's barrier, without a timeout of minutes."""
     if processes().count > 1:
         dist.barrier(_patient_group())
 
 
 def from_first(value: Value) -> Value:
-    """The first process's value, in every process."""
+    """Broadcast the first process's value to every process."""
     if processes().count == 1:
         return value
     values = [value]

@@ -1,4 +1,4 @@
-"""What a result was measured on: versions, commit, device, threads, processes."""
+"""Description of the environment of a result: versions, commit, device, threads, processes."""
 
 import importlib.metadata
 import os
@@ -17,12 +17,12 @@ PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill",
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Plain values for a run's `environment.json`."""
+    """The environment as plain values, for a run's `environment.json`."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "device": device_name(device),
         "attention": choose_attention(device),
-        "threads": torch.get_num_threads(),  # of each process
+        "threads": torch.get_num_threads(),  # per process
         "processes": dist.get_world_size() if dist.is_initialized() else 1,
         "cores": os.cpu_count(),
         "platform": platform.platform(),
@@ -33,7 +33,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """None where it is not installed: a machine that only trains has no use for notebooks."""
+    """Installed version, or None: a machine used only for training need not have all packages."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -41,7 +41,7 @@ def _version(package: str) -> str | None:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's or the CPU's model name."""
+    """Model name of the GPU or CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     info = Path("/proc/cpuinfo")
@@ -53,11 +53,11 @@ def device_name(device: torch.device) -> str:
 
 
 def _commit() -> str | None:
-    """Commit of the working tree that this package lies in, "+" if changed; of a copy without .git what
-    ILRM_COMMIT says; else None.
+    """ILRM_COMMIT if set (for copies without .git), else the commit of this package's working tree, with "+"
+    if it has changes, else None.
     """
-    if told := os.environ.get("ILRM_COMMIT"):
-        return told
+    if commit := os.environ.get("ILRM_COMMIT"):
+        return commit
     folder = Path(__file__).parent
     try:
         command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]

@@ -1,5 +1,5 @@
-"""Atomic writes (a file or folder appears complete under its name, or not at all), and file names and
-paths from names that others chose.
+"""Atomic writes, after which a file or folder is either complete or absent, and safe file names and paths
+from untrusted names.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from typing import Any
 
 from ilrm.errors import ConfigError
 
-LONGEST_NAME = 100  # bytes of a name that comes from data
+LONGEST_NAME = 100  # maximum bytes of a file name derived from data
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it if the block ends well, else removed."""
+    """A temporary path next to `path`, renamed to it if the block succeeds, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -28,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.chmod(0o644)
-        _to_disk(beside)  # else a power cut may leave an empty file under the name
+        _to_disk(beside)  # otherwise a power failure could leave an empty file
         beside.replace(path)
         _to_disk(path.parent)
     finally:
@@ -36,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the entries of a folder, are written to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -46,7 +46,7 @@ def _to_disk(path: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`, renamed to it if the block ends well, else removed."""
+    """A temporary folder next to `path`, renamed to it if the block succeeds, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -60,40 +60,38 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def check_folder(path: Path) -> None:
-    """Raise ConfigError where a folder is to be written and something else is there."""
+    """Raise ConfigError if `path`, where a folder is to be written, is a file."""
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path} is a file: give a folder")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """JSON, indented, keys as given; NaN is refused (write None with a reason instead)."""
+    """Write indented JSON with keys in the given order. Raises ValueError on NaN; write None instead."""
     text = json.dumps(value, indent=2, allow_nan=False)
     with atomic_path(path) as beside:
         beside.write_text(text + "\n")
 
 
 def file_name(name: str) -> str:
-    """A file name, without a suffix, for a name that comes from data: different ones for different names.
+    """A safe file name, without suffix, for a name that comes from data; distinct for distinct names.
 
-    A plain name stays as it is. In any other, what could be a path, hidden or too long is replaced, and a
-    digest of the whole name is added.
+    A plain name is returned unchanged. Otherwise special characters are replaced, the name is shortened, and
+    a digest of the original name is appended.
     """
     encoded = re.sub(r"[^\w.-]+", "_", name).strip("._").encode()[:LONGEST_NAME]
     plain = encoded.decode(errors="ignore")
     if plain == name and plain:
         return plain
-    # no plain name holds a tilde
+    # plain names do not contain a tilde
     return f"{plain}~{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:10]}"
 
 
 def below(root: Path, path: Path) -> Path | None:
-    """`path`, with its `..` taken out, where it lies in `root`; else None.
+    """`path`, without `..`, if it lies inside `root`, else None.
 
-    Links are not followed for this: a link that a user put into `root` counts as a folder of `root`.
+    Symbolic links are not resolved: a link that a user placed in `root` counts as a folder of `root`.
     """
     plain = Path(os.path.normpath(path.absolute()))
-    roots = (
-        Path(os.path.normpath(root.absolute())),
-        root.resolve(),
-    )  # an absolute path may name either
+    # an absolute path may refer to either
+    roots = (Path(os.path.normpath(root.absolute())), root.resolve())
     return plain if any(plain.is_relative_to(r) and plain != r for r in roots) else None

@@ -1,4 +1,4 @@
-"""Progress bars that also read well in a log: often on a terminal, every ten seconds elsewhere."""
+"""Progress bars that update every second on a terminal and every ten seconds in a log."""
 
 import sys
 from typing import Any
@@ -7,5 +7,5 @@ from tqdm import tqdm
 
 
 def progress_bar(items: Any = None, **options: Any) -> tqdm:
-    """tqdm on stderr; options as tqdm's."""
+    """A tqdm progress bar on stderr; `options` are passed to tqdm."""
     return tqdm(items, mininterval=1 if sys.stderr.isatty() else 10, **options)

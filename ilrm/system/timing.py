@@ -1,4 +1,4 @@
-"""Timing: medians of repeated calls, with the device waited for."""
+"""Timing: medians of repeated calls, synchronised with the device."""
 
 import statistics
 import time
@@ -10,10 +10,10 @@ import torch
 def median_seconds(
     work: Callable[[], object], device: torch.device, budget: float
 ) -> tuple[float, float, float]:
-    """(median, 10%, 90%) seconds of `work`, warmed up by one call, synchronised around every call.
+    """(median, 10%, 90%) seconds of `work`, after one warm-up call, with a synchronised device.
 
-    Repeated for about `budget` seconds, 3 to 50 times; what takes longer than the budget twice. With fewer
-    than ten repeats the range is that of all.
+    `work` is repeated for about `budget` seconds, 3 to 50 times, but only twice if one call exceeds the
+    budget. With fewer than ten repeats, the percentiles are the minimum and maximum.
     """
     first = _seconds(work, device)
     first = min(first, _seconds(work, device)) if first < budget else first
@@ -32,6 +32,6 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

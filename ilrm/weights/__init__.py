@@ -1,1 +1,1 @@
-"""Weights in files, and those that come with the package."""
+"""Reading and writing of weights, and the weights that come with the package."""

@@ -1,9 +1,9 @@
-"""The authors' released checkpoints as our weights.
+"""Conversion of the authors' released checkpoints.
 
-Two families: the wide models (a dict under "model"; 9 ray channels o, d, o x d; image channels rays, then
-RGB) and the two-view model (a Lightning file, names under "encoder.scaler."; 6 ray channels o x d, d;
-image channels RGB, then rays). Both alternate cross ("read") and self blocks; everything else is inferred
-from the shapes.
+There are two families: the wide-coverage models (a dict under "model"; 9 ray channels o, d, o x d; image
+channels: rays, then RGB) and the two-view model (a Lightning checkpoint with the prefix "encoder.scaler.";
+6 ray channels o x d, d; image channels: RGB, then rays). Both alternate cross ("read") and self blocks;
+everything else is inferred from the shapes.
 """
 
 import pickle
@@ -46,11 +46,11 @@ _SELF = {
 
 @dataclass(frozen=True)
 class _Family:
-    """Names of what lies outside the blocks, and the released order of a pixel's channels in ours."""
+    """Names of the parameters outside the blocks, and the order of the input channels."""
 
-    names: dict[str, str]  # ours: released
-    viewpoint: list[int]  # our ray channels, as places in the released ones
-    image: list[int]  # our image channels (RGB, rays), likewise
+    names: dict[str, str]  # from our names to the released ones
+    viewpoint: list[int]  # index of each of our ray channels among the released ones
+    image: list[int]  # the same for our image channels (RGB, rays)
 
     @property
     def rays(self) -> str:
@@ -84,16 +84,17 @@ _TWO_VIEW = _Family(
 
 
 def from_released(state: Mapping[str, Tensor], heads: int | None = None) -> ILRM:
-    """A model with released weights (the dict of tensors), in eval mode.
+    """Build a model, in eval mode, from released weights (the dict of tensors).
 
-    Width, depth, patch, uplifting and resolution come from the shapes, `heads` too unless given. Every key
-    is used once and every shape checked. Raises WeightsError.
+    Width, depth, patch size, uplift factor, viewpoint resolution and number of heads are inferred from the
+    shapes; `heads`, if given, must agree. Every key is used exactly once and every shape is checked. Raises
+    WeightsError.
     """
     where = "released weights"
     bare = {name.removeprefix(PREFIX): value for name, value in state.items()}
     if len(bare) < len(state):
         raise WeightsError(
-            f"{where}: some keys are there with and without {PREFIX}: keep one of each"
+            f"{where}: some keys exist with and without the prefix {PREFIX}: keep one of each"
         )
     state = bare
     family = _WIDE if "viewpoint_tokenizer.1.weight" in state else _TWO_VIEW
@@ -116,7 +117,7 @@ def from_released(state: Mapping[str, Tensor], heads: int | None = None) -> ILRM
 
 
 def _names(config: ModelConfig, family: _Family) -> dict[str, str]:
-    """Released name of each of our parameters."""
+    """The released name of each of our parameters."""
     names = {f"{ours}.weight": f"{theirs}.weight" for ours, theirs in family.names.items()}
     for i, kind in enumerate(config.block_kinds):
         for theirs, ours in (_CROSS if kind == "cross" else _SELF).items():
@@ -131,7 +132,7 @@ def _infer(
         name = f"{name}.weight"
         if name not in state:
             raise WeightsError(
-                f"{where}: no {name}: neither a wide nor a two-view checkpoint of the authors"
+                f"{where}: no {name}: neither a wide-coverage nor a two-view checkpoint of the authors"
             )
         if state[name].ndim != dimensions:
             raise WeightsError(
@@ -147,8 +148,8 @@ def _infer(
     inferred = width // max(head_size, 1)
     if heads not in (None, inferred):
         raise WeightsError(
-            f"{where}: heads={heads}, but q_norm has {head_size} values a head, so width {width} has "
-            f"{inferred}"
+            f"{where}: heads={heads}, but q_norm has {head_size} values per head: for width {width}, give "
+            f"heads={inferred}"
         )
     numbers = {int(n.split(".")[2]) for n in state if n.startswith("processor.blocks.")}
     channels = outputs / patch**2 if patch else 0
@@ -161,8 +162,8 @@ def _infer(
     )
     if not fits:
         raise WeightsError(
-            f"{where}: {len(numbers)} blocks, width {width}, {lifted} query values, heads of {head_size}, "
-            f"{values} values a patch, {outputs} outputs: no model of this design has these shapes"
+            f"{where}: {len(numbers)} blocks, width {width}, {lifted} query values, head size {head_size}, "
+            f"{values} values per patch, {outputs} outputs: these are not the shapes of an iLRM model"
         )
     return ModelConfig(
         layers=len(numbers) // 2,
@@ -178,25 +179,27 @@ def _infer(
 def load_released(
     path: Path, views: int | None = None, size: tuple[int, int] | None = None
 ) -> Weights:
-    """A released file as weights. `views` and `size` (height, width) say what it was trained on where its
-    kind and name do not: 256x256 and 2 views, 544x960 and 16 or 32 views.
+    """Read a released checkpoint file without executing any code in it. Raises WeightsError.
 
-    Nothing in the file is run. Raises WeightsError.
+    `views` and `size` (height, width) override the training setup that is otherwise inferred from the family
+    and the file name: 2 views of 256x256, or 16 or 32 views of 544x960.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} holds pickled objects besides tensors, which are not loaded: where you trust it, "
-            "load it and save its state_dict alone"
+            f"{path} contains pickled objects other than tensors, which are not loaded: if you trust the "
+            "file, load it yourself and save only its state_dict"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is truncated or no torch file: fetch it again") from error
+        raise WeightsError(f"{path} is truncated or not a torch file: fetch it again") from error
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise WeightsError(f"{path} holds no dict of tensors: this is no released checkpoint")
+        raise WeightsError(
+            f"{path} does not contain a dict of tensors: give a checkpoint of the authors"
+        )
     try:
         model = from_released(content)
     except WeightsError as error:

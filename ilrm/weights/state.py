@@ -1,7 +1,7 @@
-"""Weights in a folder: model.safetensors beside the config.json of the run that trained them.
+"""Weights folders: model.safetensors together with the config.json of the run that trained the model.
 
-A run's folder is such a folder; `write_weights` makes one to give away, named by size, data, resolution,
-views and the hash of the weights.
+Every run folder is a weights folder; `write_weights` creates one for distribution, named after model size,
+data, resolution, views and the hash of the weights.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.system.files import atomic_folder, write_json
 from ilrm.weights.training_ranges import FILE as SEEN
-from ilrm.weights.training_ranges import Seen
+from ilrm.weights.training_ranges import TrainingRanges
 
 RELEASED = (".ckpt", ".pt", ".pth")  # suffixes of the authors' files
 FILE, CONFIG = "model.safetensors", "config.json"
-PACKAGED = Path(__file__).parent  # folders that come with the package, by name
+PACKAGED = Path(__file__).parent  # contains the weights folders that come with the package
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Weights:
 
     model: ILRM
     config: RunConfig  # of the run that trained it: image size, views, scale rule
-    source: str  # where it came from
-    seen: Seen | None = None  # what training showed it, where that is known
+    source: str  # as given to `read_weights`
+    seen: TrainingRanges | None = None  # if known
 
 
 def read_weights(source: str | Path) -> Weights:
-    """Weights from a folder, a run's folder, a released file (`ilrm.weights.released`), a Hugging Face hub
-    id, or by the name of those that come with the package ("ilrm-small").
+    """Read weights from a weights or run folder, a released file (`ilrm.weights.released`), a Hugging Face
+    hub id, or by the name of weights that come with the package ("ilrm-small").
 
-    Strict: every value of the file is used and has its shape. Raises WeightsError.
+    Loading is strict: keys and shapes must match exactly. Raises WeightsError.
     """
     path = Path(source)
     if path.is_file() and path.suffix in RELEASED:
@@ -58,7 +58,7 @@ def read_weights(source: str | Path) -> Weights:
     if name.count("/") == 1 and not local:
         return _from_folder(_download(name), name)
     raise WeightsError(
-        f"{source} is missing: give a weights folder, a run's folder, a released .ckpt or .pt file, or a "
+        f"{source} is missing: give a weights folder, a run folder, a released .ckpt or .pt file, or a "
         "hub id owner/name"
     )
 
@@ -66,35 +66,35 @@ def read_weights(source: str | Path) -> Weights:
 def _from_folder(folder: Path, source: str) -> Weights:
     config_file = folder / CONFIG
     if not config_file.is_file():
-        raise WeightsError(f"{source}: no {CONFIG} in it: give a weights folder or a run's folder")
+        raise WeightsError(f"{source} contains no {CONFIG}: give a weights folder or a run folder")
     try:
         config = RunConfig.from_dict(json.loads(config_file.read_text()))
     except (ValueError, TypeError, AttributeError) as error:
         raise WeightsError(
-            f"{config_file} is no configuration of a run ({error}): fetch it again"
+            f"{config_file} is not a valid run configuration ({error}): fetch it again"
         ) from error
     file = folder / FILE
-    if not file.is_file():  # a run that differs in its evaluation only
+    if not file.is_file():  # a run that shares the weights of another, with a different evaluation
         file = folder.with_name(config.training.name) / FILE
     if not file.is_file():
-        raise WeightsError(f"{source}: no {FILE} in it: perform the run to have its weights")
+        raise WeightsError(f"{source} contains no {FILE}: finish the run to get its weights")
     model = ILRM(config.model)
     load_state(model, read_state(file), str(file))
-    return Weights(model.eval(), config, source, Seen.read(file.parent))
+    return Weights(model.eval(), config, source, TrainingRanges.read(file.parent))
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
-    """The values of a safetensors file. Raises WeightsError."""
+    """Read the tensors of a safetensors file. Raises WeightsError."""
     try:
         return load_file(file)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{file} is truncated or no safetensors file ({error}): fetch it again"
+            f"{file} is truncated or not a safetensors file ({error}): fetch it again"
         ) from error
 
 
 def load_state(model: ILRM, state: Mapping[str, Tensor], where: str) -> None:
-    """Copy values into a model, strictly. Raises WeightsError, naming the keys and shapes that do not fit."""
+    """Copy values into a model, strictly. Raises WeightsError with the keys or shapes that do not match."""
     wanted = model.state_dict()
     check_keys(state, {name: tuple(value.shape) for name, value in wanted.items()}, where)
     model.load_state_dict(dict(state))
@@ -103,32 +103,32 @@ def load_state(model: ILRM, state: Mapping[str, Tensor], where: str) -> None:
 def check_keys(
     state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str
 ) -> None:
-    """Raises WeightsError unless `state` has exactly these keys and shapes, and finite floats."""
+    """Raise WeightsError unless `state` has exactly these keys and shapes, and finite float values."""
     missing = [name for name in shapes if name not in state]
     unexpected = [name for name in state if name not in shapes]
     for kind, names in (("missing", missing), ("unexpected", unexpected)):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise WeightsError(
-                f"{where}: {kind} keys {', '.join(names[:3])}{more}: these are weights of another model"
+                f"{where}: {kind} keys {', '.join(names[:3])}{more}: use the weights of this model"
             )
     for name, shape in shapes.items():
-        found = tuple(state[name].shape)
-        if found != shape:
+        actual = tuple(state[name].shape)
+        if actual != shape:
             raise WeightsError(
-                f"{where}: {name} has shape {list(found)}, expected {list(shape)}: these are weights of "
-                "another model"
+                f"{where}: {name} has shape {list(actual)}, expected {list(shape)}: use the weights of this "
+                "model"
             )
         if not (state[name].is_floating_point() and torch.isfinite(state[name]).all()):
             raise WeightsError(
-                f"{where}: {name} holds values that are no finite floats: fetch it again"
+                f"{where}: {name} contains values that are not finite floats: fetch it again"
             )
 
 
 def write_weights(weights: Weights, parent: Path) -> Path:
-    """A weights folder under `parent`, complete or absent; returns its path.
+    """Write a weights folder under `parent`, atomically, and return its path.
 
-    E.g. `ilrm-0.77M-rooms-32x32-4v-1a2b3c4d5e`.
+    Example of a name: `ilrm-0.77M-rooms-32x32-4v-1a2b3c4d5e`. Raises WeightsError if the folder exists.
     """
     model, config = weights.model, weights.config
     data = config.data
@@ -140,7 +140,7 @@ def write_weights(weights: Weights, parent: Path) -> Path:
         f"ilrm-{size}-{name}-{data.image_height}x{data.image_width}-{data.context_views}v-{digest}"
     )
     if folder.exists():
-        raise WeightsError(f"{folder} is there already: these weights have been written before")
+        raise WeightsError(f"{folder} exists already: use it, or delete it first")
     with atomic_folder(folder) as beside:
         (beside / FILE).write_bytes(content)
         write_json(beside / CONFIG, config.to_dict())
@@ -154,9 +154,9 @@ def _download(name: str) -> Path:
 
     try:
         return Path(snapshot_download(name, allow_patterns=[FILE, CONFIG, SEEN]))
-    except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
+    except Exception as error:  # the hub client raises its own, httpx's and OS errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"{name} is no local path, and the hub gave nothing under that id ({reason}): check the "
+            f"{name} is not a local path, and the hub returned nothing for this id ({reason}): check the "
             "name and the network, or give a folder"
         ) from error

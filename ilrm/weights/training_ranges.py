@@ -1,4 +1,7 @@
-"""What weights saw in training: the ranges in which a capture's cameras should lie."""
+"""Ranges of views, camera rotation, field of view and depth in a model's training data.
+
+Cameras of a capture outside of these ranges are a likely cause of poor quality.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,28 +19,28 @@ from ilrm.rendering import render
 from ilrm.system.files import write_json
 
 FILE = "seen.json"
-SAMPLES = 128  # training samples looked at, from all of training
+SAMPLES = 128  # number of training samples to measure, spread over all of training
 PERCENTILES = (0.01, 0.99)
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Ranges over training samples: 1st to 99th percentile, of views the smallest and largest number."""
+class TrainingRanges:
+    """Ranges over training samples: 1st to 99th percentile; smallest and largest number of input views."""
 
     views: tuple[int, int]
-    rotation: Range  # degrees, the largest angle between the viewing directions of two inputs
+    rotation: Range  # degrees, largest angle between the viewing directions of two input views
     fov: Range  # degrees, vertical
-    depth: Range  # normalised scene units, as the trained model renders it in the inputs
+    depth: Range  # normalised scene units, rendered by the trained model in the input views
 
     def write(self, folder: Path) -> None:
-        """Into a run's or a weights folder."""
+        """Write the ranges to a run or weights folder."""
         write_json(folder / FILE, asdict(self))
 
     @classmethod
-    def read(cls, folder: Path) -> "Seen | None":
-        """None where the folder does not say. Raises WeightsError."""
+    def read(cls, folder: Path) -> "TrainingRanges | None":
+        """Read the ranges from a folder; None if it has none. Raises WeightsError on an invalid file."""
         path = folder / FILE
         if not path.is_file():
             return None
@@ -46,13 +49,13 @@ class Seen:
             return cls(**{name: (low, high) for name, (low, high) in values.items()})
         except (ValueError, TypeError, AttributeError) as error:
             raise WeightsError(
-                f"{path} holds no ranges of training ({error}): delete it"
+                f"{path} does not contain training ranges ({error}): delete it"
             ) from error
 
 
 @torch.no_grad()
-def seen_in_training(model: ILRM, data: TrainingData, steps: int) -> Seen:
-    """Of a trained model, from samples of its `steps` training steps."""
+def training_ranges(model: ILRM, data: TrainingData, steps: int) -> TrainingRanges:
+    """Measure the training ranges of a trained model on samples from its `steps` training steps."""
     device = next(model.parameters()).device
     count = max(1, SAMPLES // data.dataset.batch_size)
     rotations, fovs, depths = [], [], []
@@ -64,7 +67,7 @@ def seen_in_training(model: ILRM, data: TrainingData, steps: int) -> Seen:
         assert rendered is not None
         depths.append(rendered[rendered > 0][::7])  # quantiles of all pixels take too long
     low, high = data.dataset.context_range
-    return Seen(
+    return TrainingRanges(
         (low, high),
         _range(torch.cat(rotations)),
         _range(torch.cat(fovs)),
@@ -73,7 +76,7 @@ def seen_in_training(model: ILRM, data: TrainingData, steps: int) -> Seen:
 
 
 def rotation(cameras: Cameras) -> Float[Tensor, " B"]:
-    """The largest angle between the viewing directions of two of the cameras [B, V], in degrees."""
+    """Largest angle, in degrees, between the viewing directions of any two of the cameras [B, V]."""
     forward = cameras.c2w[..., :3, 2]  # [B, V, 3]
     cosine = (forward @ forward.mT).clamp(-1, 1)
     return torch.rad2deg(torch.acos(cosine)).amax((-1, -2))

@@ -1,1 +1,1 @@
-"""Figures of runs, studies, sweeps, costs, attention and layers, in one style."""
+"""Figures of runs, studies, sweeps, costs, attention and layers."""

@@ -1,4 +1,4 @@
-"""Attention as pictures: Figures 8 and 18, cross-attention maps, errors against true correspondences."""
+"""Attention maps (Figures 8 and 18), cross-attention maps, and errors against true correspondences."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,22 @@ from ilrm.model import ILRM
 from ilrm.views import Views
 from reports.figures import style
 
-COLORS = ("#D55E00", "#0072B2", "#F0E442", "#009E73", "#CC79A7")  # of queries (Okabe and Ito)
-TOP = 3  # attended tokens shown in each other view
+COLORS = (
+    "#D55E00",
+    "#0072B2",
+    "#F0E442",
+    "#009E73",
+    "#CC79A7",
+)  # colours of queries (Okabe and Ito)
+TOP = 3  # number of attended tokens shown in each other view
 CELL = 1.25  # inches
 
 
 def attention_figure(model: ILRM, views: Views, queries: Sequence[int]) -> Figure:
-    """One row a self-attention layer: some viewpoint tokens of the first view (left), and in each other view
-    the three tokens that each of them attends to most; the fuller, the more of that view's attention.
+    """One row per self-attention layer: the query tokens in the first view (left) and, in each other view,
+    the three most attended tokens of each query, more opaque for a larger share of that view's attention.
+
+    Raises ConfigError on invalid queries, and whatever `self_attention` raises.
     """
     style.use()
     side = model.config.size_multiple
@@ -49,8 +57,10 @@ def attention_figure(model: ILRM, views: Views, queries: Sequence[int]) -> Figur
 
 
 def cross_attention_figure(model: ILRM, views: Views, query: int) -> Figure:
-    """One row a cross-attention layer: where each of the queries that uplifting makes of one viewpoint token
-    of the first view reads that view's image.
+    """One row per cross-attention layer: attention to the image of the first view from each of the queries
+    that token uplifting derives from one of its viewpoint tokens.
+
+    Raises ConfigError on an invalid query, and whatever `cross_attention` raises.
     """
     style.use()
     c = model.config
@@ -72,21 +82,21 @@ def cross_attention_figure(model: ILRM, views: Views, query: int) -> Figure:
 
 
 def correspondence_figure(errors: pd.DataFrame) -> Figure:
-    """Distance of the most attended token from the true correspondence, and share of hits, by layer, with 95%
-    intervals over scenes and a random choice of tokens (`correspondence_errors`).
+    """Distance of the most attended token from the true correspondence and share of hits by layer, with 95%
+    intervals over scenes, next to randomly chosen tokens. `errors`: from `correspondence_errors`.
     """
     style.use()
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
     for axes, name, label in (
-        (panels[0], "distance", "tokens from the true place"),
+        (panels[0], "distance", "distance to ground truth (tokens)"),
         (panels[1], "near", "share within 1.5 tokens"),
     ):
         layers = sorted(errors.layer.unique())
-        found = [estimate(errors[errors.layer == layer][name].to_numpy()) for layer in layers]
-        bars = [[e.mean - e.low for e in found], [e.high - e.mean for e in found]]
+        means = [estimate(errors[errors.layer == layer][name].to_numpy()) for layer in layers]
+        bars = [[e.mean - e.low for e in means], [e.high - e.mean for e in means]]
         axes.errorbar(
             layers,
-            [e.mean for e in found],
+            [e.mean for e in means],
             bars,
             fmt="o-",
             capsize=3,
@@ -95,7 +105,7 @@ def correspondence_figure(errors: pd.DataFrame) -> Figure:
         )
         chance = errors[f"random_{name}"].mean()
         color = style.COLORS["mean_colour"]
-        axes.axhline(chance, linestyle="--", color=color, label="token chosen at random")
+        axes.axhline(chance, linestyle="--", color=color, label="random token")
         axes.set(xlabel="self-attention layer", ylabel=label, xticks=layers)
         axes.set_ylim(bottom=0)
     panels[0].legend(fontsize=8)
@@ -103,14 +113,14 @@ def correspondence_figure(errors: pd.DataFrame) -> Figure:
 
 
 def correspondence_table(errors: pd.DataFrame) -> pd.DataFrame:
-    """The same numbers: mean and 95% interval over scenes, a row a layer."""
+    """The numbers of `correspondence_figure`, one row per layer: mean and 95% interval over scenes."""
     rows = []
     for layer, part in errors.groupby("layer"):
         distance, near = (estimate(part[name].to_numpy()) for name in ("distance", "near"))
         rows.append(
             {
                 "layer": layer,
-                "tokens from the true place": distance.text(2),
+                "distance to ground truth (tokens)": distance.text(2),
                 "random": f"{part.random_distance.mean():.2f}",
                 "share within 1.5 tokens": near.text(2),
                 "random ": f"{part.random_near.mean():.2f}",
@@ -120,7 +130,7 @@ def correspondence_table(errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_queries(queries: Sequence[int], views: Views, side: int) -> None:
-    """Raises ConfigError unless they are few enough to tell apart, and tokens of the first view."""
+    """Raise ConfigError on too many queries, or on queries that are not tokens of the first view."""
     height, width = views.images.shape[-2:]
     count = (height // side) * (width // side)
     if not 0 < len(queries) <= len(COLORS) or not all(
@@ -146,7 +156,7 @@ def _photo(axes: Axes, image: Tensor) -> None:
 
 
 def _token(axes: Axes, token: int, side: int, views: Views, color: str, fill: float) -> None:
-    """A viewpoint token's square on its photo."""
+    """Draw the square of a viewpoint token on its photo."""
     row, column = divmod(token, views.images.shape[-1] // side)
     corner = (column * side, row * side)
     axes.add_patch(Rectangle(corner, side, side, facecolor=color, alpha=fill, lw=0))

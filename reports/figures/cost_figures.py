@@ -1,4 +1,4 @@
-"""Figures of costs: counted against views and resolution, measured times and memory, quality against time."""
+"""Figures of counted costs, of measured time and memory, and of quality against time."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ablations.study import studies
 from ilrm import cost
 from ilrm.config import ModelConfig
-from ilrm.cost.paper_configs import FULL_ATTENTION
+from ilrm.paper_configs import FULL_ATTENTION
 from ilrm.presets import run_config
 from reports.effects import Measurements
 from reports.figures import style
@@ -24,7 +24,7 @@ PARTS = {"projections": OURS, "attention": FULL, "mlp": style.COLORS["nearest_vi
 
 
 def cost_against_views(height: int = 544, width: int = 960) -> Figure:
-    """GMACs of a forward pass against views: iLRM by kind of product, and full attention."""
+    """GMACs of a forward pass against the number of views: iLRM by kind of product, and full attention."""
     config = ModelConfig()
     figure, axes = _logarithmic("input views", "GMACs, forward pass", list(VIEWS))
     for block, dashes in (("cross", "--"), ("self", "-")):
@@ -38,7 +38,7 @@ def cost_against_views(height: int = 544, width: int = 960) -> Figure:
     views = cost.self_attention_takes_over(config, height, width)
     axes.axvline(views, color="black", linewidth=0.8, linestyle=":")
     axes.annotate(
-        f"{views} views: self-attention's\nproducts are most of all",
+        f"{views} views: self-attention\nexceeds half of all MACs",
         (views, axes.get_ylim()[0]),
         (4, 6),
         textcoords="offset points",
@@ -49,7 +49,7 @@ def cost_against_views(height: int = 544, width: int = 960) -> Figure:
 
 
 def cost_against_resolution(views: int = 8) -> Figure:
-    """GMACs of a forward pass against the side of square images, iLRM and full attention."""
+    """GMACs of a forward pass against the size of square images, for iLRM and full attention."""
     figure, axes = _logarithmic("image side (pixels)", "GMACs, forward pass", list(SIDES))
     _totals(axes, [(views, side, side) for side in SIDES], list(SIDES))
     axes.set_title(f"12 layers, {views} views", fontsize=10)
@@ -61,11 +61,13 @@ def _totals(axes: Axes, sizes: list[tuple[int, int, int]], x: list[int]) -> None
         config = ModelConfig(**fields)
         values = [sum(cost.analytic_macs(config, *size).values()) / 1e9 for size in sizes]
         marker = "s" if fields else "o"
-        axes.plot(x, values, color="black", marker=marker, markersize=4, label=f"{name}, all")
+        axes.plot(x, values, color="black", marker=marker, markersize=4, label=f"{name}, total")
 
 
 def measured_against_views(benchmark: Benchmark) -> Figure:
-    """Time and memory of the encoder against views, iLRM and full attention, at each image size."""
+    """Time and memory of the encoder against the number of views, for iLRM and full attention, at each image
+    size.
+    """
     style.use()
     figure, panels = plt.subplots(1, 2, figsize=(9.0, 3.8))
     rows = benchmark.rows[benchmark.rows.left_out == ""]
@@ -97,7 +99,7 @@ def measured_against_views(benchmark: Benchmark) -> Figure:
 
 
 def quality_against_time(benchmark: Benchmark, measurements: Measurements) -> Figure | None:
-    """PSNR of the studies' variants against the measured time of their encoder; None without any."""
+    """PSNR of the studies' variants against the measured time of their encoder, or None if there are none."""
     points = _timed_variants(benchmark, measurements)
     if not points:
         return None
@@ -121,21 +123,21 @@ def quality_against_time(benchmark: Benchmark, measurements: Measurements) -> Fi
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
     device = benchmark.about["device"]
-    axes.set(xlabel=f"encoder (ms a scene, {device})", ylabel="PSNR (dB)")
+    axes.set(xlabel=f"encoder (ms per scene, {device})", ylabel="PSNR (dB)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=0.7)
     plt.close(figure)
     return figure
 
 
 def _timed_variants(benchmark: Benchmark, measurements: Measurements) -> list[dict[str, Any]]:
-    """Studies' variants whose model and inputs were timed, fastest first: name, design, ms, psnr."""
+    """Variants of studies whose model and input size were timed, fastest first: name, design, ms, psnr."""
     scale = measurements.scale
     rows = benchmark.rows[benchmark.rows.left_out == ""].to_dict("records")
     timed = {
         (run_config(scale, **json.loads(row["fields"])).model, row["views"], row["height"]): row
         for row in rows
     }
-    found: dict[tuple, dict[str, Any]] = {}
+    points: dict[tuple, dict[str, Any]] = {}
     for study in studies().values():
         for variant in study.variants:
             run = run_config(**study.parameters(variant, scale, 0))
@@ -143,9 +145,9 @@ def _timed_variants(benchmark: Benchmark, measurements: Measurements) -> list[di
             mean = measurements.mean(study, variant, "psnr")
             if run == run.training and key in timed and mean is not None:
                 row = timed[key]
-                found[key] = {"name": row["case"], "design": row["design"], "psnr": mean.mean}
-                found[key]["ms"] = 1e3 * row["encoder_s"]
-    return sorted(found.values(), key=lambda point: point["ms"])
+                points[key] = {"name": row["case"], "design": row["design"], "psnr": mean.mean}
+                points[key]["ms"] = 1e3 * row["encoder_s"]
+    return sorted(points.values(), key=lambda point: point["ms"])
 
 
 def _logarithmic(x: str, y: str, ticks: list[int]) -> tuple[Figure, Axes]:

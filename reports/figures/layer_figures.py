@@ -1,4 +1,4 @@
-"""Iterative refinement as pictures: what each layer holds, quality and updates by layer (Figure 1)."""
+"""Figures of iterative refinement (Figure 1): renders, quality and token updates by layer."""
 
 import itertools
 
@@ -20,14 +20,14 @@ from ilrm.views import EvaluationScene, Views
 from reports.figures import style
 
 CELL = 1.3  # inches
-SIDE = 160  # pixels of an animation's render, the longer side
-HOLD = 12  # pictures a layer
-BAND = 20  # pixels of the line of text
+SIDE = 160  # pixels of the longer side of an animation's renders
+HOLD = 12  # pictures per layer
+BAND = 20  # height of the caption in pixels
 
 
 def layer_strip(model: ILRM, scene: EvaluationScene, target: int | None = None) -> Figure:
-    """A target view (by default the middle one) rendered from every layer's tokens, with PSNR, and its depth
-    on the final layer's scale; ground truth last.
+    """A target view (by default the middle one) rendered from the tokens of every layer, with PSNR, and its
+    depth, coloured on the scale of the final layer. The last column is the ground truth.
     """
     style.use()
     target = len(scene.frames) // 2 if target is None else target
@@ -61,7 +61,7 @@ def layer_strip(model: ILRM, scene: EvaluationScene, target: int | None = None) 
 
 
 def layer_table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The numbers of `layer_curves`: mean and 95% interval over scenes, a row a model and layer."""
+    """The numbers of `layer_curves`, one row per model and layer: mean and 95% interval over scenes."""
     rows = []
     for name, table in tables.items():
         for layer, part in table.groupby("layer"):
@@ -74,8 +74,8 @@ def layer_table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 @torch.no_grad()
 def layer_animation(model: ILRM, inputs: Views) -> list[Image.Image]:
-    """Pictures of flights past the input cameras, there and back, one through each layer's scene: the render
-    and its depth, on the final layer's scale.
+    """Frames of an animation that flies along the input cameras, back and forth, once per layer: render and
+    depth, coloured on the scale of the final layer.
     """
     path = smooth_path(larger(inputs.cameras, SIDE), HOLD)
     renderings = [render(scene, path, depth=True) for scene in layer_gaussians(model, inputs)]
@@ -94,7 +94,7 @@ def layer_animation(model: ILRM, inputs: Views) -> list[Image.Image]:
 
 
 def _labelled(images: list[Image.Image], text: str) -> Image.Image:
-    """Images side by side under a line of text."""
+    """Images side by side under a caption."""
     width, height = images[0].size
     sheet = Image.new("RGB", (len(images) * width, height + BAND), (255, 255, 255))
     for i, image in enumerate(images):
@@ -108,8 +108,9 @@ def _name(layer: int) -> str:
 
 
 def layer_curves(tables: dict[str, pd.DataFrame]) -> Figure:
-    """PSNR of each layer's scene and relative size of each layer's update, mean and 95% interval over scenes;
-    `tables`: {name of the model: `layer_quality`}.
+    """PSNR after each layer and relative size of its token update: mean and 95% interval over scenes.
+
+    `tables`: `layer_quality` by name of the model.
     """
     style.use()
     figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.3), layout="constrained")
@@ -118,14 +119,14 @@ def layer_curves(tables: dict[str, pd.DataFrame]) -> Figure:
         for axes, value in zip(panels, ("psnr", "update"), strict=True):
             known = table.dropna(subset=value)
             layers = sorted(known.layer.unique())
-            found = [estimate(known[known.layer == layer][value].to_numpy()) for layer in layers]
-            middle = [e.mean for e in found]
+            means = [estimate(known[known.layer == layer][value].to_numpy()) for layer in layers]
+            middle = [e.mean for e in means]
             axes.plot(layers, middle, "o-", ms=4, color=color, label=name)
-            low, high = [e.low for e in found], [e.high for e in found]
+            low, high = [e.low for e in means], [e.high for e in means]
             axes.fill_between(layers, low, high, color=color, alpha=0.2, lw=0)
             axes.set_xticks(layers)
     panels[0].set(xlabel="layer decoded by the final head", ylabel="PSNR (dB)")
-    panels[1].set(xlabel="layer", ylabel="update / size of the tokens")
+    panels[1].set(xlabel="layer", ylabel="token update, relative (RMS)")
     panels[1].set_ylim(bottom=0)
     panels[0].legend(fontsize=8)
     plt.close(figure)

@@ -1,5 +1,5 @@
-"""Side by side (Figures 5 to 7, 10, 13 to 17): inputs, ground truth, renders, errors and depth of the best,
-the median and the worst scene of any data set.
+"""Side-by-side comparisons (Figures 5 to 7, 10, 13 to 17): input views, ground truth, renders, errors and
+depth of the best, median and worst scene of any dataset.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,15 +25,15 @@ from ilrm.views import EvaluationScene, Views
 from ilrm.weights.state import Weights
 from reports.figures import style
 
-ROOMS = 16  # held-out rooms, where no other data is asked for
-ERROR = 4  # times which errors are shown
+ROOMS = 16  # number of held-out rooms used by default
+ERROR = 4  # amplification of errors
 CELL = 1.35  # inches
 Method = Callable[[Views], Gaussians]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """An image as it is drawn, and what stands below it."""
+    """An image and its caption."""
 
     image: np.ndarray  # [H, W, 3] uint8
     caption: str = ""
@@ -41,44 +41,44 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """A scene: panels by title."""
+    """A row of the figure for one scene: panels by title."""
 
     label: str
     panels: dict[str, Panel]
 
 
 def method_of(model: ILRM, refinement_steps: int = 0, layer: int | None = None) -> Method:
-    """A model's Gaussians: of its last layer, or of an earlier one's tokens (0: V^(0)), refined on the inputs
-    by so many steps (iLRM_20: 20).
+    """Function from input views to a model's Gaussians, decoded from the last layer or from `layer`
+    (0: V^(0)), and refined on the input views for `refinement_steps` steps (iLRM_20: 20).
     """
 
     def gaussians(inputs: Views) -> Gaussians:
-        found = layer_gaussians(model, inputs)[-1 if layer is None else layer]
-        return refine(found, inputs, refinement_steps)
+        predicted = layer_gaussians(model, inputs)[-1 if layer is None else layer]
+        return refine(predicted, inputs, refinement_steps)
 
     return gaussians
 
 
 def methods_of(weights: dict[str, Weights], refinement_steps: int = 0) -> dict[str, Method]:
-    """The models by label, and the first one refined."""
+    """The models by label and, if `refinement_steps`, the refined first model."""
     methods = {name: method_of(entry.model) for name, entry in weights.items()}
     if refinement_steps:
         first, entry = next(iter(weights.items()))
         refined = method_of(entry.model, refinement_steps)
-        methods[f"{first}_{refinement_steps}"] = refined  # as the paper names it
+        methods[f"{first}_{refinement_steps}"] = refined  # the paper's notation
     return methods
 
 
 def by_rule(quality: dict[Any, float]) -> dict[str, Any]:
-    """{"best" | "median" | "worst": which} by quality, never by hand; of fewer than three, as many."""
+    """The best, median and worst keys by quality, without repetition if there are fewer than three."""
     order = sorted(quality, key=lambda which: quality[which])
     chosen = {order[0]: "worst", order[len(order) // 2]: "median"} | {order[-1]: "best"}
     return {rank: which for which, rank in reversed(chosen.items())}
 
 
 def rows(methods: dict[str, Method], scenes: Sequence[EvaluationScene]) -> list[Row]:
-    """The best, the median and the worst scene by the first method's PSNR, mean over the target views; of
-    each the middle target view.
+    """Rows for the best, median and worst scene by the first method's mean PSNR over the target views, each
+    showing the middle target view.
     """
     first = next(iter(methods.values()))
     shown = progress_bar(scenes, desc="render", unit="scene", leave=False)
@@ -92,16 +92,16 @@ def rows(methods: dict[str, Method], scenes: Sequence[EvaluationScene]) -> list[
     ]
 
 
-def draw(found: Sequence[Row]) -> Figure:
-    """Rows of panels, titles above the first row."""
+def draw(figure_rows: Sequence[Row]) -> Figure:
+    """Draw rows of panels, with titles above the first row."""
     style.use()
-    titles = list(found[0].panels)
-    height, width = found[0].panels[titles[1]].image.shape[:2]
-    size = (CELL * len(titles) * width / height, (CELL + 0.16) * len(found) + 0.25)
+    titles = list(figure_rows[0].panels)
+    height, width = figure_rows[0].panels[titles[1]].image.shape[:2]
+    size = (CELL * len(titles) * width / height, (CELL + 0.16) * len(figure_rows) + 0.25)
     figure, grid = plt.subplots(
-        len(found), len(titles), figsize=size, squeeze=False, layout="constrained"
+        len(figure_rows), len(titles), figsize=size, squeeze=False, layout="constrained"
     )
-    for axes_row, shown in zip(grid, found, strict=True):
+    for axes_row, shown in zip(grid, figure_rows, strict=True):
         for axes, title in zip(axes_row, titles, strict=True):
             panel = shown.panels[title]
             axes.imshow(panel.image)
@@ -109,18 +109,18 @@ def draw(found: Sequence[Row]) -> Figure:
             axes.grid(False)
             axes.spines[:].set_visible(False)
             axes.set_xlabel(panel.caption, fontsize=8)
-            if shown is found[0]:
+            if shown is figure_rows[0]:
                 axes.set_title(title, fontsize=8)
         axes_row[0].set_ylabel(shown.label, fontsize=9)
     plt.close(figure)
     return figure
 
 
-def arrays(found: Sequence[Row]) -> dict[str, np.ndarray]:
-    """What is drawn, as {"row/title": uint8 [H, W, 3]}."""
+def arrays(figure_rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """The images of the figure, as {"row/title": uint8 [H, W, 3]}."""
     return {
         f"{scene.label}/{' '.join(title.split())}": panel.image
-        for scene in found
+        for scene in figure_rows
         for title, panel in scene.panels.items()
     }
 
@@ -136,7 +136,7 @@ def _quality(scene: EvaluationScene, rendering: Rendering) -> float:
 
 
 def row(heading: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
-    """A scene's middle target view."""
+    """The row for a scene's middle target view."""
     view = len(scene.frames) // 2
     truth = scene.batch.targets.images[0, view]
     nearest = nearest_view(scene.batch)[0, view]
@@ -174,7 +174,7 @@ def _pixels(image: Tensor) -> np.ndarray:
 
 
 def label_of(weights: Weights) -> str:
-    """What a model is called in a figure, by the component of the paper's that it lacks."""
+    """Label of a model in figures, after the component of the paper's design that it lacks."""
     model = weights.config.model
     if model.cross_attention == "none":
         return "full attention"

@@ -1,4 +1,4 @@
-"""Figures of a run: its learning curve, its renders against ground truth."""
+"""Figures of a run: learning curve, and renders next to the ground truth."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from reports.figures import qualitative, style
 
 
 def learning_curve(run: Run, base: Run | None = None) -> Figure:
-    """Validation PSNR against steps, beside the baselines and, if given, the base model."""
+    """Validation PSNR against training steps, with the baselines and, if given, the base model."""
     style.use()
     figure, axes = plt.subplots(figsize=(6.5, 3.6))
     for name, label, shown in (("model", "this run", run), ("base", "base model", base)):
@@ -22,7 +22,7 @@ def learning_curve(run: Run, base: Run | None = None) -> Figure:
             curve = shown.history.dropna(subset="validation_psnr")
             color = style.COLORS[name]
             axes.plot(curve.step, curve.validation_psnr, color=color, label=label, marker=".")
-    validated = run.per_view.scene.unique()[:VALIDATION_SCENES]  # the scenes of the curve
+    validated = run.per_view.scene.unique()[:VALIDATION_SCENES]  # the scenes of the learning curve
     for method in (m for m in RIVALS if m in run.metrics["summary"]):
         value = scene_means(run.per_view, method, "psnr")[validated].mean()
         color, label = style.COLORS[method], METHODS[method]
@@ -35,16 +35,16 @@ def learning_curve(run: Run, base: Run | None = None) -> Figure:
 
 
 def renders(run: Run) -> Figure:
-    """Inputs, ground truth, render, error and depth of the best, median and worst held-out scene, as the
-    run's configuration says that it is evaluated.
+    """Input views, ground truth, render, error and depth of the best, median and worst held-out scene, with
+    the evaluation options of the run.
     """
-    how = run.config.evaluation
+    options = run.config.evaluation
     quality = scene_means(run.per_view, "model", "psnr")
     scenes = held_out_scenes(run.config.evaluation_data)
-    methods = {"iLRM": qualitative.method_of(run.model(), layer=how.decoded_layer)}
-    found = []
+    methods = {"iLRM": qualitative.method_of(run.model(), layer=options.decoded_layer)}
+    rows = []
     for name, key in qualitative.by_rule(quality.to_dict()).items():
         scene = scenes.load(key)
-        seen = with_inaccurate_poses(scene.batch, how.camera_noise, key)
-        found.append(qualitative.row(name, methods, replace(scene, batch=seen)))
-    return qualitative.draw(found)
+        batch = with_inaccurate_poses(scene.batch, options.camera_noise, key)
+        rows.append(qualitative.row(name, methods, replace(scene, batch=batch)))
+    return qualitative.draw(rows)

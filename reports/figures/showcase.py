@@ -1,5 +1,5 @@
-"""Pictures of trained weights for `make report`: side by side, attention, iterative refinement, on held-out
-procedural rooms, as others' captures are not ours to show.
+"""Figures of trained weights for `make report`: side-by-side renders, attention and iterative refinement, on
+held-out procedural rooms, since real captures cannot be redistributed.
 """
 
 import numpy as np
@@ -24,15 +24,15 @@ from reports.figures.qualitative import arrays, draw, label_of, methods_of, rows
 from reports.write import Writer
 
 SMALL = "ilrm-small"
-ROOMS = 16  # held-out rooms of ilrm-small's pictures
-REFINED = 20  # steps: iLRM_20
-SECONDS = 0.1  # a picture of an animation
-# beside the base model, trained as it was
+ROOMS = 16  # number of held-out rooms for ilrm-small
+REFINED = 20  # refinement steps (iLRM_20)
+SECONDS = 0.1  # seconds per animation frame
+# fields of the models compared with the base model, which are trained in the same way
 BESIDE = ({"cross_attention": "none", "initial_tokens": "image"}, {"refinement": "first_layer"})
 
 
 def pretrained(writer: Writer) -> None:
-    """What ilrm-small makes of held-out rooms, and how."""
+    """Renders, attention maps and layer-by-layer results of ilrm-small on held-out rooms."""
     weights = read_weights(SMALL)
     model = weights.model
     scenes = list(example_scenes(weights.config.data, ROOMS))
@@ -54,8 +54,9 @@ def pretrained(writer: Writer) -> None:
     errors = correspondence_errors(model, scenes)
     writer.figure("pictures/correspondence", correspondence_figure(errors))
     notes = [
-        f"{SMALL} on {ROOMS} held-out rooms: the most attended token of every other view against where true "
-        "depth and poses put the point; means with 95% intervals over rooms; hidden points do not count"
+        f"{SMALL} on {ROOMS} held-out rooms: distance of the most attended token of every other view from "
+        "the true correspondence given by ground-truth depth and poses; means with 95% intervals over rooms, "
+        "without occluded points"
     ]
     writer.table("correspondence", correspondence_table(errors), notes, errors)
     writer.figure("pictures/layers", layer_strip(model, shown))
@@ -64,13 +65,13 @@ def pretrained(writer: Writer) -> None:
 
 
 def beside_baselines(writer: Writer) -> None:
-    """The tiny scale's base model beside full attention and a model that reads its images once, trained
-    alike.
+    """The tiny scale's base model next to full attention and to a model with cross-attention in the first
+    layer only, all trained in the same way.
     """
     config = run_config("tiny")
-    found = [read_weights(RUNS / config.name)]
-    found += [read_weights(RUNS / run_config("tiny", **fields).name) for fields in BESIDE]
-    models = {label_of(weights): weights for weights in found}
+    compared = [read_weights(RUNS / config.name)]
+    compared += [read_weights(RUNS / run_config("tiny", **fields).name) for fields in BESIDE]
+    models = {label_of(weights): weights for weights in compared}
     scenes = list(held_out_scenes(config.data))
     side_by_side(writer, "qualitative_baselines", models, scenes)
     curves = {name: layer_quality(weights.model, scenes) for name, weights in models.items()}
@@ -80,8 +81,8 @@ def beside_baselines(writer: Writer) -> None:
 def _curves(writer: Writer, name: str, tables: dict[str, pd.DataFrame], rooms: int) -> None:
     writer.figure(f"pictures/{name}_curves", layer_curves(tables))
     notes = [
-        f"each layer's tokens decoded by the final head, on {rooms} held-out rooms; update: the layer's "
-        "change of the tokens relative to their size, root mean squares; means with 95% intervals over rooms"
+        f"tokens of each layer decoded by the final head, on {rooms} held-out rooms; update: RMS change of "
+        "the tokens relative to their RMS; means with 95% intervals over rooms"
     ]
     long = pd.concat([table.assign(model=model) for model, table in tables.items()])
     writer.table(name, layer_table(tables), notes, long)
@@ -90,7 +91,7 @@ def _curves(writer: Writer, name: str, tables: dict[str, pd.DataFrame], rooms: i
 def side_by_side(
     writer: Writer, name: str, models: dict[str, Weights], scenes: list, refined: int = 0
 ) -> None:
-    """The figure and its arrays."""
-    found = rows(methods_of(models, refined), scenes)
-    writer.figure(f"pictures/{name}", draw(found))
-    writer.arrays(f"pictures/{name}", arrays(found))
+    """Write a side-by-side figure and its arrays."""
+    figure_rows = rows(methods_of(models, refined), scenes)
+    writer.figure(f"pictures/{name}", draw(figure_rows))
+    writer.arrays(f"pictures/{name}", arrays(figure_rows))

@@ -1,4 +1,4 @@
-"""Figures of the studies: quality against layers, cost, views, noise; paired effects beside the paper's."""
+"""Figures of the studies: quality against layers, cost, views and noise, and effects next to the paper's."""
 
 import math
 
@@ -23,10 +23,10 @@ def quality_against(
     scale: str = "linear",
     paper: bool = True,
 ) -> Figure | None:
-    """PSNR of a study's variants at their places on the x axis, the paper's beside it on a shifted axis.
+    """PSNR of a study's variants at the given x positions, with the paper's values on a shifted axis.
 
-    `places`: {variant: x}. Points are means over seeds and scenes, bands 95% intervals of the difference to
-    the reference, drawn around them. None where fewer than two points are recorded.
+    `places`: {variant: x}. Points are means over seeds and scenes; error bars are 95% intervals of the
+    difference from the reference. Returns None if fewer than two points are recorded.
     """
     points = _points(study, places, measurements)
     if len(points) < 2:
@@ -56,15 +56,15 @@ def quality_against(
 def _points(
     study: Study, places: dict[str, float], measurements: Measurements
 ) -> list[tuple[float, Effect, Effect | None]]:
-    found = []
+    points = []
     for variant in study.variants:
         mean = measurements.mean(study, variant, "psnr") if variant.name in places else None
         if mean is not None:
             effect = None
             if variant is not study.reference:
                 effect = measurements.effect(study, variant, study.reference, "psnr")
-            found.append((places[variant.name], mean, effect))
-    return sorted(found, key=lambda point: point[0])
+            points.append((places[variant.name], mean, effect))
+    return sorted(points, key=lambda point: point[0])
 
 
 def _place_ticks(axes: Axes, x: list[float]) -> None:
@@ -75,7 +75,7 @@ def _place_ticks(axes: Axes, x: list[float]) -> None:
 def _paper_points(
     axes: Axes, study: Study, places: dict[str, float], measurements: Measurements
 ) -> None:
-    """The paper's values on an axis of the same dB, shifted so that the two references meet."""
+    """Plot the paper's values on a second axis with the same scale, shifted to align the references."""
     values = {
         places[v.name]: rows_of(v)[0].value("psnr")
         for v in study.variants
@@ -109,9 +109,9 @@ def _paper_points(
 
 
 def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
-    """Every variant against its study's reference: ours with interval, the paper's beside it.
+    """Effects of all variants relative to their study's reference, ours with interval, next to the paper's.
 
-    An open circle rests on one seed: its interval is over scenes alone.
+    An open circle means one seed, with an interval over scenes only.
     """
     rows = [
         (study, variant, effect)
@@ -141,7 +141,7 @@ def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
         range(len(rows)), [f"{study.name}: {variant.name}" for study, variant, _ in rows]
     )
     axes.invert_yaxis()
-    axes.set_xlabel("change of PSNR against the study's reference (dB; linear within 1 dB)")
+    axes.set_xlabel("change in PSNR relative to the study's reference (dB; linear within 1 dB)")
     axes.plot([], [], color=OURS, marker="o", label=f"{measurements.scale} scale, 95% interval")
     axes.plot([], [], color=PAPER, marker="s", linestyle="none", label="paper")
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
@@ -158,7 +158,7 @@ def _paper_effect(variant: Variant, reference: Variant, metric: str) -> float | 
 
 
 def quality_against_macs(measurements: Measurements) -> Figure | None:
-    """Every trained variant: PSNR against the MACs of its forward pass, numbered."""
+    """PSNR of all trained variants, numbered, against the MACs of their forward pass."""
     points: dict[tuple[float, float], str] = {}
     for study in studies().values():
         for variant in study.variants:
@@ -178,7 +178,9 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
         axes.plot(macs, psnr, color=color, marker="o", ls="none", label=f"{number}  {name}")
         axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
     _place_ticks(axes, _round_ticks(*axes.get_xlim()))
-    axes.set(xlabel="GMACs a scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale")
+    axes.set(
+        xlabel="GMACs per scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale"
+    )
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=0)
     plt.close(figure)
     return figure
@@ -196,7 +198,7 @@ def _evaluation_only(variant: Variant) -> bool:
 
 
 def study_figures(measurements: Measurements) -> dict[str, Figure]:
-    """{file stem: figure} of everything that is recorded at a scale."""
+    """{file stem: figure} for all figures with recorded data at a scale."""
     known = studies()
     made: dict[str, Figure | None] = {
         "effects": effects(measurements),
@@ -210,21 +212,21 @@ def study_figures(measurements: Measurements) -> dict[str, Figure]:
         "quality_against_views": quality_against(
             known["views"],
             {"(2,H,F)": 2, "(4,H,F)": 4, "(8,H,F)": 8},
-            "input views, trained and evaluated",
+            "input views (training and evaluation)",
             measurements,
             scale="log",
         ),
         "quality_against_unseen_views": quality_against(
             known["unseen_views"],
             {"2 views": 2, "4 views, as trained": 4, "8 views": 8},
-            "input views at evaluation, trained with 4",
+            "input views at evaluation (4 in training)",
             measurements,
             scale="log",
         ),
         "quality_against_noise": quality_against(
             known["camera_noise"],
             {f"sd {sd:g}": sd for sd in (0, 0.001, 0.005, 0.02, 0.1)},
-            "sd of the noise on positions (normalised units)",
+            "sd of the noise on camera positions (normalised units)",
             measurements,
             scale="symlog",
             paper=False,
@@ -232,7 +234,7 @@ def study_figures(measurements: Measurements) -> dict[str, Figure]:
         "quality_against_decoded_layer": quality_against(
             known["refinement"],
             {f"layer {n}": n for n in (0, 3, 6, 8, 10, 12)},
-            "layer that the final head decodes",
+            "layer decoded by the final head",
             measurements,
         ),
     }

@@ -1,4 +1,4 @@
-"""One look for every figure: sizes, fonts, colour-blind safe colours (Okabe and Ito)."""
+"""Common style of all figures: sizes, fonts, and colour-blind safe colours (Okabe and Ito)."""
 
 import matplotlib.pyplot as plt
 
@@ -13,7 +13,7 @@ COLORS = {
 
 
 def use() -> None:
-    """Apply the style to all figures made from here on."""
+    """Apply the style to all figures created after this call."""
     plt.rcParams.update(
         {
             "figure.dpi": 110,

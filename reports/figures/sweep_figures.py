@@ -1,4 +1,4 @@
-"""Figures of recorded sweeps: what was found, by trial or as a Pareto front, and which fields matter."""
+"""Figures of recorded sweeps: trials or Pareto front, and the importances of the searched fields."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from ablations.sweep import Sweep, find_sweep, importances, study_of
 from reports.figures import style
 
-LABELS = {"psnr": "validation PSNR (dB)", "gmacs": "GMACs a scene, forward pass"}
+LABELS = {"psnr": "validation PSNR (dB)", "gmacs": "GMACs per scene, forward pass"}
 BEST, OTHER = style.COLORS["model"], style.COLORS["mean_colour"]
 BARS = {"psnr": style.COLORS["model"], "gmacs": style.COLORS["base"]}
 
 
 def sweep_figures(folder: Path) -> dict[str, Figure]:
-    """{file stem: figure} of the sweeps recorded in a folder, one CSV file each."""
+    """{file stem: figure} for the sweeps recorded in a folder, one CSV file per sweep."""
     return {
         f"sweep_{path.stem}": sweep_figure(find_sweep(path.stem), pd.read_csv(path))
         for path in sorted(folder.glob("*.csv"))
@@ -24,10 +24,7 @@ def sweep_figures(folder: Path) -> dict[str, Figure]:
 
 
 def sweep_figure(sweep: Sweep, table: pd.DataFrame) -> Figure:
-    """A sweep's trials, and beside them the importances of its fields.
-
-    `table`: as `ablations.sweep.results` makes it.
-    """
+    """Trials of a sweep, and the importances of its fields. `table`: from `ablations.sweep.results`."""
     style.use()
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6), width_ratios=(3, 2))
     complete = table[table.state == "complete"]
@@ -48,7 +45,7 @@ def sweep_figure(sweep: Sweep, table: pd.DataFrame) -> Figure:
 
 
 def _trials(axes: Axes, objective: str, complete: pd.DataFrame, table: pd.DataFrame) -> None:
-    """The objective of every trial, and the best one so far."""
+    """Plot the objective of every trial and the best value so far."""
     ordered = complete.sort_values("trial")
     axes.plot(ordered.trial, ordered[objective], "o", color=OTHER, label="trial")
     best = ordered[objective].cummax()
@@ -60,7 +57,7 @@ def _trials(axes: Axes, objective: str, complete: pd.DataFrame, table: pd.DataFr
 
 
 def _front(axes: Axes, sweep: Sweep, complete: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Quality against cost, the trials that no other beats in both joined."""
+    """Plot quality against cost, with the trials on the Pareto front connected."""
     y, x = sweep.objectives
     axes.plot(complete[x], complete[y], "o", color=OTHER, label="trial")
     front = sorted((t.values[1], t.values[0], t.number) for t in study_of(sweep, table).best_trials)

@@ -1,4 +1,6 @@
-"""Seconds against quality of recorded trade-offs (`python -m ilrm.tradeoff`), a figure a capture."""
+"""Reconstruction time against quality of recorded trade-offs (`python -m ilrm.tradeoff`), one figure per
+capture.
+"""
 
 import json
 from pathlib import Path
@@ -17,7 +19,7 @@ ABOVE = (0, 7)  # points
 
 
 def tradeoff_figures() -> dict[str, Figure]:
-    """{file name: figure} of all recorded trade-offs."""
+    """{file stem: figure} for all recorded trade-offs."""
     style.use()
     figures = {}
     for folder in recorded(TRADEOFFS, "rows.csv"):
@@ -38,7 +40,7 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
     for axes, metric in zip(panels[0], metrics, strict=True):
         for method, color in COLORS.items():
             part = rows[rows.method == method]
-            name = "iLRM, then refined" if method == "ilrm" else "3D-GS from scratch"
+            name = "iLRM, with refinement" if method == "ilrm" else "3D-GS from scratch"
             label = f"{name} ({part.gaussians.iloc[-1]:,} Gaussians)"
             axes.plot(part.seconds, part[metric], "o-", ms=4, color=color, label=label)
         ours = rows[rows.method == "ilrm"]

@@ -1,1 +1,1 @@
-"""Tables: of a run, of the paper beside what was measured, of costs and evaluations."""
+"""Tables of runs, of the paper's results next to ours, of costs and of evaluations."""

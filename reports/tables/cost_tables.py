@@ -1,4 +1,4 @@
-"""Tables of costs: what is counted for the paper's configurations, and what was measured on a machine."""
+"""Tables of counted costs of the paper's configurations, and of costs measured on a machine."""
 
 import dataclasses
 import json
@@ -13,12 +13,12 @@ from ilrm.config import ModelConfig
 from ilrm.cost.counting import counted_macs, torch_macs
 from ilrm.cost.floors import DEVICES, floor_seconds
 from ilrm.cost.memory import Workload, saved_bytes, training_memory
-from ilrm.cost.paper_configs import CASES, FULL_ATTENTION, Case
+from ilrm.paper_configs import CASES, FULL_ATTENTION, Case
 from ilrm.presets import run_config
 from ilrm.runs.records import BENCHMARKS
 from reports.published import published
 
-GPU_TABLES = {  # device of the paper's times, by table
+GPU_TABLES = {  # GPU on which the paper measured the times of a table
     **dict.fromkeys(("1", "3", "4", "17"), "RTX 4090"),
     **dict.fromkeys(("5", "10", "13", "15"), "H100"),
 }
@@ -26,9 +26,9 @@ GPU_TABLES = {  # device of the paper's times, by table
 
 @cache
 def counts() -> pd.DataFrame:
-    """One row a configuration of the paper: parameters, Gaussians and MACs, counted in three ways.
+    """One row per configuration of the paper: parameters, Gaussians and MACs, counted in three ways.
 
-    Attributes of the frame's rows are numbers; `counts_text` makes them readable.
+    All values are plain numbers; `counts_text` formats them.
     """
     return pd.DataFrame([_count(case) for case in CASES])
 
@@ -49,7 +49,7 @@ def _count(case: Case) -> dict[str, Any]:
 
 
 def counts_text() -> pd.DataFrame:
-    """`counts` to read: millions, GMACs, GFLOPs, ratios of the three counts, share of full attention."""
+    """Formatted `counts`: millions, GMACs, GFLOPs, ratios of the three counts, share of full attention."""
     table = counts()
     return pd.DataFrame(
         {
@@ -67,7 +67,7 @@ def counts_text() -> pd.DataFrame:
 
 
 def parts(config: ModelConfig, views: int, height: int, width: int) -> pd.DataFrame:
-    """GMACs of a forward pass by part, and of one layer's two blocks by kind of product."""
+    """GMACs of a forward pass by part, and of the two blocks of a layer by kind of product."""
     size = (views, height, width)
     rows = [(name, macs, "all") for name, macs in cost.analytic_macs(config, *size).items() if macs]
     for kind, block in (
@@ -86,7 +86,7 @@ def parts(config: ModelConfig, views: int, height: int, width: int) -> pd.DataFr
 
 
 def three_counts(config: ModelConfig, views: int, height: int, width: int) -> pd.DataFrame:
-    """MACs of a forward pass by part: closed form, fvcore, torch, and the ratios of the counts."""
+    """MACs of a forward pass by part: closed form, fvcore, torch, and their ratios to the closed form."""
     size = (views, height, width)
     table = pd.DataFrame(
         {
@@ -105,7 +105,7 @@ def three_counts(config: ModelConfig, views: int, height: int, width: int) -> pd
 
 
 def device_floors(config: ModelConfig, views: int, height: int, width: int) -> pd.DataFrame:
-    """The least time of one forward pass in bf16 on each device of `ilrm.cost.floors.DEVICES`."""
+    """Lower bound on the time of a forward pass in bf16 on each device of `ilrm.cost.floors.DEVICES`."""
     rows = [
         (name, f"{1e3 * floor_seconds(config, views, height, width, device):.2f}")
         for name, device in DEVICES.items()
@@ -114,7 +114,7 @@ def device_floors(config: ModelConfig, views: int, height: int, width: int) -> p
 
 
 def floors() -> pd.DataFrame:
-    """The paper's times beside the least that its GPU could take, by the GPU's data sheet."""
+    """The paper's times next to the lower bound given by the GPU's data sheet."""
     rows = []
     times = published()[published().metric == "time_s"]
     for _, entry in times[times.table.isin(GPU_TABLES)].iterrows():
@@ -138,7 +138,7 @@ def floors() -> pd.DataFrame:
 
 
 def training_memory_table() -> pd.DataFrame:
-    """Table 8's training memory: published, and what the encoder keeps for its backward pass."""
+    """Training memory of Table 8: as published, and the memory the encoder saves for its backward pass."""
     rows = []
     configs = {
         "baseline": ModelConfig(),
@@ -147,7 +147,7 @@ def training_memory_table() -> pd.DataFrame:
     }
     full: dict[str, float] = {}
     for method, config in configs.items():
-        stored, kept = (
+        stored, checkpointed = (
             saved_bytes(Workload(config, 8, 256, 256, 16, "bf16", checkpointing, fused_norm=True))
             for checkpointing in (False, True)
         )
@@ -164,16 +164,17 @@ def training_memory_table() -> pd.DataFrame:
                 "share": f"{entry / full['published']:.2f}",
                 "encoder, stored (GB)": f"{stored / 1e9:.1f}",
                 "its share": f"{stored / full['stored']:.2f}",
-                "encoder, checkpointed (GB)": f"{kept / 1e9:.1f}",
+                "encoder, checkpointed (GB)": f"{checkpointed / 1e9:.1f}",
             }
         )
     return pd.DataFrame(rows)
 
 
 def training_memory_measured(scale: str = "tiny") -> pd.DataFrame:
-    """A scale's own training step: what the closed form predicts and what torch holds, in MB.
+    """Memory of a scale's training step in MB, as predicted by the closed form and as measured with torch.
 
-    Kept between forward and backward, and the peak of a step with AdamW, weights and moments included.
+    Columns: memory saved between forward and backward pass, and the peak of an AdamW step including weights
+    and moments.
     """
     rows = []
     for fields in ({}, {"minibatch": 2}, {"minibatch": 4}, FULL_ATTENTION):
@@ -182,15 +183,15 @@ def training_memory_measured(scale: str = "tiny") -> pd.DataFrame:
         size = (d.context_views, d.image_height, d.image_width, run.train.batch)
         for checkpointing in (False, True):
             work = Workload(run.model, *size, checkpointing=checkpointing)
-            predicted, held = saved_bytes(work), training_memory(work)
+            predicted, measured = saved_bytes(work), training_memory(work)
             rows.append(
                 {
                     "model": ", ".join(f"{k}={v}" for k, v in fields.items()) or "base",
                     "activations": "checkpointed" if checkpointing else "stored",
                     "predicted (MB)": f"{predicted / 1e6:.2f}",
-                    "kept (MB)": f"{held.saved / 1e6:.2f}",
-                    "ratio": f"{held.saved / predicted:.3f}",
-                    "peak of a step (MB)": f"{held.peak / 1e6:.2f}",
+                    "saved (MB)": f"{measured.saved / 1e6:.2f}",
+                    "ratio": f"{measured.saved / predicted:.3f}",
+                    "peak of a step (MB)": f"{measured.peak / 1e6:.2f}",
                 }
             )
     return pd.DataFrame(rows)
@@ -198,7 +199,7 @@ def training_memory_measured(scale: str = "tiny") -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What `python -m ilrm.benchmark --record` wrote: rows of measurements, and on what."""
+    """A benchmark recorded by `python -m ilrm.benchmark --record`: measurements and environment."""
 
     rows: pd.DataFrame
     about: dict[str, Any]
@@ -217,19 +218,19 @@ class Benchmark:
         return (
             f"{a['device']}, {a['threads']} threads, {a['precision']}, torch {a['versions']['torch']}, "
             f"{'compiled blocks' if a['compiled'] else 'eager'}, attention: {kernels}; {a['date']}, commit "
-            f"{a['commit']}; products {a['matmul_flops'] / 1e9:,.0f} GFLOP/s, memory "
+            f"{a['commit']}; matrix products {a['matmul_flops'] / 1e9:,.0f} GFLOP/s, memory "
             f"{a['bandwidth'] / 1e9:,.0f} GB/s"
         )
 
     def text(self) -> pd.DataFrame:
-        """The measurements to read: milliseconds with their 10% to 90% range, megabytes."""
+        """Formatted measurements: milliseconds with their 10% to 90% range, megabytes."""
         rows = []
         for row in self.rows.to_dict("records"):
             shown = {"configuration": row["case"], "GMACs": f"{row['macs'] / 1e9:,.3g}"}
             out, training_out = row["left_out"], row["training_left_out"]
             shown["encoder (ms)"] = out or _ms(row, "encoder")
             shown["/ floor"] = "-" if out else f"{row['encoder_s'] / row['floor_s']:.1f}"
-            shown["renderer, a view (ms)"] = "-" if out else _ms(row, "renderer")
+            shown["renderer, per view (ms)"] = "-" if out else _ms(row, "renderer")
             shown["memory (MB)"] = "-" if out else f"{row['memory'] / 1e6:,.0f}"
             step = training_out or f"{_ms(row, 'training')} x {row['batch']}"
             memory = "-" if training_out else f"{row['training_memory'] / 1e6:,.0f}"
@@ -239,13 +240,13 @@ class Benchmark:
 
 
 def recorded_benchmarks(scale: str, records: Path = BENCHMARKS) -> list[Benchmark]:
-    """The benchmarks that the project ships at a scale, by name of the device."""
+    """The benchmarks recorded in the project at a scale, sorted by device name."""
     folders = sorted(records.glob(f"{scale}-*/measurements.csv"))
     return [Benchmark.read(path.parent) for path in folders]
 
 
 def paper_case(entry: pd.Series) -> Case | None:
-    """The configuration behind an entry of published.csv, None for other methods and optimised scenes."""
+    """The configuration of an entry of published.csv, or None for other methods and optimised scenes."""
     minibatch = {
         **dict.fromkeys(("iLRM", "iLRM (unseen)", "baseline"), 1),
         "half cross-attention": 2,

@@ -1,4 +1,4 @@
-"""Recorded evaluations on real data: a table of all of them, and those at the paper's own configurations."""
+"""Recorded evaluations: a table of all of them, and lookup of those at the paper's configurations."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from reports.tables.cost_tables import paper_case
 
 
 def evaluations_table() -> pd.DataFrame:
-    """One row an evaluation and method: mean and 95% interval over scenes."""
+    """One row per evaluation and method: mean and 95% interval over scenes."""
     rows = []
     for result in recorded_evaluations():
         config, metrics = result.about, result.metrics
@@ -38,19 +38,19 @@ def evaluations_table() -> pd.DataFrame:
 
 
 def evaluations_notes() -> list[str]:
-    """What a reader of the table has to know."""
+    """Notes for the table of evaluations."""
     devices = sorted({str(result.environment["device"]) for result in recorded_evaluations()})
     return [
-        "a protocol's name says how it is evaluated; data, index, number of scenes and size are those of the "
-        "line, not the paper's",
-        "mean [95% interval over scenes], of each scene's mean over targets; over few scenes these "
-        "intervals are wide",
+        "the protocol determines how views are chosen; data, index, number of scenes and size are those of "
+        "the row, not the paper's",
+        "mean over target views, then over scenes [95% interval over scenes]; intervals over few scenes are "
+        "wide",
         f"measured with python -m ilrm.evaluate on {', '.join(devices)}",
     ]
 
 
 def evaluated(entry: pd.Series) -> dict[str, Any] | None:
-    """What a recorded evaluation at the paper's own configuration measured for an entry of published.csv."""
+    """The value for an entry of published.csv from an evaluation at the paper's configuration, or None."""
     case = paper_case(entry)
     if case is None:
         return None
@@ -63,7 +63,7 @@ def evaluated(entry: pd.Series) -> dict[str, Any] | None:
 
 
 def _at(result: RunFolder, entry: pd.Series) -> bool:
-    """Whether an evaluation has an entry's protocol, views and image size, and all of its scenes."""
+    """Whether an evaluation has the protocol, views and image size of an entry, and covers all its scenes."""
     config, protocol = result.about, PROTOCOLS[result.about["protocol"]]
     place = protocol.published
     return (
@@ -99,10 +99,10 @@ def _row(result: RunFolder, value: dict[str, float], entry: pd.Series) -> dict[s
 
 
 def quality_intervals(summary: dict[str, dict[str, float]]) -> dict[str, str]:
-    """PSNR, SSIM and LPIPS of a method's summary by their headings: mean and 95% interval."""
+    """PSNR, SSIM and LPIPS from a method's summary, by heading: mean and 95% interval."""
     return {
         METRICS[name].heading: Estimate(**summary[name]).text(METRICS[name].digits)
         if name in summary
-        else "not measured: no ImageNet weights"
+        else "not measured: ImageNet weights are missing"
         for name in QUALITY
     }

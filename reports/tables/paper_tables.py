@@ -1,6 +1,7 @@
-"""Tables 1 to 18 and the ratio of Figure 2: one row a row of the paper, published beside measured.
+"""Tables 1 to 18 and the cost ratio of Figure 2, with published and measured values.
 
-A long table, one row a published value, holds everything; the wide ones that people read are made of it.
+The long table has one row per published value and contains everything; the wide tables for readers, with one
+row per row of the paper's table, are derived from it.
 """
 
 from dataclasses import dataclass
@@ -20,19 +21,15 @@ from reports.tables.cost_tables import paper_case, recorded_benchmarks
 from reports.tables.evaluation_tables import evaluated
 
 KEYS = ["dataset", "protocol", "method", "views", "setting"]
-TIMED = {  # column of a benchmark's rows, and its unit
+TIMED = {  # metric: column of a benchmark and unit
     "time_s": ("encoder_s", 1.0),
     "memory_gb": ("memory", 1e-9),
     "iteration_s": ("training_s", 1.0),
     "train_memory_gb": ("training_memory", 1e-9),
 }
 COUNTED = ("params_m", "gaussians", "gflops", "relative_cost")
-SIZES = {
-    "3": (256, 448),
-    "4": (512, 960),
-    "5": (544, 960),
-}  # image sizes of the tables, else 256x256
-DIGITS = {"gaussians": 0, "time_s": 3}  # of what is no quality metric; else 2
+SIZES = {"3": (256, 448), "4": (512, 960), "5": (544, 960)}  # image sizes by table, else 256x256
+DIGITS = {"gaussians": 0, "time_s": 3}  # decimals of metrics other than quality, else 2
 UNITS = {
     **{name: METRICS[name].heading for name in QUALITY},
     "params_m": "parameters (M)",
@@ -49,10 +46,14 @@ UNITS = {
     "f1": "F1",
 }
 
+LEVELS = ("published", "measured")  # the columns of a metric
+EFFECTS = ("effect published", "effect measured")
+DIFFERENCE = "difference"
+
 
 @dataclass(frozen=True)
 class Place:
-    """A study's variant that a row of the paper corresponds to."""
+    """The variant of a study that corresponds to a row of the paper."""
 
     study: Study
     variant: Variant
@@ -60,17 +61,17 @@ class Place:
 
 
 def table_names() -> list[str]:
-    """The paper's tables in order, "fig2" last."""
+    """Names of the paper's tables in order, with "fig2" last."""
     return list(published().table.unique())
 
 
 def table_title(table: str) -> str:
-    """E.g. "Table 6" or "Figure 2"."""
+    """Title of a table, such as "Table 6" or "Figure 2"."""
     return "Figure 2" if table == "fig2" else f"Table {table}"
 
 
 def long_table(table: str, measurements: Measurements) -> pd.DataFrame:
-    """One row a published value of this table: what we measured beside it, or why there is nothing."""
+    """One row per published value of a table, with our measurement or the reason why there is none."""
     entries = published()[published().table == table]
     return pd.DataFrame([_beside(entry, measurements) for _, entry in entries.iterrows()])
 
@@ -91,9 +92,9 @@ def _beside(entry: pd.Series, measurements: Measurements) -> dict[str, Any]:
         if timed is not None:
             return row | timed
     if entry.metric in QUALITY:
-        found = evaluated(entry)
-        if found is not None:
-            return row | found
+        evaluation = evaluated(entry)
+        if evaluation is not None:
+            return row | evaluation
     place = _places().get(_line(entry))
     if entry.metric in QUALITY and place is not None:
         mean = measurements.mean(place.study, place.variant, entry.metric)
@@ -103,7 +104,7 @@ def _beside(entry: pd.Series, measurements: Measurements) -> dict[str, Any]:
 
 
 def _timed(entry: pd.Series) -> dict[str, Any] | None:
-    """What a benchmark at the paper's own configuration measured for this entry, or None."""
+    """The value for an entry from a benchmark at the paper's configuration, or None."""
     case = paper_case(entry)
     column, unit = TIMED[entry.metric]
     for benchmark in recorded_benchmarks("paper"):
@@ -118,7 +119,7 @@ def _timed(entry: pd.Series) -> dict[str, Any] | None:
             "device": benchmark.about["device"],
             "date": benchmark.about["date"],
             "commit": benchmark.about["commit"],
-            "note": f"measured on another machine than the paper's: {benchmark.provenance}",
+            "note": f"measured on different hardware than in the paper: {benchmark.provenance}",
         }
     return None
 
@@ -127,7 +128,7 @@ def _measured(
     entry: pd.Series, place: Place, mean: Effect, measurements: Measurements
 ) -> dict[str, Any]:
     runs = measurements.runs.loc[list(mean.runs)]
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "measured": mean.mean,
         "low": mean.low,
         "high": mean.high,
@@ -142,42 +143,42 @@ def _measured(
     }
     reference = place.study.reference
     if place.variant is reference:
-        return found | {"effect_against": "itself"}
+        return values | {"effect_against": "itself"}
     pair = row_pair(place.variant, reference)
     if pair is None or place.row != pair[0]:
-        return found
+        return values
     effect = measurements.effect(place.study, place.variant, reference, entry.metric)
     other = pair[1].value(entry.metric)
     if effect is not None and other is not None:
-        found |= {
+        values |= {
             "effect_published": entry.value - other,
             "effect_measured": effect.mean,
             "effect_low": effect.low,
             "effect_high": effect.high,
             "effect_against": reference.name,
         }
-    return found
+    return values
 
 
 @cache
 def _places() -> dict[int, Place]:
-    """{line of published.csv: the first study with a variant for it}."""
-    found: dict[int, Place] = {}
+    """The first study's variant for each line of published.csv."""
+    places: dict[int, Place] = {}
     for study in studies().values():
         for variant in study.variants:
             for row in rows_of(variant):
                 for line in row.entries().index:
-                    found.setdefault(line, Place(study, variant, row))
-    return found
+                    places.setdefault(line, Place(study, variant, row))
+    return places
 
 
 def _line(entry: pd.Series) -> int:
-    """The entry's line in published.csv."""
+    """Line number of an entry in published.csv."""
     return int(str(entry.name))
 
 
 def _counted(entry: pd.Series) -> float | None:
-    """What `ilrm.cost` counts for this entry at the paper's own configuration."""
+    """The value for an entry that `ilrm.cost` computes at the paper's configuration, or None."""
     if entry.metric not in COUNTED:
         return None
     if entry.metric == "relative_cost":
@@ -197,7 +198,7 @@ def _counted(entry: pd.Series) -> float | None:
 
 
 def _paper_config(entry: pd.Series) -> ModelConfig | None:
-    """The paper's model for a row of its own method, None for other methods."""
+    """The paper's model configuration for a row of iLRM, or None for other methods."""
     place = _places().get(_line(entry))
     own = str(entry.method).startswith("iLRM")
     if place is None and not own:
@@ -217,27 +218,25 @@ def _reason(entry: pd.Series, place: Place | None) -> str:
         return "another method"
     if entry.metric.endswith(("_s", "_gb")):
         return (
-            "needs a GPU; none has been at hand (benchmark.md has a scaled-down model's on a CPU)"
+            "needs a GPU, which was not available (benchmark.md has a scaled-down model on a CPU)"
         )
     if place is not None:
         return f"not run yet (python -m ablations run {place.study.name})"
     if entry.dataset != "re10k":
-        return f"needs the data set {entry.dataset}, not at hand"
+        return f"needs the dataset {entry.dataset}, which was not available"
     return "no study covers this row"
 
 
 def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """A table to read, one row a row of the paper, and its numbered notes.
+    """A table to read, one row per row of the paper, and its numbered notes.
 
-    A metric has three columns. Where the scale is not the paper's, levels cannot be compared: the difference
-    is that of the effects, ours minus the paper's, both against the row marked "reference".
+    A metric has a column for what is published and one for what was measured. Levels at a scale that is
+    not the paper's cannot be compared: there two more columns hold the effects, the paper's and ours with its
+    interval, both against the row marked "reference". At the paper's own scale one more holds the difference.
     """
     notes: list[str] = []
     rows = []
     metrics = list(dict.fromkeys(long.metric))
-    has_difference = {
-        m for m in metrics if "measured" in long and long[long.metric == m].measured.notna().any()
-    }
     for _, group in long.groupby(KEYS, sort=False, dropna=False):
         first = group.iloc[0]
         row = {"method": first.method, "views": first.views, "setting": "-"}
@@ -246,48 +245,51 @@ def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         row["data"] = f"{first.dataset}, {first.protocol}"
         entries = {entry.metric: entry for _, entry in group.iterrows()}
         for metric in metrics:
-            columns = _columns(metric, entries.get(metric), notes)
-            row |= columns if metric in has_difference else dict(list(columns.items())[:2])
+            row |= _columns(metric, entries.get(metric), notes)
         rows.append(row)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).fillna("-")
+    order = [
+        f"{UNITS[metric]}, {part}" for metric in metrics for part in (*LEVELS, *EFFECTS, DIFFERENCE)
+    ]
+    table = table[
+        ["method", "views", "setting", "data", *(name for name in order if name in table)]
+    ]
     if table.data.nunique() == 1:
         table = table.drop(columns="data")
     return table, notes
 
 
 def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str, str]:
-    unit = UNITS[metric]
-    names = [f"{unit}, published", f"{unit}, measured", "difference"]
-    columns = [names[0], names[1], f"{unit}, {names[2]}"]
+    """The cells of one metric in one row; "-" where there is nothing to say."""
+    names = {part: f"{UNITS[metric]}, {part}" for part in (*LEVELS, *EFFECTS, DIFFERENCE)}
+    published, measured = (names[part] for part in LEVELS)
     if entry is None:
-        return dict(zip(columns, ("-", "-", "-"), strict=True))
+        return {published: "-", measured: "-"}
     digits = METRICS[metric].digits if metric in METRICS else DIGITS.get(metric, 2)
-    texts = [f"{entry.published:,.{digits}f}", "-", "-"]
+    row = {published: f"{entry.published:,.{digits}f}"}
     value = entry.get("measured")
     if value is None or pd.isna(value):
-        texts[1] = f"n/a{_mark(notes, entry.note)}"
-    elif entry.scale == "paper":
-        texts[1:] = (
-            f"{value:,.{digits}f}{_mark(notes, entry.note)}",
-            f"{round(entry.difference, digits) + 0.0:+,.{digits}f}",
-        )
-    else:
-        texts[1] = interval(value, entry.low, entry.high, digits)
-        texts[1] += _mark(notes, _provenance(entry))
-        effect = entry.get("effect_measured")
-        if entry.effect_against == "itself":
-            texts[2] = "reference"
-        elif effect is not None and not pd.isna(effect):
-            texts[2] = (
-                f"{effect - entry.effect_published:+.{digits}f} "
-                f"({interval(effect, entry.effect_low, entry.effect_high, digits, signed=True)} "
-                f"here, {entry.effect_published:+.{digits}f} there)"
-            )
-    return dict(zip(columns, texts, strict=True))
+        return row | {measured: f"n/a{_mark(notes, entry.note)}"}
+    if entry.scale == "paper":
+        difference = f"{round(entry.difference, digits) + 0.0:+,.{digits}f}"
+        level = f"{value:,.{digits}f}{_mark(notes, entry.note)}"
+        return row | {measured: level, names[DIFFERENCE]: difference}
+    level = interval(value, entry.low, entry.high, digits)
+    row[measured] = level + _mark(notes, _provenance(entry))
+    effect = entry.get("effect_measured")
+    theirs, ours = (names[part] for part in EFFECTS)
+    if entry.effect_against == "itself":
+        return row | {theirs: "reference", ours: "reference"}
+    if effect is None or pd.isna(effect):
+        return row
+    return row | {
+        theirs: f"{entry.effect_published:+.{digits}f}",
+        ours: interval(effect, entry.effect_low, entry.effect_high, digits, signed=True),
+    }
 
 
 def _setting(place: Place, scale: str) -> str:
-    """What was run, e.g. "3 layers, (4,H,F) at 32x32, 1,200 steps"."""
+    """Description of a run, such as "3 layers, (4,H,F) at 32x32, 1,200 steps"."""
     config = run_config(**place.study.parameters(place.variant, scale, 0))
     d, m = config.data, config.model
     setting = f"{m.layers} layers, ({d.context_views},{m.viewpoint_scale},{m.image_scale})"

@@ -1,4 +1,4 @@
-"""Tables of a run: its configuration in the paper's terms, its metrics, its row in the paper."""
+"""Tables of a run: configuration in the paper's terms, metrics, and effect next to the paper's."""
 
 import dataclasses
 
@@ -11,15 +11,13 @@ from ilrm.runs.store import Run
 from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from reports.published import paper_rows
 
-pd.set_option("display.max_colwidth", None)  # notebooks show a reason whole
-
-LATER = ("depth_abs_rel", "depth_rmse")  # left out where no run shown has measured them
+LATER = ("depth_abs_rel", "depth_rmse")  # omitted if none of the runs has measured them
 
 
 def configuration(config: RunConfig, base: RunConfig) -> pd.DataFrame:
-    """Every field of the model beside the base model's, with what the two cost; changed ones marked.
+    """Every field of the model and the cost, next to those of the base model, with changes marked.
 
-    Fields of data, training and evaluation are shown where they differ.
+    Fields of data, training and evaluation are only shown if they differ.
     """
     rows = [
         (f.name, getattr(config.model, f.name), getattr(base.model, f.name))
@@ -44,15 +42,16 @@ def _costs(config: RunConfig) -> dict[str, str]:
     return {
         "inputs": f"{d.context_views} views of {d.image_height}x{d.image_width}",
         "parameters (M)": f"{cost.parameters(config.model) / 1e6:.3f}",
-        "GMACs a scene": f"{macs / 1e9:.3f}",
-        "Gaussians a scene": f"{cost.gaussians(config.model, *size):,}",
+        "GMACs per scene": f"{macs / 1e9:.3f}",
+        "Gaussians per scene": f"{cost.gaussians(config.model, *size):,}",
     }
 
 
 def metrics(run: Run, others: dict[str, Run]) -> pd.DataFrame:
-    """PSNR, SSIM, LPIPS and depth, mean and 95% interval over held-out scenes, with the baselines.
+    """PSNR, SSIM, LPIPS and depth metrics of a run, `others` and the baselines: mean and 95% interval over
+    held-out scenes.
 
-    `others` are complete runs shown beside, by name. A metric that could not be measured says why.
+    `others`: further complete runs, by name. Metrics that could not be measured are replaced by the reason.
     """
     rows: dict[str, dict[str, str]] = {"this run": _estimates(run, "model")}
     for name, other in others.items():
@@ -68,7 +67,7 @@ def metrics(run: Run, others: dict[str, Run]) -> pd.DataFrame:
 
 
 def held_out(summary: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
-    """Metrics of one scene's held-out frames (`summarize`), with the baselines: means over its frames."""
+    """Metrics on one scene's held-out frames (`summarize`) of model and baselines: means over the frames."""
     rows = {
         name: {
             METRICS[metric].heading: f"{value['mean']:.{METRICS[metric].digits}f}"
@@ -96,20 +95,20 @@ def _estimates(run: Run, method: str) -> dict[str, str]:
 
 
 def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
-    """The effect of the variant here, paired over the same held-out scenes, and in the paper.
+    """The effect of a variant (variant minus base), measured on the same held-out scenes and as in the paper.
 
-    One row a metric: variant minus base. The interval is over scenes at one seed each, not over seeds. Where
-    there is nothing to compare, the table says why.
+    One row per metric. The interval is over scenes with one seed each, not over seeds. If there is nothing to
+    compare, the table states the reason.
     """
     if base is None:
         return _note(f"no base run is recorded for the {run.config.scale} scale")
     if run.config == base.config:
-        return _note("this is the base model itself: pass a parameter to see a variant")
-    if unlike := _trained_unlike(run.config, base.config):
-        return _note(f"trained unlike the base model: {', '.join(unlike)} differ")
+        return _note("this is the base model itself: change a parameter to compare a variant")
+    if different := _different_training(run.config, base.config):
+        return _note(f"trained differently from the base model: {', '.join(different)} differ")
     rows = paper_rows(run.config.model, base.config.model)
     if rows is None:
-        return _note("the paper reports no such variant")
+        return _note("the paper does not report this variant")
     variant_row, base_row = rows
     table = {}
     for metric in QUALITY:
@@ -130,8 +129,8 @@ def against_paper(run: Run, base: Run | None) -> pd.DataFrame:
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def _trained_unlike(config: RunConfig, base: RunConfig) -> list[str]:
-    """Fields of data and training, but for the seed, in which two runs differ."""
+def _different_training(config: RunConfig, base: RunConfig) -> list[str]:
+    """Fields of data and training, except the seed, in which two runs differ."""
     ours, theirs = config.to_dict(), base.to_dict()
     return [
         name

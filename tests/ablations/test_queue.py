@@ -216,7 +216,7 @@ def test_a_journal_that_cannot_be_used_is_one_line(tmp_path):
     for path, words in (
         (tmp_path, "cannot be opened"),
         (tmp_path / "file" / "below", "cannot be opened"),
-        (tmp_path / "damaged", "no journal, or damaged"),
+        (tmp_path / "damaged", "not a journal or is damaged"),
     ):
         with pytest.raises(StudyError, match=words) as caught:
             open_storage(str(path))
@@ -233,7 +233,7 @@ def test_a_database_that_cannot_be_reached_is_one_line_without_the_password():
 def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path, text):
     path = tmp_path / "notes.txt"
     path.write_text(text)
-    with pytest.raises(StudyError, match="is no journal, or damaged"):
+    with pytest.raises(StudyError, match="is not a journal or is damaged"):
         open_storage(str(path))
     assert path.read_text() == text
 

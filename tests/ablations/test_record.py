@@ -21,7 +21,7 @@ def cell(smoke_run):
 def test_records_hold_scene_means_and_provenance(smoke_run, cell, tmp_path):
     store = smoke_run.folder.parent
     assert record([cell], "smoke", store, tmp_path) == 1
-    runs, scenes = recorded("smoke", tmp_path)
+    runs, scenes, baselines = recorded("smoke", tmp_path)
     name = smoke_run.config.name
     assert json.loads(runs.fields[name]) == {"scale": "smoke", "seed": 0}
     assert runs.parameters[name] == smoke_run.metrics["parameters"]
@@ -30,6 +30,11 @@ def test_records_hold_scene_means_and_provenance(smoke_run, cell, tmp_path):
     expected = scene_means(smoke_run.per_view, "model", "psnr")
     assert scenes.psnr.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-4)
     assert scenes.scene.tolist() == expected.index.tolist()
+    data = smoke_run.config.evaluation_data.held_out_hash
+    assert runs.data[name] == data and set(baselines.data) == {data}
+    plane = baselines[baselines.method == "plane_warp"].psnr
+    expected = scene_means(smoke_run.per_view, "plane_warp", "psnr")
+    assert plane.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-4)
 
 
 def test_recording_again_changes_no_byte_and_keeps_the_others(smoke_run, cell, tmp_path):

@@ -21,7 +21,7 @@ def test_a_seed_of_all_studies_comes_before_the_next_and_a_run_once():
 
 def test_nothing_is_begun_that_would_not_end_in_time(monkeypatch):
     monkeypatch.setattr(runs, "find_run", lambda config: None)
-    monkeypatch.setattr(runs, "perform", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(runs, "perform_run", lambda *_, **__: 1 / 0)
     work(cells_by_value(["views"], "smoke", 1), time.time() - 1, os.getppid())
 
 

@@ -81,11 +81,11 @@ def test_a_sweep_whose_trials_all_fail_stops_and_says_why(write, tmp_path, monke
     def fail(*_, **__):
         raise WeightsError("ImageNet weights not found")
 
-    monkeypatch.setattr("ablations.sweep.perform", fail)
+    monkeypatch.setattr("ablations.sweep.perform_run", fail)
     study = open_sweep(sweep, "smoke", str(tmp_path / "journal"))
     work(sweep, "smoke", study, trials=20, store=tmp_path)
     assert len(study.trials) == FAILURES
-    with pytest.raises(StudyError, match="trials failed one after the other: ImageNet weights"):
+    with pytest.raises(StudyError, match="consecutive trials failed: ImageNet weights"):
         _raise_if_always_fails(study, 0)
     _raise_if_always_fails(study, len(study.trials))  # started again, it tries anew
 

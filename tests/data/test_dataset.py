@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ import torch
 from ilrm.data.dataset import ViewsDataset, example
 from ilrm.data.frames.training_windows import WindowSchedule
 from ilrm.data.framing import Framing
+from ilrm.data.procedural.generation import RoomsConfig, generate
 from ilrm.data.sources.chunks import ChunkScenes
 from ilrm.errors import ConfigError, DataError, EmptyDatasetError
 
@@ -114,7 +116,7 @@ def test_skipped_scenes_are_counted_and_said(odd, memory_budget, capsys):
     data.batch(0)
     assert data.scenes.skipped == {
         "train000000": "field of view 136 degrees > 100",
-        "train000001": "4 frames, 7 are needed",
+        "train000001": "4 frames, but 7 are needed",
     }
     assert "(2 so far)" in capsys.readouterr().out
     index = odd / "train" / "index.json"
@@ -131,3 +133,24 @@ def test_example(rooms):
     torch.testing.assert_close(views["target_c2w"][0, 0], scene.c2w[5])
     with pytest.raises(DataError, match="12 frames, the index asks for frame 12"):
         example(scene, [0, 12], [5], Framing(16, 16))
+
+
+@pytest.mark.parametrize("memory_budget", [2 << 30, 0], ids=["in memory", "on demand"])
+def test_depths_follow_their_frames(tmp_path, memory_budget):
+    """Mirrored with the images; refused where the scenes do not know them."""
+    config = RoomsConfig(3, 1, 12, 24, 24, supersample=1, train_depths=True)
+    root = generate(tmp_path / "rooms", config)
+    data = dataset(root, depths=True, memory_budget=memory_budget)
+    scenes = {key: ChunkScenes(root, "train").load(key) for key in ChunkScenes(root, "train").keys}
+    batch = data.batch(0)
+    assert batch["context_depths"].shape == (6, 3, 24, 24)
+    stored = torch.cat([scene.depths for scene in scenes.values()])
+    mirrored = 0
+    for depths in batch["context_depths"].flatten(0, 1):
+        same, flipped = ((stored == d).all(-1).all(-1).any() for d in (depths, depths.flip(-1)))
+        assert same or flipped
+        mirrored += int(not same)
+    assert 0 < mirrored < 18
+    without = generate(tmp_path / "plain", replace(config, train_depths=False))
+    with pytest.raises(ConfigError, match="no true depth at 24x24: set depth_weight=0"):
+        dataset(without, depths=True, memory_budget=memory_budget).batch(0)

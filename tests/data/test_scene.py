@@ -65,7 +65,7 @@ def test_an_image_too_small_for_a_crop():
 
 
 def test_an_image_of_another_size_than_its_camera():
-    with pytest.raises(DataError, match=r"one\.png: 72x128 pixels, its camera is of 36x64"):
+    with pytest.raises(DataError, match=r"one\.png: image of 72x128 pixels, but its camera 36x64"):
         scene_of(Image.new("RGB", STORED[::-1]), size=(36, 64)).frames([0], Framing(16, 16))
 
 

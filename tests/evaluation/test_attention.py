@@ -106,7 +106,7 @@ def test_what_cannot_be_looked_at_says_so():
     views = some_views(batch=1, views=2)
     with pytest.raises(ViewsError, match="0 to 31"):
         self_attention(some_model(), views, [32])
-    with pytest.raises(ViewsError, match="one scene at a time"):
+    with pytest.raises(ViewsError, match="a batch of one scene"):
         self_attention(some_model(), some_views(batch=2), [0])
     with pytest.raises(MissingPartError, match="no self-attention"):
         self_attention(some_model(self_attention=False), views, [0])

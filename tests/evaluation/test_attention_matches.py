@@ -84,7 +84,7 @@ def test_every_scene_and_layer_has_a_row(smoke_run):
     assert table.scene.unique().tolist() == [scene.key for scene in scenes]
     assert len(table) == len(scenes) * smoke_run.config.model.layers
     assert (table.distance > 0).all() and table.near.between(0, 1).all()
-    with pytest.raises(DataError, match="no scene knows its depth"):
+    with pytest.raises(DataError, match="no scene has ground-truth depth"):
         correspondence_errors(
             smoke_run.model(),
             [replace(s, batch=replace(s.batch, input_depths=None)) for s in scenes],

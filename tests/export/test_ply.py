@@ -90,11 +90,11 @@ def test_in_the_world_the_capture_s_own_cameras_see_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no ply", "is no binary little-endian PLY"),
-        (b"ply\nformat ascii 1.0\nend_header\n", "is no binary little-endian PLY"),
+        (b"no ply", "is not a binary little-endian PLY"),
+        (b"ply\nformat ascii 1.0\nend_header\n", "is not a binary little-endian PLY"),
         (
             b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n0123",
-            "this is no 3D-GS file",
+            "is not a 3D-GS file",
         ),
         (
             b"ply\nformat binary_little_endian 1.0\nelement vertex 2\nproperty float x\nend_header\n0123",

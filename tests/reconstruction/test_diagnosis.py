@@ -17,12 +17,12 @@ from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.feature_matching import epipolar_distance, match
 from ilrm.reconstruction.predict import framing_of, reconstruct
 from ilrm.weights.state import read_weights
-from ilrm.weights.training_ranges import Seen
+from ilrm.weights.training_ranges import TrainingRanges
 from tests.helpers import rotation_about_y
 
 GOOD = {"model": {"psnr": {"mean": 25.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
 POOR = {"model": {"psnr": {"mean": 12.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
-SEEN = Seen(views=(4, 4), rotation=(0.0, 120.0), fov=(50.0, 70.0), depth=(0.3, 12.0))
+SEEN = TrainingRanges(views=(4, 4), rotation=(0.0, 120.0), fov=(50.0, 70.0), depth=(0.3, 12.0))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_wrong_pose_is_named(scene, weights):
     assert line.startswith("the poses contradict the images: matches of ")
     assert (
         scene.names[frame] in line
-        and "estimate the poses again, unless the scene repeats itself" in line
+        and "estimate the poses again, unless the scene is repetitive" in line
     )
 
 
@@ -107,14 +107,14 @@ def test_cameras_in_one_place_are_said(scene, weights):
     c2w = scene.c2w.clone()
     c2w[:, :3, 3] = c2w[0, :3, 3]
     (line,) = lines(replace(scene, c2w=c2w), weights).findings
-    assert line.startswith("all inputs stand in one place")
+    assert line.startswith("all input cameras have the same position")
 
 
 def test_inputs_without_overlap_are_named(scene, weights):
     blank = replace(scene, sources=[Blank() if i == 1 else s for i, s in enumerate(scene.sources)])
     (line,) = lines(blank, weights).findings
     assert line.startswith(
-        f"no 20 points of {scene.names[1]} are seen in another input: no overlap"
+        f"fewer than 20 points of {scene.names[1]} match another input view: no overlap"
     )
 
 
@@ -126,10 +126,10 @@ class Blank:
 @pytest.mark.parametrize(
     ("seen", "views", "start"),
     [
-        ({"views": (2, 3)}, 4, "4 input views, the weights were trained with 2 to 3"),
-        ({"views": (6, 6)}, 4, "4 input views, the weights were trained with 6: try --views 6"),
-        ({"rotation": (0.0, 3.0)}, 4, "the inputs turn by"),
-        ({"fov": (20.0, 30.0)}, 4, "a vertical field of view of"),
+        ({"views": (2, 3)}, 4, "4 input views, but the weights were trained with 2 to 3"),
+        ({"views": (6, 6)}, 4, "4 input views, but the weights were trained with 6: try --views 6"),
+        ({"rotation": (0.0, 3.0)}, 4, "the input views rotate by"),
+        ({"fov": (20.0, 30.0)}, 4, "the vertical field of view is"),
         ({"depth": (30.0, 40.0)}, 4, "a quarter of the scene is less than"),
         ({"depth": (0.01, 0.02)}, 4, "a quarter of the scene is more than"),
     ],
@@ -192,7 +192,7 @@ def test_coordinates_too_large_for_a_ply_are_said(scene, weights):
     c2w = scene.c2w.clone()
     c2w[:, :3, 3] += torch.tensor([4e6, 0.0, 3e6]).double()
     (line,) = lines(replace(scene, c2w=c2w), weights).findings
-    assert line.startswith("the capture stands 4e+06 from its world's origin")
+    assert line.startswith("the cameras are 4e+06 from the world origin")
 
 
 def test_pairs_that_opencv_gives_up_on_are_not_matched(scene, weights, monkeypatch):
@@ -207,7 +207,7 @@ def test_pairs_that_opencv_gives_up_on_are_not_matched(scene, weights, monkeypat
 def test_the_nearest_number_of_views_is_advised(scene, weights):
     seen = replace(weights, seen=replace(SEEN, views=(2, 6)))
     (line,) = lines(scene, seen, views=8).findings
-    assert line.startswith("8 input views, the weights were trained with 2 to 6: try --views 6")
+    assert line.startswith("8 input views, but the weights were trained with 2 to 6: try --views 6")
 
 
 def test_enlarged_frames_are_said(scene, weights):

@@ -162,6 +162,8 @@ def test_what_3d_gs_cannot_start_from_is_one_line(views, lacking):
     else:
         count = 1
     points = PointCloud(torch.rand(count, 3), torch.rand(count, 3))
-    with pytest.raises(ViewsError, match="several places and 2 points") as caught:
+    with pytest.raises(
+        ViewsError, match="several positions and at least 2 initial points"
+    ) as caught:
         splat(inputs, points, 2)
     assert "\n" not in str(caught.value)

@@ -31,7 +31,7 @@ def test_a_capture_is_a_scene_as_it_is_reconstructed(smoke_run, tmp_path):
 def test_a_room_that_there_is_not(smoke_run, number):
     scenes = list(held_out_scenes(smoke_run.config.data))
     assert chosen(scenes, 1, pd.DataFrame()) is scenes[1]
-    with pytest.raises(ConfigError, match=f"room={number}: there are 2, 0 to 1"):
+    with pytest.raises(ConfigError, match=f"room={number}: there are 2, give a number from 0 to 1"):
         chosen(scenes, number, pd.DataFrame())
 
 

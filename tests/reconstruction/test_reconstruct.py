@@ -81,7 +81,7 @@ def test_views_are_no_targets_and_too_few_are_refused(capture):
         inputs, targets = FullCoverage(6, choice).frames(scene)
         assert len(set(inputs)) == 6 and not set(inputs) & set(targets)
         assert targets == [0, 8, 16]
-    with pytest.raises(TooFewFramesError, match="22 views asked of 21 frames"):
+    with pytest.raises(TooFewFramesError, match="22 views requested from 21 frames"):
         FullCoverage(22).frames(scene)
 
 
@@ -127,9 +127,9 @@ def test_a_scene_replaces_an_earlier_one_and_nothing_else(
     file = tmp_path / "file"
     file.write_text("mine")
     for path, message in (
-        (folder, "holds notes.txt"),
-        (tmp_path / "scans", "holds mine.exr"),
-        (tmp_path / "pictures", "is not empty and holds no scene"),
+        (folder, "contains notes.txt"),
+        (tmp_path / "scans", "contains mine.exr"),
+        (tmp_path / "pictures", "is not empty and is not a scene folder"),
         (file, "is a file: give a folder"),
     ):
         arguments[-1] = path
@@ -212,7 +212,7 @@ def test_errors_are_one_line(tmp_path, smoke_run, capsys):
     arguments = [tmp_path, "--weights", smoke_run.folder, "--out", tmp_path / "out"]
     assert reconstruct.main([str(a) for a in arguments]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("error: ") and "holds no posed images" in line
+    assert line.startswith("error: ") and "contains no posed images" in line
 
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -128,7 +128,7 @@ def test_background_gradient():
         ({"scales": torch.ones(120, 3).double()}, RasterizationError, r"scales .* \.float\(\)"),
         ({"colors": torch.zeros(7, 4, 3)}, RasterizationError, "colors has shape"),
         ({"sh_degree": 2}, RasterizationError, "needs 9 coefficients"),
-        ({"sh_degree": 4}, RasterizationError, "degrees 0 to 3"),
+        ({"sh_degree": 4}, RasterizationError, "degree from 0 to 3"),
         ({"render_mode": "depth"}, RasterizationError, "RGB\\+ED"),
         ({"rasterize_mode": "sharp"}, RasterizationError, "antialiased"),
         ({"width": 0}, RasterizationError, "must be positive"),

@@ -24,7 +24,8 @@ def figure(value):
 
 
 def test_a_table_has_four_formats_that_escape(tmp_path):
-    Writer(tmp_path).table("t", TABLE, ["a note & more"])
+    with Writer(tmp_path, extra=["html"]) as writer:
+        writer.table("t", TABLE, ["a note & more"], latex=True)
     text = {kind: (tmp_path / f"t.{kind}").read_text() for kind in ("md", "tex", "html", "csv")}
     assert "| 50% & more | <1> |" in text["md"] and "(1) a note" in text["md"]
     assert r"50\% \& more" in text["tex"] and r"a\_b" in text["tex"] and r"\toprule" in text["tex"]
@@ -32,46 +33,85 @@ def test_a_table_has_four_formats_that_escape(tmp_path):
     assert text["csv"] == "a_b,c\n50% & more,<1>\n"
 
 
+PICTURES = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+
+
 def test_check_finds_what_is_stale_and_writes_nothing(tmp_path):
-    writer, pictures = Writer(tmp_path), [Image.new("RGB", (8, 8), c) for c in ("red", "blue")]
-    writer.table("t", TABLE, [])
-    writer.figure("f", figure(3))
-    writer.arrays("a", {"one": np.arange(3)})
-    writer.animation("g", pictures, 0.1)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    same = Writer(tmp_path, check=True)
-    same.table("t", TABLE, [])
-    same.figure("f", figure(3))
-    same.arrays("a", {"one": np.arange(3)})
-    same.animation("g", pictures, 0.1)
-    assert not same.stale
-    other = Writer(tmp_path, check=True)
-    other.table("t", TABLE.assign(c="2"), [])
-    other.figure("f", figure(9))
-    other.figure("g", figure(3))
-    other.arrays("a", {"two": np.arange(3)})
-    other.animation("h", pictures, 0.1)
-    assert {"t.md", "t.csv", "f.png", "g.png", "a.npz", "h.gif"} <= set(other.stale)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    again = Writer(tmp_path)
-    again.figure("f", figure(3))
-    again.arrays("a", {"one": np.arange(3)})
-    again.animation("g", pictures, 0.1)
-    for name in ("f.png", "f.pdf", "a.npz", "g.gif"):
-        assert (tmp_path / name).read_bytes() == before[name]
+    def write(writer, value=3):
+        with writer:
+            writer.table("t", TABLE.assign(c=str(value)), [])
+            writer.figure("f", figure(value))
+            writer.animation("g", PICTURES[: 2 if value == 3 else 1], 0.1)
+            if value != 3:
+                writer.figure("new", figure(3))
+        return writer.stale
+
+    write(Writer(tmp_path))
+    before = {path.name: (path.read_bytes(), path.stat().st_ino) for path in tmp_path.iterdir()}
+    assert set(before) == {"t.md", "t.csv", "f.png", "g.gif"}
+
+    def unchanged():
+        files = {path.name: (path.read_bytes(), path.stat().st_ino) for path in tmp_path.iterdir()}
+        return files == before
+
+    assert not write(Writer(tmp_path, check=True)) and unchanged()
+    stale = write(Writer(tmp_path, check=True), value=9)
+    assert set(stale) == {"t.md", "t.csv", "f.png", "g.gif", "new.png"} and unchanged()
+    write(Writer(tmp_path))
+    assert unchanged()  # what agrees is not written again
+
+
+def test_extra_formats_are_written_on_request(tmp_path):
+    with Writer(tmp_path, extra=["pdf", "npz"]) as writer:
+        writer.figure("f", figure(3))
+        writer.arrays("f", {"one": np.arange(3)})
+    assert {path.name for path in tmp_path.iterdir()} == {"f.png", "f.pdf", "f.npz"}
+
+
+def test_an_interrupted_report_leaves_nothing_behind(tmp_path):
+    with Writer(tmp_path) as writer:
+        writer.text("old.md", "old")
+    with pytest.raises(KeyboardInterrupt), Writer(tmp_path) as writer:
+        writer.text("old.md", "new")
+        writer.text("tables/other.md", "other")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*")] == ["old.md"]
+    assert (tmp_path / "old.md").read_text() == "old\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "agree"),
+    [
+        ("18.21 [17.30, 19.02] dB", "18.22 [17.30, 19.01] dB", True),
+        ("18.21 dB", "18.24 dB", False),
+        ("0.123456,7", "0.123501,7", True),
+        ("3 seeds, 1.5", "4 seeds, 1.5", False),
+        ("a 1.5", "b 1.5", False),
+    ],
+)
+def test_last_digits_agree_only_where_that_is_asked_for(tmp_path, old, new, agree):
+    with Writer(tmp_path) as writer:
+        writer.text("t.md", old)
+    for tolerant in (True, False):
+        with Writer(tmp_path, check=True) as writer:
+            writer.tolerant = tolerant
+            writer.text("t.md", new)
+        assert (not writer.stale) == (tolerant and agree)
 
 
 def test_the_committed_reports_are_made_from_the_committed_records(capsys):
     assert reports.main(["--check", "--no-models"]) == 0, capsys.readouterr().err
 
 
-def test_what_is_written_no_more_is_stale_and_goes(tmp_path):
-    Writer(tmp_path).text("tables/old.md", "old")
+def test_what_is_no_longer_written_is_stale_and_goes(tmp_path):
+    with Writer(tmp_path) as writer:
+        writer.text("tables/old.md", "old")
     check, write = Writer(tmp_path, check=True), Writer(tmp_path)
     for writer in (check, write):
-        writer.text("tables/new.md", "new")
-        writer.clean("tables")
-    assert check.stale == ["tables/new.md", "tables/old.md (written no more)"]
+        with writer:
+            writer.text("tables/new.md", "new")
+            writer.clean("tables")
+    assert check.stale == ["tables/new.md", "tables/old.md (no longer written)"]
     assert [path.name for path in (tmp_path / "tables").iterdir()] == ["new.md"]
 
 
@@ -82,10 +122,11 @@ def test_one_moved_point_makes_a_figure_stale(tmp_path):
         plt.close(shown)
         return shown
 
-    Writer(tmp_path).figure("f", points(1.0))
+    with Writer(tmp_path) as writer:
+        writer.figure("f", points(1.0))
     for y, stale in ((1.0, []), (1.3, ["f.png"])):
-        writer = Writer(tmp_path, check=True)
-        writer.figure("f", points(y))
+        with Writer(tmp_path, check=True) as writer:
+            writer.figure("f", points(y))
         assert writer.stale == stale
 
 

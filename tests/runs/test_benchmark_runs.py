@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from ilrm.benchmark import main
-from ilrm.cost import timing
 from ilrm.cost.floors import Device
 from ilrm.cost.memory import Workload, inference_bytes
-from ilrm.cost.paper_configs import Case
+from ilrm.paper_configs import Case
 from ilrm.presets import run_config
 from ilrm.runs import benchmark_runs as benchmarks
+from ilrm.runs import benchmark_timing as timing
 from ilrm.runs.benchmark_runs import measured, with_baselines
 from ilrm.runs.benchmark_timing import Bench
 from ilrm.system.paths import PROJECT

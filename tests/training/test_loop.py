@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from ilrm.data.batches import held_out_scenes, training_data, validation_batches
-from ilrm.errors import RunError
+from ilrm.errors import ConfigError, RunError
 from ilrm.presets import run_config
 from ilrm.runs.store import find_run
 from ilrm.runs.training_runs import perform_run
@@ -103,3 +103,11 @@ def test_two_processes_train_what_one_does(tmp_path):
     weights = [load_file(run.folder / "model.safetensors") for run in (alone, together)]
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], atol=2e-3, rtol=1e-2, msg=name)
+
+
+def test_the_depth_loss_is_trained_with_and_needs_depths(tmp_path):
+    fields = {"procedural_path": "arc", "procedural_depths": True, "depth_weight": 0.05}
+    run = perform_run(run_config("smoke", **fields), store=tmp_path, show_progress=False)
+    assert (run.history.depth > 0).all()
+    with pytest.raises(ConfigError, match="set procedural_depths=true, or depth_weight=0"):
+        run_config("smoke", depth_weight=0.05)

@@ -1,14 +1,18 @@
 """The training objective, term by term."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ilrm.config import TrainConfig
 from ilrm.errors import WeightsError
+from ilrm.gaussians import Gaussians
 from ilrm.metrics import ssim
 from ilrm.training import losses
-from ilrm.training.losses import Loss, VGGLoss
+from ilrm.training.losses import Loss, VGGLoss, depth_loss
+from tests.helpers import some_cameras
 
 
 @pytest.fixture
@@ -97,3 +101,29 @@ def test_missing_weights_stop_training_and_never_change_the_loss(monkeypatch):
     monkeypatch.setattr("ilrm.perceptual.trunk_weights", missing)
     with pytest.raises(WeightsError, match="vgg19"):
         Loss(TrainConfig(perceptual="vgg19"))
+
+
+def test_depth_loss_is_zero_at_the_true_depth_and_counts_octaves_off_it():
+    """Gaussians placed on the rays of their own viewpoint pixels, at a multiple of the true depth."""
+    cameras = some_cameras()
+    depths = 2.0 + torch.rand(2, 4, 1, 1).expand(2, 4, 32, 32)  # a plane per view
+    viewpoints = cameras.downscaled(2)
+    origins, directions = viewpoints.rays()
+    forward = cameras.c2w[..., None, None, :3, 2]
+    per_distance = (directions * forward).sum(-1, keepdim=True)  # z at distance 1
+
+    def loss(multiple):
+        distance = multiple * depths[..., ::2, ::2, None] / per_distance
+        means = (origins + distance * directions).flatten(1, 3).requires_grad_()
+        count = means.shape[:2]
+        gaussians = Gaussians(
+            means, torch.ones(*count, 4), torch.ones(*count, 3), torch.ones(count), means
+        )
+        return depth_loss(gaussians, cameras, depths, factor=2), means
+
+    assert float(loss(1.0)[0]) == pytest.approx(0, abs=1e-5)
+    assert float(loss(2.0)[0]) == pytest.approx(math.log(2), abs=1e-5)
+    assert float(loss(0.5)[0]) == pytest.approx(math.log(2), abs=1e-5)
+    value, means = loss(1.5)
+    value.backward()
+    assert means.grad.isfinite().all() and means.grad.abs().sum() > 0

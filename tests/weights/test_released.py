@@ -213,22 +213,23 @@ def test_weights_that_do_not_fit_are_named():
         with pytest.raises(WeightsError, match=match):
             from_released({**state, **change}, **options)
 
-    refused("heads=4, but q_norm has 32 values a head, so width 64 has 2", {}, heads=4)
+    refused("heads=4, but q_norm has 32 values per head: for width 64, give heads=2", {}, heads=4)
     refused("unexpected keys extra.weight", {"extra.weight": torch.ones(1)})
     name = "processor.blocks.1.attn.proj.weight"
     refused(rf"{name} has shape \[3, 3\], expected \[64, 64\]", {name: torch.ones(3, 3)})
     refused(
-        f"{name} holds values that are no finite floats", {name: torch.full((64, 64), torch.nan)}
+        f"{name} contains values that are not finite floats",
+        {name: torch.full((64, 64), torch.nan)},
     )
-    refused(f"{name} holds values that are no", {name: torch.ones(64, 64, dtype=torch.int64)})
+    refused(f"{name} contains values that are not", {name: torch.ones(64, 64, dtype=torch.int64)})
     q_norm = "processor.blocks.0.read_cross.q_norm.weight"
-    refused("no model of this design", {q_norm: torch.ones(0)})
-    refused("are there with and without", {f"encoder.scaler.{name}": state[name]})
+    refused("not the shapes of an iLRM model", {q_norm: torch.ones(0)})
+    refused("exist with and without", {f"encoder.scaler.{name}": state[name]})
     with pytest.raises(WeightsError, match=f"missing keys {name}"):
         from_released({n: v for n, v in state.items() if n != name})
-    with pytest.raises(WeightsError, match="neither a wide nor a two-view"):
+    with pytest.raises(WeightsError, match="neither a wide-coverage nor a two-view"):
         from_released({"a.weight": torch.ones(2)})
-    with pytest.raises(WeightsError, match="no model of this design"):
+    with pytest.raises(WeightsError, match="not the shapes of an iLRM model"):
         from_released(released("wide", channels=15))
 
 
@@ -268,13 +269,13 @@ def test_files_that_are_no_weights_are_one_line(tmp_path, capsys, monkeypatch):
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 
-    assert "truncated or no torch file" in error()
+    assert "truncated or not a torch file" in error()
     torch.save({"state_dict": released("wide"), "callbacks": Code()}, file)
     assert "not loaded: where you trust it" in error()
     assert not (tmp_path / "was_run").exists()
     torch.save({"model": released("wide")}, file)
     file.write_bytes(file.read_bytes()[:5000])
-    assert "truncated or no torch file" in error()
+    assert "truncated or not a torch file" in error()
     (tmp_path / "taken").write_text("")
     torch.save({"model": released("wide")}, file)
     assert convert.main([str(file), "--out", str(tmp_path / "taken")]) == 2

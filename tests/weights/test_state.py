@@ -10,10 +10,10 @@ from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.presets import run_config
 from ilrm.weights.state import Weights, read_weights, write_weights
-from ilrm.weights.training_ranges import Seen
+from ilrm.weights.training_ranges import TrainingRanges
 from tests.helpers import some_views
 
-SEEN = Seen(views=(4, 4), rotation=(5.0, 90.0), fov=(55.0, 65.0), depth=(0.7, 7.0))
+SEEN = TrainingRanges(views=(4, 4), rotation=(5.0, 90.0), fov=(55.0, 65.0), depth=(0.7, 7.0))
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_written_and_read_back(folder):
         assert torch.equal(ILRM.from_pretrained(folder).encode(views), model.encode(views))
     assert folder.name.startswith("ilrm-0.") and "M-rooms-32x32-4v-" in folder.name
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
-    with pytest.raises(WeightsError, match="is there already"):
+    with pytest.raises(WeightsError, match="exists already"):
         write_weights(weights, folder.parent)
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
 
@@ -68,7 +68,7 @@ def test_what_is_missing_is_named(folder, tmp_path):
     with pytest.raises(WeightsError, match=r"no model\.safetensors"):
         read_weights(folder)
     (folder / "config.json").write_text("{")
-    with pytest.raises(WeightsError, match=r"config\.json is no configuration"):
+    with pytest.raises(WeightsError, match=r"config\.json is not a valid run configuration"):
         read_weights(folder)
     (folder / "config.json").unlink()
     with pytest.raises(WeightsError, match=r"no config\.json"):
@@ -79,7 +79,7 @@ def test_damaged_and_foreign_weights(folder):
     file = folder / "model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])
-    with pytest.raises(WeightsError, match="truncated or no safetensors"):
+    with pytest.raises(WeightsError, match="truncated or not a safetensors"):
         read_weights(folder)
     file.write_bytes(whole)
     config = json.loads((folder / "config.json").read_text())

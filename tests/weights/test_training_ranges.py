@@ -9,7 +9,7 @@ import torch
 from ilrm.data.batches import training_data
 from ilrm.errors import WeightsError
 from ilrm.weights.state import read_weights
-from ilrm.weights.training_ranges import FILE, Seen, rotation, vertical_fov
+from ilrm.weights.training_ranges import FILE, TrainingRanges, rotation, vertical_fov
 from tests.helpers import rotation_about_y, some_cameras
 
 
@@ -35,8 +35,8 @@ def test_angles():
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
-    assert Seen.read(tmp_path) is None
+    assert TrainingRanges.read(tmp_path) is None
     for text in ("{", "[1]", json.dumps({"views": [1]}), json.dumps({"views": [1, 2]})):
         (tmp_path / FILE).write_text(text)
-        with pytest.raises(WeightsError, match="holds no ranges of training"):
-            Seen.read(tmp_path)
+        with pytest.raises(WeightsError, match="does not contain training ranges"):
+            TrainingRanges.read(tmp_path)

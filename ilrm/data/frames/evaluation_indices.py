@@ -1,9 +1,9 @@
 """Published evaluation indices, read from the user's own copies.
 
-pixelSplat's format is {scene: {"context": [frames], "target": [frames]} | null}. RE10K has 7,194 entries,
-720 of them null, so 6,474 scenes are evaluated; ACID has 1,848 entries and 1,595 evaluated scenes.
-Long-LRM's is a list of {"scene_name", "fold_8_kmeans_V_input": [frames]}: the inputs of the wide
-protocol for V views.
+pixelSplat's format is {scene: {"context": [frames], "target": [frames]} | null}. The RE10K index has 7,194
+entries, 720 of them null, so 6,474 scenes are evaluated; ACID has 1,848 entries and 1,595 evaluated scenes.
+Long-LRM's format is a list of {"scene_name", "fold_8_kmeans_V_input": [frames]}: the input views of the
+wide-coverage protocol for V views.
 """
 
 import json
@@ -22,7 +22,7 @@ FIELDS = ("context", "target")
 
 @dataclass(frozen=True)
 class EvaluationIndex:
-    """Which frames of which scenes are evaluated; iterates over (scene key, context, target)."""
+    """Evaluated scenes and their input and target frames; iterates over (scene key, context, target)."""
 
     path: Path
     entries: int  # scenes named in the file
@@ -54,17 +54,15 @@ def _is_frames(value: object) -> bool:
 
 
 def read_evaluation_index(path: str | Path, views: int | None = None) -> EvaluationIndex:
-    """Reads an index and prints its counts; with `views`, the contexts are grown to that many
-    views.
+    """Read an index and print its counts. With `views`, contexts are extended to this many views.
 
-    Raises DataError, and what
-    samplers.evaluation_context raises.
+    Raises DataError, and whatever `evaluation_context` raises.
     """
     path = Path(path)
     raw = _json(path)
     if not isinstance(raw, dict):
         raise DataError(
-            f"{path} is a {type(raw).__name__}, not a dict of scenes: it is no evaluation index"
+            f"{path} contains a {type(raw).__name__}, not a dict of scenes: give an evaluation index"
         )
     evaluated = {}
     for key, entry in raw.items():
@@ -72,19 +70,19 @@ def read_evaluation_index(path: str | Path, views: int | None = None) -> Evaluat
             continue
         if not (isinstance(entry, dict) and all(map(_is_frames, map(entry.get, FIELDS)))):
             raise DataError(
-                f"{path}, scene {key}: need non-empty lists of frames context and target, or null"
+                f"{path}, scene {key}: need non-empty frame lists `context` and `target`, or null"
             )
         context, target = entry["context"], entry["target"]
         context = evaluation_context(context, target, views or len(context))
         _check_distinct(f"{path}, scene {key}", context, target)
         evaluated[key] = context, target
     if not evaluated:
-        raise EmptyDatasetError(f"{path}: {len(raw)} entries, none to evaluate")
+        raise EmptyDatasetError(f"{path}: {len(raw)} entries, none to evaluate: use another index")
     index = EvaluationIndex(path, len(raw), evaluated)
     print(index)
     shared = sum(not set(context).isdisjoint(target) for _, context, target in index)
     if shared:
-        print(f"{path.name}: in {shared} scenes a target is an input, too")
+        print(f"{path.name}: in {shared} scenes a target view is also an input view")
     return index
 
 
@@ -95,7 +93,7 @@ def _check_distinct(where: str, *parts: list[int]) -> None:
 
 @dataclass(frozen=True)
 class WideIndex:
-    """Published inputs of the wide protocol; every 8th frame is a target (Table 5)."""
+    """Published input views of the wide-coverage protocol; every 8th frame is a target (Table 5)."""
 
     path: Path
     inputs: dict[str, list[int]]  # scene: input frames
@@ -111,9 +109,9 @@ class WideIndex:
 
 
 def read_wide_index(path: str | Path, views: int) -> WideIndex:
-    """Long-LRM's index for this number of views; prints its count.
+    """Read Long-LRM's index for this number of input views and print its scene count.
 
-    Raises DataError (also where the index has no inputs for so many views).
+    Raises DataError, also if the index has no inputs for this number of views.
     """
     path = Path(path)
     raw = _json(path)
@@ -121,7 +119,9 @@ def read_wide_index(path: str | Path, views: int) -> WideIndex:
     if not isinstance(raw, list) or not all(
         isinstance(e, dict) and isinstance(e.get("scene_name"), str) for e in raw
     ):
-        raise DataError(f"{path} is no list of scenes with a scene_name: it is no wide index")
+        raise DataError(
+            f"{path} is not a list of scenes with a scene_name: give a wide-coverage index"
+        )
     inputs = {}
     for entry in raw:
         frames = entry.get(name)
@@ -145,7 +145,7 @@ def read_wide_index(path: str | Path, views: int) -> WideIndex:
 
 
 def check_index(path: Path) -> None:
-    """Raises DataError where there is no such file."""
+    """Raise DataError if there is no such file."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is missing"
         raise DataError(f"evaluation index {path} {what}: give the path of your copy")
@@ -156,4 +156,4 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}): fetch it again") from error
+        raise DataError(f"{path} is not valid JSON ({error}): fetch it again") from error

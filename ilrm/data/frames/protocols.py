@@ -13,35 +13,33 @@ if TYPE_CHECKING:
     from ilrm.data.frames.view_selection import Selection
 
 RE10K = Framing(256, 256)
-WIDE = Framing(544, 960, "stretch")  # 540 rounded to whole patches
+WIDE = Framing(544, 960, "stretch")  # height 540, rounded up to whole patches
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where reports/published has a protocol's numbers."""
+    """Location of a protocol's published numbers in reports/published."""
 
     table: str
     dataset: str
-    protocol: str  # how the line begins
-    scenes: int | None = None  # that its numbers are means over; None: not said
+    protocol: str  # prefix of the `protocol` column
+    scenes: int | None = None  # number of scenes averaged over; None if not stated
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a data set is evaluated: which views, at what size, from which images."""
+    """Evaluation protocol of a dataset: which views, at what size, from which images."""
 
     name: str
     framing: Framing
-    views: int  # input views where none are asked for
-    index: (
-        str  # what its index file is; "": views are chosen by K-means, every 8th frame is a target
-    )
-    image_folder: str = ""  # of raw DL3DV scenes
+    views: int  # default number of input views
+    index: str  # description of the index file; "": K-means input views, every 8th frame a target
+    image_folder: str = ""  # image folder of raw DL3DV scenes
     distortion: Distortion = "undistort"
     published: Published | None = None
 
     def selection(self, index: Path | None, views: int) -> Selection:
-        """The evaluated scenes and views; counts are printed. Raises a DataError."""
+        """The evaluated scenes and their views; prints the counts of an index. Raises DataError."""
         from ilrm.data.frames.evaluation_indices import read_evaluation_index, read_wide_index
         from ilrm.data.frames.view_selection import FullCoverage
 
@@ -56,7 +54,7 @@ class Protocol:
 
     @property
     def wide(self) -> bool:
-        """Full-frame coverage: every 8th frame is a target."""
+        """Whether this is a wide-coverage protocol, in which every 8th frame is a target."""
         return not self.index
 
 
@@ -99,7 +97,7 @@ _ALL = (
         "an index of DL3DV windows of 12 frames",
         published=Published("2", "dl3dv", "trained on re10k"),
     ),
-    # crops of images of 270x480 and 540x960 whose distortion the published numbers ignore
+    # crops of 270x480 and 540x960 images, whose lens distortion the published numbers ignore
     Protocol(
         "dl3dv-50",
         Framing(256, 448, "crop"),
@@ -125,7 +123,7 @@ _ALL = (
     ),
     _wide("tanks-and-temples-wide-32", 32, "13", "tanks-and-temples"),
     _wide("mipnerf360-wide-32", 32, "13", "mipnerf360"),
-    # own captures, the wide protocol with any number of views; not a protocol of the paper
+    # the wide-coverage protocol for your own captures; not a protocol of the paper
     Protocol("captures", WIDE, 8, ""),
 )
 

@@ -1,6 +1,4 @@
-"""Which frames of a clip are context and which are targets: pure functions of frame counts, step
-and generator.
-"""
+"""Choice of context and target frames of a clip, as pure functions of frame count, step and generator."""
 
 from dataclasses import dataclass
 
@@ -14,16 +12,17 @@ from ilrm.errors import ConfigError, DataError, TooFewFramesError
 
 @dataclass(frozen=True)
 class WindowSchedule:
-    """Range of the gap (frames) between the first and last context view, growing linearly;
-    defaults: RE10K's.
+    """Range of the gap, in frames, between the first and last context view, which grows linearly.
+
+    The defaults are those of RE10K.
     """
 
     first: tuple[int, int] = (25, 45)  # smallest and largest gap at step 0
-    last: tuple[int, int] = (45, 135)  # and from step `steps` on
+    last: tuple[int, int] = (45, 135)  # smallest and largest gap from step `steps` on
     steps: int = 30_000
 
     def gap(self, step: int) -> tuple[int, int]:
-        """Smallest and largest gap at a step."""
+        """Smallest and largest gap, in frames, at a step."""
         share = min(step / self.steps, 1.0) if self.steps else 1.0
         low, high = (round(a + share * (b - a)) for a, b in zip(self.first, self.last, strict=True))
         return low, high
@@ -46,17 +45,16 @@ def training_window(
 ) -> tuple[list[int], list[int]]:
     """Context and target frame numbers of one training sample from a clip of `frames` frames.
 
-    The contexts are the two ends of a window, whose gap is uniform in schedule.gap(step), and
-    frames spread evenly between; given the clip's cameras `c2w` [frames, 4, 4], they are drawn from the
-    window by farthest-point sampling instead (DL3DV). The targets are drawn without replacement
-    between the ends and are never contexts; `input_targets` of the contexts follow them as extra
-    targets. Gaps are cut to what the clip has and raised to what the views need. Raises
-    TooFewFramesError, ConfigError.
+    The context views are the two ends of a window, whose gap is uniform in schedule.gap(step), and frames
+    spread evenly between them. Given the clip's cameras `c2w` [frames, 4, 4], they are chosen within the
+    window by farthest-point sampling instead (DL3DV). The target views are drawn without replacement from the
+    other frames of the window, followed by `input_targets` of the context views as additional targets. Gaps
+    are limited to the clip's length and enlarged to fit all views. Raises TooFewFramesError, ConfigError.
     """
     if context_views < 2 or target_views < 0 or not 0 <= input_targets <= context_views:
         raise ConfigError(
             f"context_views = {context_views}, target_views = {target_views}, "
-            f"input_targets = {input_targets}: give 2 or more, 0 or more, and 0 to context_views"
+            f"input_targets = {input_targets}: give at least 2, at least 0, and 0 to context_views"
         )
     needed = context_views + target_views
     if frames < needed:
@@ -81,17 +79,16 @@ def training_window(
 
 
 def evaluation_context(context: list[int], target: list[int], views: int) -> list[int]:
-    """An index entry's contexts, grown to `views` frames: spread evenly between its end points,
-    never on a target (unless its own contexts are targets already, as in DL3DV's indices).
+    """Extend an index entry's context to `views` frames, spread evenly between its first and last frame.
 
-    Each of the extra views takes the free frame nearest to its even place. Raises
-    DataError, TooFewFramesError.
+    Each added view is the unused frame closest to its evenly spaced position. Targets are not used, unless
+    the entry's own contexts are targets already, as in DL3DV's indices. Raises DataError, TooFewFramesError.
     """
     if views == len(context):
         return sorted(context)
     if views < len(context):
         raise DataError(
-            f"{views} views asked of an index entry with {len(context)} contexts: "
+            f"{views} views requested from an index entry with {len(context)} contexts: "
             f"use an index for {views} views"
         )
     first, last = min(context), max(context)
@@ -100,8 +97,8 @@ def evaluation_context(context: list[int], target: list[int], views: int) -> lis
         free -= set(target)
     if len(free) < views - 2:
         raise TooFewFramesError(
-            f"only {len(free)} frames that are no target lie between {first} and {last}: "
-            f"{views} views are too many"
+            f"only {len(free)} frames between {first} and {last} are not targets, too few for {views} views: "
+            "use fewer views"
         )
     chosen = [first, last]
     for k in range(1, views - 1):
@@ -113,8 +110,8 @@ def evaluation_context(context: list[int], target: list[int], views: int) -> lis
 
 
 def mirror(views: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same views of the world mirrored in x: images [..., 3, H, W] and depths [..., H, W], if there
-    are any, flipped horizontally, fxfycxcy [..., 4] (pixels) and c2w [..., 4, 4] (OpenCV) to match.
+    """Views of the world mirrored in x: images [..., 3, H, W] and depths [..., H, W], if any, are flipped
+    horizontally, and fxfycxcy [..., 4] (pixels) and c2w [..., 4, 4] (OpenCV) are adapted.
     """
     fxfycxcy, c2w = views["fxfycxcy"].clone(), views["c2w"]
     fxfycxcy[..., 2] = views["images"].shape[-1] - fxfycxcy[..., 2]

@@ -1,1 +1,1 @@
-"""Scenes on disk: every layout becomes the same `Scene`."""
+"""Readers of scenes on disk: every layout is converted to `Scene`."""

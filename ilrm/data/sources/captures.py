@@ -1,8 +1,8 @@
-"""Own captures and folders of scenes: COLMAP, nerfstudio and instant-ngp, LLFF, undistorted OpenCV cameras.
+"""Captures and folders of captures: COLMAP, nerfstudio and instant-ngp, LLFF, undistorted OpenCV cameras.
 
-Every layout becomes a `Scene` here: OpenCV axes, pinhole cameras in pixels, frames in the order of their
-names (those of opencv_cameras.json in the file's, which published indices count). Distorted images are
-undistorted, or, where a protocol says so, used as they are, with a line that says it.
+Every layout is converted to a `Scene`: OpenCV axes, pinhole cameras in pixels, frames sorted by name (those
+of opencv_cameras.json stay in file order, to which published indices refer). Distorted images are undistorted
+or, if a protocol requires it, used as they are, which is reported on standard output.
 """
 
 from __future__ import annotations
@@ -27,41 +27,40 @@ from ilrm.errors import DataError, EmptyDatasetError
 if TYPE_CHECKING:
     import pycolmap
 
-FOV = (0.5, 170.0)  # degrees: what intrinsics in pixels give
-LARGEST = 1e12  # of a camera's coordinates
+FOV = (0.5, 170.0)  # degrees; outside of this range, intrinsics are not in pixels
+LARGEST = 1e12  # largest accepted camera coordinate
 
 
 def read_capture(
     folder: str | Path, image_folder: str = "", distortion: Distortion = "undistort"
 ) -> Scene:
-    """The scene of a capture's folder.
+    """Read a capture from its folder.
 
-    `image_folder` names the folder of images to read, such as images_4; by default the one that the layout
-    names. Images of images_N may be N times smaller than their cameras. Raises DataError
-    on a folder of no known layout, on damaged files, and for a frame whose image is missing or has another
-    size than its camera.
+    `image_folder`: name of the folder of images to read, such as images_4; by default, the one that the
+    layout refers to. Images in images_N may be N times smaller than their cameras. Raises DataError on an
+    unknown layout, on damaged files, and on frames whose image is missing or differs in size from its camera.
     """
     folder = Path(folder)
     read = find_layout(folder)
     if read is None:
         raise DataError(
-            f"{folder} holds no posed images: need a COLMAP model (sparse/0), transforms.json, "
+            f"{folder} contains no posed images: need a COLMAP model (sparse/0), transforms.json, "
             "opencv_cameras.json or poses_bounds.npy"
         )
     if image_folder and not any(
         (root / image_folder).is_dir() for root in (folder, folder / "nerfstudio")
     ):
         raise DataError(
-            f"{folder} has no folder {image_folder}: name one that it has, or leave it out"
+            f"{folder} has no folder {image_folder}: give an existing image folder, or leave it out"
         )
     frames, points = read(folder, image_folder)
     if not frames:
-        raise DataError(f"{folder}: no frame with a pose: register images first")
+        raise DataError(f"{folder}: no frame has a pose: register images first")
     return _scene(folder.resolve().name, frames, points, distortion)
 
 
 def is_capture(folder: Path) -> bool:
-    """Whether a folder has one of the layouts that `read_capture` reads."""
+    """Whether `read_capture` can read the layout of a folder."""
     return find_layout(folder) is not None
 
 
@@ -79,7 +78,7 @@ def _scene(
         rotation = frame.c2w[:3, :3]
         if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
             raise DataError(
-                f"{where}: the rotation of its pose is no rotation: export the cameras again"
+                f"{where}: its pose does not contain a rotation matrix: export the cameras again"
             )
         camera = _fitted(frame.camera, frame.path, where)
         if distortion == "ignore" and not camera.is_undistorted():
@@ -90,14 +89,16 @@ def _scene(
         _check_view(flat, where)
         fxfycxcy.append([flat.focal_length_x, flat.focal_length_y, *flat.params[-2:]])
     if ignored:
-        print(f"capture {key}: the lens distortion of {ignored} frames is ignored, as asked for")
-    c2w = torch.from_numpy(np.stack([frame.c2w for frame in frames]))  # double: see Scene
+        print(
+            f"capture {key}: the lens distortion of {ignored} frames is ignored, as the protocol requires"
+        )
+    c2w = torch.from_numpy(np.stack([frame.c2w for frame in frames]))  # double precision, see Scene
     names = _names(key, [frame.path for frame in frames])
     return Scene(key, torch.tensor(fxfycxcy).float(), c2w, sources, sizes, names, points=points)
 
 
 def _names(key: str, paths: Sequence[Path]) -> list[str]:
-    """Paths below the folder that holds all images. Raises DataError where two are the same."""
+    """Paths relative to the common folder of all images. Raises DataError on duplicates."""
     counts = Counter(path.resolve() for path in paths)
     if repeated := [path for path, count in counts.items() if count > 1]:
         raise DataError(
@@ -109,7 +110,7 @@ def _names(key: str, paths: Sequence[Path]) -> list[str]:
 
 
 def _check_view(camera: pycolmap.Camera, where: str) -> None:
-    """Raises DataError on intrinsics that no photograph has."""
+    """Raise DataError on implausible intrinsics."""
     width, height = camera.width, camera.height
     x, y = (float(value) for value in camera.params[-2:])
     for side, focal in ((width, camera.focal_length_x), (height, camera.focal_length_y)):
@@ -117,12 +118,12 @@ def _check_view(camera: pycolmap.Camera, where: str) -> None:
         if not FOV[0] < fov < FOV[1] or not (0 < x < width and 0 < y < height):
             raise DataError(
                 f"{where}: focal length {focal:.4g} and principal point ({x:.4g}, {y:.4g}) of an image of "
-                f"{height}x{width} pixels: intrinsics are in pixels; export the cameras again"
+                f"{height}x{width} pixels: intrinsics must be in pixels; export the cameras again"
             )
 
 
 def _fitted(camera: pycolmap.Camera, path: Path, where: str) -> pycolmap.Camera:
-    """The camera scaled to its image, if that is one of a folder of smaller ones."""
+    """The camera, rescaled to its image if that comes from a folder of downsampled images."""
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -131,7 +132,7 @@ def _fitted(camera: pycolmap.Camera, path: Path, where: str) -> pycolmap.Camera:
             f"{where}: {path} is missing: fetch the image or remove the frame from the cameras"
         ) from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{where}: {path} is no image ({error}): fetch it again") from error
+        raise DataError(f"{where}: {path} is not an image ({error}): fetch it again") from error
     if (camera.width, camera.height) == (width, height):
         return camera
     factor = reduction(path)
@@ -139,13 +140,13 @@ def _fitted(camera: pycolmap.Camera, path: Path, where: str) -> pycolmap.Camera:
     if factor == 1 or max(abs(width - expected[0]), abs(height - expected[1])) > 1:
         raise DataError(
             f"{where}: {path} has {height}x{width} pixels, its camera {camera.height}x{camera.width}: "
-            "give the images that the cameras were made from, smaller ones in images_2, images_4 or images_8"
+            "use the cameras' own images, or downsampled ones in images_2, images_4 or images_8"
         )
     return scaled(camera, width, height)
 
 
 class CaptureScenes(Scenes):
-    """A folder of captures, one scene each, or one capture. Raises EmptyDatasetError."""
+    """A folder of captures, one scene per capture, or a single capture. Raises EmptyDatasetError."""
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class CaptureScenes(Scenes):
             self.captures = {f.name: f for f in folders}
         if not self.captures:
             raise EmptyDatasetError(
-                f"{self.folder} is no capture and holds none: need folders with a COLMAP model, "
+                f"{self.folder} is not a capture and contains none: need folders with a COLMAP model, "
                 "transforms.json, opencv_cameras.json or poses_bounds.npy"
             )
 
@@ -170,7 +171,7 @@ class CaptureScenes(Scenes):
         return list(self.captures)
 
     def load(self, key: str) -> Scene:
-        """Raises DataError, and what read_capture raises."""
+        """Load a scene by its key. Raises DataError, and whatever read_capture raises."""
         if key not in self.captures:
             raise DataError(f"scene {key} is not in {self.folder}")
         return read_capture(self.captures[key], self.image_folder, self.distortion)

@@ -1,10 +1,10 @@
 """RE10K, ACID and DL3DV scenes in the chunk format of pixelSplat and DepthSplat:
 `root/<split>/{index.json, 000000.torch, ...}`.
 
-A chunk is a list of dicts: key, url, timestamps int64 [N], cameras float32 [N, 18] (fx fy cx cy in
-units of width and height, two zeros, row-major 3x4 world-to-camera, OpenCV), images (N x uint8 JPEG
-bytes), and, in our own data sets, depths float32 [N, H, W]. Chunks are opened with
-`weights_only=True` only: no code in them is ever run.
+A chunk is a list of dicts: key, url, timestamps int64 [N], cameras float32 [N, 18] (fx fy cx cy in units of
+width and height, two zeros, row-major 3x4 world-to-camera, OpenCV), images (N x uint8 JPEG bytes) and, in the
+procedural datasets, depths float32 [N, H, W]. Chunks are only opened with `weights_only=True`, so that no
+code in them is executed.
 """
 
 import json
@@ -21,24 +21,24 @@ from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.system.files import below
 
 OPEN_CHUNKS = 8  # memory-mapped chunks kept open
-MAX_FOCAL = 20.0  # in units of the image's size: beyond, intrinsics are in pixels
-MAX_FOV = 100.0  # degrees; the three rules of published RE10K loaders
+MAX_FOCAL = 20.0  # in units of the image size; larger values are taken to be pixels
+MAX_FOV = 100.0  # degrees; this and the next two limits are the rules of published RE10K loaders
 MAX_TRANSLATION = 1e3
 MAX_DETERMINANT_ERROR = 1e-3
 
 
 def parse_scene(raw: dict[str, Any], where: str) -> Scene:
-    """A Scene from a chunk's dict; `where` names the chunk in errors. Raises DataError."""
+    """Build a Scene from a chunk's dict; `where` names the chunk in errors. Raises DataError."""
     missing = [name for name in ("key", "cameras", "images") if name not in raw]
     if missing:
         raise DataError(
-            f"{where}: a scene without {', '.join(missing)}: this is not an RE10K chunk"
+            f"{where}: a scene lacks {', '.join(missing)}: give a chunk in the RE10K format"
         )
     key, cameras, images = raw["key"], raw["cameras"], raw["images"]
     if not isinstance(key, str) or not isinstance(cameras, Tensor) or not isinstance(images, list):
         raise DataError(
-            f"{where}, scene {key}: need a key of text, a tensor of cameras, a list of images: "
-            "this is not an RE10K chunk"
+            f"{where}, scene {key}: the key must be text, cameras a tensor, images a list: "
+            "give a chunk in the RE10K format"
         )
     if cameras.ndim != 2 or cameras.shape[1] != 18 or len(cameras) != len(images) or not images:
         raise DataError(
@@ -62,8 +62,8 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
         )
     if (cameras[:, :2] > MAX_FOCAL).any():
         raise DataError(
-            f"{where}, scene {key}: a focal length of {cameras[:, :2].max():.4g}: chunks hold intrinsics in "
-            "units of the image's width and height, these seem to be in pixels"
+            f"{where}, scene {key}: focal length {cameras[:, :2].max():.4g}: give intrinsics in units of the "
+            "image's width and height, these seem to be in pixels"
         )
     sources = [EncodedImage(image) for image in images]
     try:
@@ -75,7 +75,7 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
     depths = raw.get("depths")
     shape = (len(images), height, width)
     if depths is not None and (not isinstance(depths, Tensor) or depths.shape != shape):
-        raise DataError(f"{where}, scene {key}: depths are no tensor {list(shape)}")
+        raise DataError(f"{where}, scene {key}: depths must be a tensor of shape {list(shape)}")
     w2c = torch.eye(4, dtype=torch.float64).repeat(len(cameras), 1, 1)
     w2c[:, :3] = cameras[:, 6:].double().view(-1, 3, 4)
     try:
@@ -91,8 +91,8 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
 
 
 def skip_reason(scene: Scene) -> str | None:
-    """Why published RE10K loaders skip a scene (None: they do not): field of view, far camera, no
-    rotation.
+    """The reason why published RE10K loaders skip a scene (too large a field of view, a camera too far away,
+    or an invalid rotation), or None if they do not.
     """
     size = torch.tensor(scene.sizes).flip(1)  # [N, 2] width, height
     fov = torch.rad2deg(2 * torch.atan(0.5 * size / scene.fxfycxcy[:, :2])).max().item()
@@ -111,10 +111,10 @@ def _read_index(path: Path) -> dict[str, str]:
     try:
         index = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no JSON ({error}): fetch it again") from error
+        raise DataError(f"{path} is not valid JSON ({error}): fetch it again") from error
     if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
         raise DataError(
-            f"{path}: need a dict from scene to chunk file, as in pixelSplat's data sets"
+            f"{path}: need a dict from scene to chunk file, as in pixelSplat's datasets"
         )
     for name in set(index.values()):
         if below(path.parent, path.parent / name) is None:
@@ -126,7 +126,7 @@ def _read_index(path: Path) -> dict[str, str]:
 
 
 class ChunkScenes(Scenes):
-    """The scenes of a split by key, through index.json; chunks are memory-mapped when needed.
+    """The scenes of a split, looked up by key in index.json; chunks are memory-mapped on demand.
 
     Raises DataError.
     """
@@ -137,12 +137,12 @@ class ChunkScenes(Scenes):
         index = self.folder / "index.json"
         if not index.is_file():
             raise DataError(
-                f"{index} is missing: give a folder with train/ and test/ in the RE10K chunk format, or "
-                "of captures (COLMAP, transforms.json, opencv_cameras.json, poses_bounds.npy)"
+                f"{index} is missing: give a folder with train/ and test/ in the RE10K chunk format, or a "
+                "folder of captures (COLMAP, transforms.json, opencv_cameras.json, poses_bounds.npy)"
             )
         self.files: dict[str, str] = _read_index(index)  # key: chunk file
         if not self.files:
-            raise EmptyDatasetError(f"{index} lists no scene")
+            raise EmptyDatasetError(f"{index} lists no scene: use another dataset")
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": OrderedDict()}  # worker processes open chunks themselves
@@ -162,38 +162,44 @@ class ChunkScenes(Scenes):
         return skip_reason(scene)
 
     def _chunk(self, name: str) -> dict[str, dict[str, Any]]:
-        """The dicts of a chunk by key."""
+        """The scene dicts of a chunk, by key."""
         if name in self._open:
             self._open.move_to_end(name)
             return self._open[name]
         path = self.folder / name
         if not path.is_file():
-            raise DataError(f"{path} is missing, index.json names it: fetch it or remove it there")
+            raise DataError(
+                f"{path} is missing but listed in index.json: fetch it or remove it from index.json"
+            )
         try:
             scenes = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except pickle.UnpicklingError as error:
             if "GLOBAL" not in str(error):
                 raise DataError(f"{path} is not a chunk of tensors: fetch it again") from error
             raise DataError(
-                f"{path} holds pickled code, which is not run: only load chunks of plain tensors"
+                f"{path} contains pickled code, which is not run: use chunks of plain tensors only"
             ) from error
         except (RuntimeError, EOFError, OSError) as error:
-            raise DataError(f"{path} is truncated or no torch file: fetch it again") from error
+            raise DataError(f"{path} is truncated or not a torch file: fetch it again") from error
         if not isinstance(scenes, list) or not all(
             isinstance(s, dict) and "key" in s for s in scenes
         ):
-            raise DataError(f"{path}: not a list of scene dicts: this is not an RE10K chunk")
+            raise DataError(
+                f"{path} is not a list of scene dicts: give a chunk in the RE10K format"
+            )
         self._open[name] = {scene["key"]: scene for scene in scenes}
         if len(self._open) > OPEN_CHUNKS:
             self._open.popitem(last=False)
         return self._open[name]
 
     def load(self, key: str) -> Scene:
-        """The scene of a key, also one that is skipped."""
+        """Load a scene by its key, even if it is skipped in evaluation. Raises DataError."""
         if key not in self.files:
             raise DataError(f"scene {key} is not in {self.folder / 'index.json'}")
         name = self.files[key]
         chunk = self._chunk(name)
         if key not in chunk:
-            raise DataError(f"scene {key} is not in {self.folder / name}, where index.json puts it")
+            raise DataError(
+                f"scene {key} is not in {self.folder / name}, although index.json says so: fetch both again"
+            )
         return parse_scene(chunk[key], str(self.folder / name))

@@ -1,7 +1,7 @@
-"""COLMAP models, text and binary: cameras, poses and points.
+"""COLMAP models in text and binary format: cameras, poses and points.
 
-The files are read here and not by pycolmap, which takes truncated cameras for complete ones and may not
-come back from truncated points; camera models are pycolmap's.
+The files are parsed here rather than by pycolmap, which accepts truncated cameras and may hang on truncated
+points. The camera models are pycolmap's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ilrm.errors import DataError
 if TYPE_CHECKING:
     import pycolmap
 
-FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")  # where a capture keeps its model
+FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")  # possible locations of a capture's model
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class ColmapImage:
 
 @dataclass(frozen=True)
 class ColmapModel:
-    """What a model's three files hold, less the tracks."""
+    """The contents of a model's three files, without tracks."""
 
-    images: list[ColmapImage]  # by name
+    images: list[ColmapImage]  # sorted by name
     points: PointCloud
 
 
@@ -54,8 +54,8 @@ def find_model(capture: Path) -> Path | None:
 
 
 def read_model(folder: Path) -> ColmapModel:
-    """A model from its folder. Raises DataError on files that are truncated or follow another
-    format, DataError on a camera model that COLMAP does not have.
+    """Read a model from its folder. Raises DataError on truncated files, another format, or an unknown camera
+    model.
     """
     suffix = ".bin" if (folder / "cameras.bin").is_file() else ".txt"
     read = {".bin": _BINARY, ".txt": _TEXT}[suffix]
@@ -65,7 +65,7 @@ def read_model(folder: Path) -> ColmapModel:
     for name, camera, pose in sorted(posed):
         if camera not in cameras:
             raise DataError(
-                f"{folder}: image {name} is of camera {camera}, which cameras{suffix} lacks: "
+                f"{folder}: image {name} refers to camera {camera}, which cameras{suffix} lacks: "
                 "export the model again"
             )
         images.append(ColmapImage(name, cameras[camera], _w2c(pose)))
@@ -77,10 +77,10 @@ def read_model(folder: Path) -> ColmapModel:
 
 
 def _w2c(pose: tuple[float, ...]) -> np.ndarray:
-    """World to camera from (qw, qx, qy, qz, tx, ty, tz)."""
+    """World-to-camera matrix from (qw, qx, qy, qz, tx, ty, tz)."""
     length = np.linalg.norm(pose[:4])
     if length < 1e-9:
-        return np.full((4, 4), np.nan)  # no rotation: reported with the frame that has it
+        return np.full((4, 4), np.nan)  # invalid rotation, which is reported with its frame later
     w, x, y, z = np.array(pose[:4]) / length
     w2c = np.eye(4)
     w2c[:3, :3] = [
@@ -103,12 +103,13 @@ def _read(path: Path, parse: Callable):
         raise
     except (struct.error, ValueError, IndexError, StopIteration, OverflowError) as error:
         raise DataError(
-            f"{path} is truncated or no COLMAP file ({error or 'it ends too early'}): export the model again"
+            f"{path} is truncated or not a COLMAP file ({error or 'it ends too early'}): "
+            "export the model again"
         ) from error
 
 
 class _Bytes:
-    """A binary file, read from its start to its end."""
+    """Sequential reader of a binary file."""
 
     def __init__(self, path: Path):
         self.data, self.at = path.read_bytes(), 0
@@ -180,11 +181,11 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _complete(path: Path, found: int) -> None:
-    """Raises ValueError where the header that COLMAP writes counts more entries than were found."""
+def _check_count(path: Path, entries: int) -> None:
+    """Raise ValueError if the number of entries differs from the one in COLMAP's header."""
     header = re.search(r"^# Number of \w+: (\d+)", path.read_text(), re.MULTILINE)
-    if header and int(header[1]) != found:
-        raise ValueError(f"its header counts {header[1]} entries, {found} are there")
+    if header and int(header[1]) != entries:
+        raise ValueError(f"its header announces {header[1]} entries, but it has {entries}")
 
 
 def _text_cameras(path: Path) -> dict[int, pycolmap.Camera]:
@@ -194,7 +195,7 @@ def _text_cameras(path: Path) -> dict[int, pycolmap.Camera]:
         values = [float(p) for p in parameters]
         where = f"{path}, camera {number}"
         cameras[int(number)] = make_camera(model, int(width), int(height), values, where)
-    _complete(path, len(cameras))
+    _check_count(path, len(cameras))
     return cameras
 
 
@@ -203,19 +204,19 @@ def _text_images(path: Path) -> list[tuple[str, int, tuple[float, ...]]]:
     while lines and not lines[0]:
         lines.pop(0)
     images = []
-    nothing: list[str] = []
-    # every second line holds observations (x, y, point), and may be empty
-    for words, observations in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=nothing):
+    empty: list[str] = []
+    # every second line lists observations (x, y, point) and may be empty
+    for words, observations in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=empty):
         if not words:
             continue
         if len(observations) % 3 or not all(map(_is_number, observations)):
             raise ValueError(
-                f"after image {words[-1]}, a line of observations is missing, which may be empty"
+                f"the line of observations after image {words[-1]} is missing; it may be empty"
             )
         if len(words) < 10:
             raise ValueError(f"an image has {len(words)} values instead of 10")
         images.append((" ".join(words[9:]), int(words[8]), tuple(map(float, words[1:8]))))
-    _complete(path, len(images))
+    _check_count(path, len(images))
     return images
 
 
@@ -223,7 +224,7 @@ def _text_points(path: Path) -> list[tuple[float, ...]]:
     lines = list(filter(None, _lines(path)))
     if any(len(words) < 8 for words in lines):
         raise ValueError("a point has fewer than 8 values")
-    _complete(path, len(lines))
+    _check_count(path, len(lines))
     return [tuple(map(float, words[1:7])) for words in lines]
 
 

@@ -1,4 +1,4 @@
-"""Camera models and undistortion, by pycolmap: whatever a camera does, the model gets a pinhole image."""
+"""Camera models and undistortion with pycolmap, so that every image has a pinhole camera."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
 
 @cache
 def load_pycolmap() -> ModuleType:
-    """The package, which only captures need. Raises DataError."""
+    """Import pycolmap, which only captures need. Raises DataError if it cannot be imported."""
     try:
         import pycolmap
     except ImportError as error:
@@ -33,9 +33,10 @@ def load_pycolmap() -> ModuleType:
             f"captures need pycolmap, which cannot be imported ({error}): run pip install pycolmap"
         ) from error
 
-    # it reports each call that fails on stderr besides raising; the message raised here is enough
+    # pycolmap logs every failing call to stderr in addition to raising an exception
     pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
-    if threading.current_thread() is threading.main_thread():  # nor is a stopped run a crash
+    # and reports SIGTERM as a crash
+    if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
     return pycolmap
 
@@ -43,9 +44,9 @@ def load_pycolmap() -> ModuleType:
 def make_camera(
     model: str, width: int, height: int, parameters: Sequence[float] | None, where: str
 ) -> pycolmap.Camera:
-    """A camera of one of COLMAP's models; without `parameters` a sample camera of that model.
+    """A camera of one of COLMAP's models; without `parameters`, a sample camera of the model.
 
-    Raises DataError on a model that COLMAP lacks, and on parameters that do not fit.
+    Raises DataError on an unknown model or invalid parameters.
     """
     pycolmap = load_pycolmap()
     known = [name for name in pycolmap.CameraModelId.__members__ if name != "INVALID"]
@@ -54,18 +55,18 @@ def make_camera(
             f"{where}: camera model {model} is unknown: use one of COLMAP's ({', '.join(known)})"
         )
     if width < 1 or height < 1:
-        raise DataError(f"{where}: {width}x{height} pixels: sizes are above 0")
+        raise DataError(f"{where}: {width}x{height} pixels: width and height must be positive")
     sample = pycolmap.Camera.create_from_model_name(0, model, 1.0, width, height)
     if parameters is None:
         return sample
     count = len(sample.params)
     if len(parameters) != count or not np.isfinite(parameters).all():
         raise DataError(
-            f"{where}: {model} has {count} finite parameters ({sample.params_info}), not {list(parameters)}"
+            f"{where}: {model} needs {count} finite parameters ({sample.params_info}), not {list(parameters)}"
         )
     camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
     if camera.focal_length_idxs() and min(_focal(camera)) <= 0:
-        raise DataError(f"{where}: parameters {list(parameters)}: focal lengths are above 0")
+        raise DataError(f"{where}: parameters {list(parameters)}: focal lengths must be positive")
     return camera
 
 
@@ -74,14 +75,14 @@ def _focal(camera: pycolmap.Camera) -> list[float]:
 
 
 def pinhole(camera: pycolmap.Camera, where: str) -> pycolmap.Camera:
-    """The pinhole camera of the undistorted image. Raises DataError where there can be none."""
+    """The pinhole camera of the undistorted image. Raises DataError if the camera cannot be undistorted."""
     pycolmap = load_pycolmap()
     try:
         return pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
     except ValueError as error:
         raise DataError(
-            f"{where}: images of a {camera.model_name} camera cannot be undistorted to a pinhole's: "
-            "render perspective views of it first"
+            f"{where}: images of a {camera.model_name} camera cannot be undistorted to pinhole images: "
+            "render perspective views first"
         ) from error
 
 
@@ -97,7 +98,7 @@ def ignoring_distortion(camera: pycolmap.Camera) -> pycolmap.Camera:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, undistorted when opened if its camera is no pinhole."""
+    """An image file, which is undistorted on opening unless it has a pinhole camera."""
 
     path: Path
     distorted: tuple[str, int, int, tuple[float, ...]] | None = None  # model, width, height, params
@@ -109,7 +110,7 @@ class ImageFile:
         pycolmap = load_pycolmap()
         model, width, height, parameters = self.distorted
         if image.size != (width, height):
-            return image  # Scene names the frame and both sizes
+            return image  # Scene reports the mismatch, with the frame's name
         camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
         bitmap = pycolmap.Bitmap.from_array(np.asarray(image))
         undistorted, _ = pycolmap.undistort_image(pycolmap.UndistortCameraOptions(), bitmap, camera)
@@ -117,22 +118,22 @@ class ImageFile:
 
 
 def scaled(camera: pycolmap.Camera, width: int, height: int) -> pycolmap.Camera:
-    """The camera of the same image in another size."""
-    found = load_pycolmap().Camera(
+    """The camera of the same image at another size."""
+    copied = load_pycolmap().Camera(
         model=camera.model_name, width=camera.width, height=camera.height, params=camera.params
     )
-    found.rescale(width, height)
-    return found
+    copied.rescale(width, height)
+    return copied
 
 
 def model_names() -> dict[int, str]:
-    """COLMAP's camera models by number."""
+    """Names of COLMAP's camera models by number."""
     members = load_pycolmap().CameraModelId.__members__
     return {model.value: name for name, model in members.items()}
 
 
 def source(path: Path, camera: pycolmap.Camera) -> ImageFile:
-    """The file of a frame; its pixels fit `pinhole(camera)`."""
+    """The image file of a frame, which opens as an image of `pinhole(camera)`."""
     if camera.model_name in PINHOLES:
         return ImageFile(path)
     return ImageFile(path, (camera.model_name, camera.width, camera.height, tuple(camera.params)))

@@ -1,4 +1,4 @@
-"""The layouts of posed images that `captures` reads: each gives frames as their files describe them."""
+"""Readers for the layouts of posed images that `captures` supports."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame as its layout describes it."""
+    """A frame as described in the files of its layout."""
 
     path: Path
-    camera: pycolmap.Camera  # of the full-size image, or of the stored one
+    camera: pycolmap.Camera  # for the full-size or the stored image
     c2w: np.ndarray  # [4, 4] OpenCV
 
 
@@ -41,7 +41,7 @@ Reader = Callable[[Path, str], tuple[list[Frame], PointCloud | None]]
 
 
 def find_layout(folder: Path) -> Reader | None:
-    """What reads a folder of posed images; None where it has no known layout."""
+    """The reader for the layout of a folder of posed images, or None if the layout is unknown."""
     if (folder / "opencv_cameras.json").is_file():
         return _opencv
     if (folder / "transforms.json").is_file():
@@ -56,12 +56,12 @@ def find_layout(folder: Path) -> Reader | None:
 
 
 def reduction(path: Path) -> int:
-    """N of an image in a folder images_N, else 1."""
+    """Downsampling factor N of an image in a folder images_N, else 1."""
     for folder in path.parents:  # images may lie in subfolders
         if folder.name == "images":
             return 1
-        if found := re.fullmatch(r"images_([1-9]\d*)", folder.name):
-            return int(found[1])
+        if match := re.fullmatch(r"images_([1-9]\d*)", folder.name):
+            return int(match[1])
     return 1
 
 
@@ -69,7 +69,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is truncated or no JSON ({error}): export it again") from error
+        raise DataError(
+            f"{path} is truncated or not valid JSON ({error}): export it again"
+        ) from error
     if not isinstance(value, dict) or not isinstance(value.get("frames"), list):
         raise DataError(f"{path} has no list of frames: export it again")
     return value
@@ -81,7 +83,7 @@ def _matrix(value: Any, where: str) -> np.ndarray:
     except (TypeError, ValueError):
         matrix = np.zeros(0)
     if matrix.shape not in ((4, 4), (3, 4)):
-        raise DataError(f"{where}: its pose is no 4x4 matrix: export the cameras again")
+        raise DataError(f"{where}: its pose is not a 4x4 matrix: export the cameras again")
     if len(matrix) == 4 and not np.allclose(matrix[3], [0, 0, 0, 1]):
         raise DataError(
             f"{where}: the last row of its pose is not 0 0 0 1 (is it transposed?): export the cameras again"
@@ -96,14 +98,14 @@ def _field(frame: dict[str, Any], name: str, where: str) -> Any:
 
 
 def _whole(value: Any) -> int:
-    """Raises ValueError on a number with a fraction."""
+    """Convert to int. Raises ValueError on a number with a fractional part."""
     if int(value) != float(value):
-        raise ValueError(f"{value} is no whole number of pixels")
+        raise ValueError(f"{value} is not a whole number of pixels")
     return int(value)
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """Of a rigid motion; NaN where there is none, which `_scene` reports."""
+    """Inverse of a rigid motion; NaN, which `_scene` reports, if the matrix is singular."""
     try:
         return np.linalg.inv(matrix)
     except np.linalg.LinAlgError:
@@ -111,15 +113,15 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _values_of(where: str) -> Iterator[None]:
-    """Values of a wrong kind, such as text for a number, as an error that says where."""
+def _conversion_errors(where: str) -> Iterator[None]:
+    """Turn errors on values of a wrong type, such as text for a number, into a DataError that says where."""
     try:
         yield
     except IlrmError:
         raise
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise DataError(
-            f"{where}: a value of a wrong kind ({error}): export the cameras again"
+            f"{where}: a value of a wrong type ({error}): export the cameras again"
         ) from error
 
 
@@ -129,7 +131,7 @@ def _opencv(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | 
     frames = []
     for number, entry in enumerate(_json(path)["frames"]):
         where = f"{path}, frame {number}"
-        with _values_of(where):
+        with _conversion_errors(where):
             width, height = (_whole(_field(entry, name, where)) for name in ("w", "h"))
             intrinsics = [float(_field(entry, name, where)) for name in ("fx", "fy", "cx", "cy")]
             camera = make_camera("PINHOLE", width, height, intrinsics, where)
@@ -150,7 +152,7 @@ def _nerfstudio(
     frames = []
     for number, own in enumerate(shared["frames"]):
         where = f"{path}, frame {number}"
-        with _values_of(where):
+        with _conversion_errors(where):
             entry = {**shared, **own}
             name = Path(_field(entry, "file_path", where))
             image = _image(root, folder, name, image_folder, where)
@@ -162,8 +164,8 @@ def _nerfstudio(
 
 
 def _full_size(full: Path, image: Path) -> tuple[int, int]:
-    """Width and height of the image that a camera without a size is of: the one that its file names, else
-    that of a folder of smaller ones, enlarged. (1, 1) where both are missing, which `_scene` reports.
+    """Width and height for a camera without a size: those of the full-size image if it exists, else those of
+    the downsampled image times its factor. (1, 1) if both are missing, which `_scene` reports.
     """
     path = full if full.is_file() else image
     try:
@@ -176,20 +178,20 @@ def _full_size(full: Path, image: Path) -> tuple[int, int]:
 
 
 def _focal(entry: dict[str, Any], axis: str, side: int, where: str) -> float:
-    """Focal length in pixels, given as such or as the field of view along an axis of so many pixels."""
+    """Focal length in pixels, stored as such or as the field of view along an axis of `side` pixels."""
     if f"fl_{axis}" in entry:
         return float(entry[f"fl_{axis}"])
     name = f"camera_angle_{axis}"
     angle = float(_field(entry, name, where))
     if not 0 < angle < math.pi:
-        raise DataError(f"{where}: {name} is {angle:.4g}: need radians, 0 to pi")
+        raise DataError(f"{where}: {name} is {angle:.4g}: need radians, between 0 and pi")
     return 0.5 * side / math.tan(0.5 * angle)
 
 
 def _nerfstudio_camera(
     entry: dict[str, Any], full: Path, image: Path, where: str
 ) -> pycolmap.Camera:
-    """The camera of the image `full` that the file names, where `image` is read."""
+    """The camera of the image `full` that the file refers to, when `image` is the one that is read."""
     if "w" in entry or "h" in entry:
         width, height = (_whole(_field(entry, name, where)) for name in ("w", "h"))
     else:
@@ -203,7 +205,7 @@ def _nerfstudio_camera(
     if entry.get("is_fisheye"):
         model = "OPENCV_FISHEYE"
     if model in PINHOLES and any([*k, *p]):
-        model = "OPENCV"  # nerfstudio applies the coefficients whatever the model is called
+        model = "OPENCV"  # nerfstudio applies the coefficients even to pinhole models
     distortion = {
         "SIMPLE_PINHOLE": [],
         "PINHOLE": [],
@@ -212,13 +214,13 @@ def _nerfstudio_camera(
     }
     if model not in distortion:
         raise DataError(
-            f"{where}: camera model {model} is none of {', '.join(distortion)}: render perspective "
+            f"{where}: camera model {model} is not one of {', '.join(distortion)}: render perspective "
             "views, or undistort the images first"
         )
     if model == "OPENCV" and any(k[2:]):
         if any(k[3:]):
             raise DataError(
-                f"{where}: distortion k4 and higher of camera model OPENCV has no agreed meaning: "
+                f"{where}: distortion k4 and higher is not defined for camera model OPENCV: "
                 "undistort the images first"
             )
         model, coefficients = "FULL_OPENCV", [*k[:2], *p, k[2], 0.0, 0.0, 0.0]
@@ -233,9 +235,8 @@ def _colmap(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | 
     where = colmap.find_model(folder)
     assert where is not None
     model = colmap.read_model(where)
-    images = folder / (
-        image_folder or _first(folder, ("images", "input"))
-    )  # input: raw 3D-GS captures
+    # raw 3D-GS captures have their images in `input`
+    images = folder / (image_folder or _first(folder, ("images", "input")))
     frames = []
     for image in model.images:
         path = _inside(folder, images / image.name, image_folder, f"{where}, image {image.name!r}")
@@ -244,33 +245,35 @@ def _colmap(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | 
 
 
 def _llff(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
-    """LLFF's poses_bounds.npy: a 3x5 matrix a view (axes down, right, backward; h, w, f), near, far."""
+    """LLFF's poses_bounds.npy: per view a 3x5 matrix (axes down, right, backward; h, w, f), near, far."""
     path = folder / "poses_bounds.npy"
     try:
         poses = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(
-            f"{path} is truncated or no NumPy array ({error}): export it again"
+            f"{path} is truncated or not a NumPy array ({error}): export it again"
         ) from error
     if poses.ndim != 2 or poses.shape[1] != 17:
         raise DataError(
-            f"{path}: shape {list(poses.shape)} instead of [N, 17]: this is no LLFF file"
+            f"{path}: shape {list(poses.shape)} instead of [N, 17]: give a file in LLFF's format"
         )
     images = folder / (image_folder or _first(folder, IMAGE_FOLDERS))
     files = sorted(f for f in images.glob("*") if f.suffix in SUFFIXES)
     if len(files) != len(poses):
         raise DataError(
-            f"{path} has {len(poses)} poses, {images} {len(files)} images: need one a pose"
+            f"{path} has {len(poses)} poses, but {images} has {len(files)} images: need one image per pose"
         )
     frames = []
     for number, (file, row) in enumerate(zip(files, poses, strict=True)):
         where = f"{path}, row {number}"
-        with _values_of(where):
+        with _conversion_errors(where):
             down, right, backward, position, (height, width, focal) = row[:15].reshape(3, 5).T
             c2w = np.eye(4)
             c2w[:3] = np.stack([right, down, -backward, position], 1)
             if not np.isfinite([height, width, focal]).all():
-                raise DataError(f"{where}: its height, width or focal length is not finite")
+                raise DataError(
+                    f"{where}: its height, width or focal length is not finite: export the cameras again"
+                )
             parameters = [focal, focal, width / 2, height / 2]
             camera = make_camera("PINHOLE", round(width), round(height), parameters, where)
             frames.append(Frame(file, camera, c2w))
@@ -282,22 +285,24 @@ def _first(folder: Path, names: tuple[str, ...]) -> str:
 
 
 def _inside(root: Path, path: Path, image_folder: str, where: str) -> Path:
-    """The path of an image, which lies in the capture's folder or in the one that the user asks for.
+    """Resolve the path of an image inside the capture's folder or the requested image folder.
 
-    Raises DataError on a name that leads out of it.
+    Raises DataError if the path lies outside.
     """
-    found = below(root, path) or below(root / image_folder, path)
-    if found is None:
+    inside = below(root, path) or below(root / image_folder, path)
+    if inside is None:
         raise DataError(
             f"{where}: its image {str(path)!r} lies outside of {root}: move it into that folder and correct "
             "its name in the cameras"
         )
-    return found
+    return inside
 
 
 def _image(root: Path, folder: Path, name: Path, image_folder: str, where: str) -> Path:
-    """The image that a JSON file in `folder` names, in `image_folder` if one is asked for; without a suffix,
-    what is there of PNG and JPEG. Raises DataError on one outside of `root`.
+    """Path of the image that a JSON file in `folder` refers to, moved to `image_folder` if one is given.
+
+    A name without a suffix is completed to an existing PNG or JPEG file. Raises DataError on a path outside
+    of `root`.
     """
     path = _inside(root, folder / name, image_folder, where)
     if image_folder:
@@ -306,6 +311,6 @@ def _image(root: Path, folder: Path, name: Path, image_folder: str, where: str) 
         if not path.parent.is_dir():
             path = _inside(root, folder / image_folder / name.name, image_folder, where)
     if not path.suffix:
-        found = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
-        path = next((p for p in found if p.is_file()), path.with_name(path.name + SUFFIXES[0]))
+        options = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
+        path = next((option for option in options if option.is_file()), options[0])
     return path

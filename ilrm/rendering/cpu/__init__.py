@@ -1,1 +1,1 @@
-"""The CPU rasteriser: Numba kernels behind one autograd function."""
+"""The CPU rasterizer: Numba kernels wrapped in an autograd function."""

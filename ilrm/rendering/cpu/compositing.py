@@ -1,8 +1,8 @@
 """Front-to-back alpha compositing of splats over 32 x 32 pixel tiles, forward and backward.
 
-A tile is composited splat by splat: for each row the ellipse's span of pixels is solved for and
-walked in blocks of 8 pixels, which the compiler turns into vector instructions. The state of a tile
-is one flat float32 buffer of planes at fixed distances, so that no aliasing stands in the way.
+A tile is composited splat by splat: for each row, the span of pixels inside the ellipse is computed and
+processed in blocks of 8 pixels with vector instructions. The state of a tile is one flat float32 buffer of
+planes at fixed offsets, so that the compiler can rule out aliasing.
 """
 
 import math
@@ -25,24 +25,24 @@ from ilrm.rendering.cpu.sorting import TILE
 from ilrm.rendering.cpu.threads import jit
 from ilrm.rendering.cpu.vectors import LANES, exp, load, minimum, ramp, select, splat, store, total
 
-PITCH = TILE + LANES  # a row of a plane: a block may run over the right edge
+PITCH = TILE + LANES  # row length of a plane; a block may extend past the right edge
 PLANE = TILE * PITCH
-CHECK_EVERY = 64  # splats between two looks whether a tile is finished
+CHECK_EVERY = 64  # number of splats between checks whether a tile is finished
 
 f32 = np.float32
 ZERO, HALF, ONE = f32(0.0), f32(0.5), f32(1.0)
 ALPHA_MIN = f32(1.0 / 255.0)
 TRANSMITTANCE_MIN = f32(1e-4)
-SLACK = f32(0.01)  # pixels, against rounding; alpha decides
-NEVER = f32(2.0**24)  # "not finished", above any place in a tile's list
+SLACK = f32(0.01)  # pixels, margin for rounding errors; alpha decides which pixels count
+NEVER = f32(2.0**24)  # marks unfinished pixels; larger than any position in a tile's list
 
 
 @jit
 def _span(middle, square, first, last):
-    """Whole numbers within sqrt(square) of `middle`, cut to [first, last): (first, last + 1)."""
+    """Integers within sqrt(square) of `middle`, clipped to [first, last), as (start, stop)."""
     if square < ZERO:
         return first, first
-    reach, middle = math.sqrt(square) + SLACK, middle + ONE  # int() rounds down from here on
+    reach, middle = math.sqrt(square) + SLACK, middle + ONE  # + 1, as int() truncates towards 0
     return max(first, int(max(middle - reach, ZERO))), min(last, int(max(middle + reach, ZERO)))
 
 
@@ -53,9 +53,9 @@ def composite(
     tile_start, tile_splats,  # [I * T + 1], [P]
     backgrounds,  # [I, D]
     tiles_x, tiles_y, alpha_max,
-    image, transmittance, finished,  # out: [I, H, W, D], [I, H, W], [I, H, W] place in tile's list
+    image, transmittance, finished,  # out: [I, H, W, D], [I, H, W], [I, H, W] position in list
 ):  # fmt: skip
-    """Composite the tiles in range."""
+    """Composite the tiles in the range."""
     height, width, channels = image.shape[1], image.shape[2], image.shape[3]
     tiles = tiles_x * tiles_y
     state = np.empty((2 + channels) * PLANE, np.float32)  # transmittance, finished, channels
@@ -126,10 +126,10 @@ def composite_backward(
     v_image, v_alpha,  # [I, H, W, D], [I, H, W]
     pieces,  # out: [P, 6 + D] gradient of each piece: mean, conic, opacity, channels
 ):  # fmt: skip
-    """Walk the tiles in range back to front and store the gradient of each piece."""
+    """Process the tiles in the range back to front and store the gradient of each piece."""
     height, width, channels = v_image.shape[1], v_image.shape[2], v_image.shape[3]
     tiles = tiles_x * tiles_y
-    # transmittance, finished, what lies behind (as seen by the loss), gradient of each channel
+    # transmittance, finished, gradient-weighted colour behind the current splat, gradient per channel
     state = np.empty((3 + channels) * PLANE, np.float32)
     sums = np.empty(channels * LANES, np.float32)
     for unit in range(start, stop):
@@ -138,7 +138,9 @@ def composite_backward(
         right, bottom = min(left + TILE, width), min(top + TILE, height)
         first, last = tile_start[unit], tile_start[unit + 1]
         state[:] = ZERO
-        state[PLANE : 2 * PLANE] = -ONE  # outside the image: finished before the first splat
+        state[
+            PLANE : 2 * PLANE
+        ] = -ONE  # pixels outside the image count as finished before the first splat
         deepest = ZERO
         for y in range(top, bottom):
             for x in range(left, right):

@@ -1,6 +1,6 @@
 """Rotations, pinhole projection and spherical harmonics on scalars, for the projection kernels.
 
-Matrices are tuples, row by row. Source: gsplat 1.5.3; Sloan, Efficient spherical harmonic
+Matrices are flat tuples in row-major order. Source: gsplat 1.5.3; Sloan, Efficient spherical harmonic
 evaluation (2013).
 """
 
@@ -43,7 +43,7 @@ def rotation(q):  # unit quaternion -> 3 x 3
 
 @jit
 def quaternion_gradient(q, length, g):
-    """Gradient of the quaternion before it was divided by `length`, from that of the rotation."""
+    """Gradient of the unnormalised quaternion, of length `length`, from that of the rotation matrix."""
     w, x, y, z = q
     a = 2.0 * (x * (g[7] - g[5]) + y * (g[2] - g[6]) + z * (g[3] - g[1]))
     b = 2.0 * (w * (g[7] - g[5]) + y * (g[1] + g[3]) + z * (g[2] + g[6]))
@@ -104,9 +104,9 @@ def add_outer(m, a, b):  # m + a^T b
 
 @jit
 def camera(V, K, width, height):  # noqa: N803
-    """Rotation rows, translation, (fx, fy, cx, cy), limits of x / z and y / z, centre.
+    """Rotation rows, translation, (fx, fy, cx, cy), limits of x / z and y / z, camera centre.
 
-    Outside the limits, the field of view widened by 30 %, the Jacobian is frozen.
+    Beyond the limits, the field of view widened by 30 %, the Jacobian is constant.
     """
     m = (
         float(V[0, 0]), float(V[0, 1]), float(V[0, 2]),
@@ -127,7 +127,7 @@ def camera(V, K, width, height):  # noqa: N803
 
 
 @jit
-def jacobian(rows, focal, limits, x, y, z):  # of pixel x and y by world position, as two rows
+def jacobian(rows, focal, limits, x, y, z):  # d(pixel x, y) / d(world position), two rows
     fx, fy = focal[0] / z, focal[1] / z
     u = min(max(x / z, limits[0]), limits[1])
     v = min(max(y / z, limits[2]), limits[3])
@@ -147,7 +147,7 @@ def direction(p, centre):  # unit vector from the camera to p, and 1 / distance
 
 @jit
 def harmonics(degree, unit, basis):
-    """Real spherical harmonics of a unit direction into `basis` [(degree + 1)^2]."""
+    """Write the real spherical harmonics of a unit direction to `basis` [(degree + 1)^2]."""
     x, y, z = unit
     basis[0] = SH0
     if degree >= 1:

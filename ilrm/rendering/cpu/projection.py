@@ -1,7 +1,7 @@
 """Projection of 3D Gaussians to 2D splats (EWA) with spherical harmonics, forward and backward.
 
-Letters: B batch elements, C cameras, I = B * C images, N Gaussians, D channels, K harmonics.
-Computed in double precision, one Gaussian at a time; inputs and outputs are float32.
+Dimensions: B batch elements, C cameras, I = B * C images, N Gaussians, D channels, K harmonics.
+Computation is in double precision, one Gaussian at a time; inputs and outputs are float32.
 Source: Zwicker et al., EWA splatting (2001), with the conventions of gsplat 1.5.3.
 """
 
@@ -27,15 +27,15 @@ from ilrm.rendering.cpu.geometry import (
 )
 from ilrm.rendering.cpu.threads import jit
 
-# A splat is one row of 8 + D float32 values: centre in pixels, inverse covariance, opacity, squared
+# A splat is a row of 8 + D float32 values: centre in pixels, inverse covariance, opacity, squared
 # Mahalanobis radius, 1 / variance along y, channels.
 MEAN_X, MEAN_Y, CONIC_XX, CONIC_XY, CONIC_YY, OPACITY, CUTOFF, INV_VAR_Y, COLOR = range(9)
 SPLAT_SIZE = COLOR
-# Its gradient is one row of 6 + D values: mean, conic, opacity, channels.
+# Its gradient is a row of 6 + D values: mean, conic, opacity, channels.
 GRADIENT_SIZE = GRADIENT_COLOR = 6
 
 ALPHA_MIN = 1.0 / 255.0  # fainter contributions are skipped
-MAX_SIGMAS = 3.33  # a splat ends here at the latest
+MAX_SIGMAS = 3.33  # largest extent of a splat, in standard deviations
 MAX_RADIUS = 1e9  # pixels; keeps radii inside int32
 
 
@@ -46,12 +46,12 @@ def project(
     colors,  # [B, C or 1, N, K, 3] harmonics, or [B, C or 1, N, 1, D]
     viewmats, Ks,  # [B, C, 4, 4], [B, C, 3, 3]  # noqa: N803
     width, height, eps2d,
-    degree,  # of the harmonics, or -1: colours as they are
+    degree,  # of the harmonics; -1: plain colours
     with_color, with_depth, antialiased,  # channels of a splat: colours, then depth
     near, far, radius_clip,
     splats, depths, radii,  # out: [I, N, 8 + D], [I, N], [I, N, 2] (0: not visible)
 ):  # fmt: skip
-    """Fill one splat a camera for each Gaussian. Returns the first non-finite pair, or -1."""
+    """Compute one splat per Gaussian and camera. Returns the first non-finite pair, or -1."""
     cameras, count = viewmats.shape[1], means.shape[1]
     basis = np.zeros(16)
     basis[0] = SH0
@@ -126,10 +126,10 @@ def project_backward(
     start, stop, means, quats, scales, opacities, colors, viewmats, Ks,  # noqa: N803
     width, height, eps2d, degree, with_color, with_depth, antialiased,  # as in project
     splats,  # [I, N, 8 + D] as filled by project
-    pieces, first_piece,  # gradients of parts of splats [P, 6 + D]; parts of each [I, N + 1]
+    pieces, first_piece,  # gradients of pieces of splats [P, 6 + D]; first piece of each splat [I, N + 1]
     v_means, v_quats, v_scales, v_opacities, v_colors,  # out: gradients, zeros on entry
 ):  # fmt: skip
-    """Chain the splats' gradients to the Gaussians, summed over cameras in a fixed order."""
+    """Propagate the splats' gradients to the Gaussians, summed over cameras in a fixed order."""
     cameras, count, size = viewmats.shape[1], means.shape[1], pieces.shape[1]
     total = np.zeros(size)
     basis, v_basis = np.zeros(16), np.zeros(16)

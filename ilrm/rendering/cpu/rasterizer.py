@@ -1,4 +1,4 @@
-"""The CPU backend: Numba kernels behind one `torch.autograd.Function`."""
+"""The CPU backend: Numba kernels wrapped in a `torch.autograd.Function`."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ from ilrm.rendering.cpu.threads import run_chunks
 
 @dataclass(frozen=True)
 class Settings:
-    """What to render, and how."""
+    """Rendering options."""
 
     width: int  # pixels
     height: int
-    near: float  # depths outside are dropped
+    near: float  # Gaussians with a depth outside [near, far] are dropped
     far: float
     radius_clip: float  # pixels
     eps2d: float  # pixels squared
-    degree: int  # of the harmonics; -1: colours as given
+    degree: int  # of the harmonics; -1: plain colours
     with_color: bool
     with_depth: bool  # as the last channel
     antialiased: bool
@@ -41,12 +41,13 @@ def rasterize(
     viewmats: Tensor,  # [B, C, 4, 4]
     Ks: Tensor,  # [B, C, 3, 3]  # noqa: N803
     settings: Settings,
-    screen: Tensor | None = None,  # [I, N, 2], gets the gradients of the projected means
+    screen: Tensor | None = None,  # [I, N, 2], receives the gradients of the projected means
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Render I = B * C images of all channels, the depth last.
+    """Render I = B * C images of all channels, with depth as the last channel.
 
-    Returns image [I, H, W, channels], alpha [I, H, W], and without gradients the splats
-    [I, N, 8 + channels] (see `cpu_projection`), depths [I, N] and radii [I, N, 2] in pixels.
+    Returns image [I, H, W, channels] and alpha [I, H, W], and, without gradients, splats
+    [I, N, 8 + channels] (see `cpu_projection`), depths [I, N] and radii [I, N, 2] in pixels. Raises
+    NonFiniteError.
     """
     return _Rasterize.apply(  # type: ignore[no-untyped-call]
         means, quats, scales, opacities, colors, backgrounds, viewmats, Ks, settings, screen
@@ -112,7 +113,7 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, v_image, v_alpha, *_):
-        *gaussians, _ = ctx.saved_tensors  # raises if one was changed in place
+        *gaussians, _ = ctx.saved_tensors  # raises if a tensor was modified in place
         inputs, modes, first_piece = ctx.project
         splats, tile_start, tile_splats, *_, transmittance, _ = ctx.composite
         v_image, v_alpha = _array(v_image), _array(v_alpha)
@@ -137,7 +138,7 @@ class _Rasterize(torch.autograd.Function):
 
 
 def _sums(pieces: np.ndarray, first_piece: np.ndarray) -> np.ndarray:
-    """Sums [I, N, D] of the pieces [P, D] of each splat; `first_piece` [I, N + 1]."""
+    """Sum the pieces [P, D] of each splat to [I, N, D]; `first_piece` [I, N + 1]."""
     total = np.zeros((len(pieces) + 1, pieces.shape[1]))
     np.cumsum(pieces, axis=0, dtype=np.float64, out=total[1:])
     return (total[first_piece[:, 1:]] - total[first_piece[:, :-1]]).astype(np.float32)
@@ -154,7 +155,7 @@ def _sort_into_tiles(
     tiles_x: int,
     tiles_y: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Lists of the tiles [I * T + 1], [P], [P] and of the splats' pieces [I, N + 1].
+    """Return tile_start [I * T + 1], tile_splats [P], tile_pieces [P] and first_piece [I, N + 1].
 
     See `cpu_sorting` for the two orders of pieces.
     """
@@ -169,7 +170,9 @@ def _sort_into_tiles(
     )  # fmt: skip
     tile_start = np.zeros(per_tile.size + 1, np.int64)
     np.cumsum(per_tile, out=tile_start[1:])
-    first_piece += tile_start[: -1 : tiles_x * tiles_y, None]  # from within an image to overall
+    first_piece += tile_start[
+        : -1 : tiles_x * tiles_y, None
+    ]  # from numbers per image to global ones
     tile_splats = np.empty(tile_start[-1], np.int32)
     tile_pieces = np.empty(tile_start[-1], np.int64)
     run_chunks(

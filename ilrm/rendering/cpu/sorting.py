@@ -1,6 +1,6 @@
-"""Depth order of the splats and the list of splats of each tile.
+"""Depth order of the splats, and the list of splats of each tile.
 
-A piece is one (splat, tile) overlap. Pieces have two orders: by tile and depth, in which they are
+A piece is the overlap of a splat with a tile. Pieces have two orders: by tile and depth, in which they are
 composited, and by splat, in which their gradients are stored and summed.
 """
 
@@ -10,17 +10,20 @@ import numpy as np
 
 from ilrm.rendering.cpu.threads import jit
 
-TILE = 32  # pixels a side
-DIGIT = 11  # bits of one radix sort pass; three passes for 32-bit keys
+TILE = 32  # pixels per side
+DIGIT = 11  # bits per radix sort pass; three passes for 32-bit keys
 
 
 @jit
 def _sort_by_depth(depths, radii, keys, order, spare_keys, spare_order):
-    """Stable radix sort of the visible splats, ties by index. Returns (their number, order)."""
+    """Stable radix sort of the visible splats, ties by index. Returns (number of visible splats, order)."""
     visible = 0
     for n in range(depths.shape[0]):
         if radii[n, 0] > 0:
-            keys[visible], order[visible] = depths[n], n  # positive floats sort like their bits
+            keys[visible], order[visible] = (
+                depths[n],
+                n,
+            )  # positive floats sort like their bit patterns
             visible += 1
     bits, spare_bits = keys.view(np.uint32), spare_keys.view(np.uint32)
     counts = np.empty(1 << DIGIT, np.int64)
@@ -43,7 +46,7 @@ def _sort_by_depth(depths, radii, keys, order, spare_keys, spare_order):
 
 @jit
 def _tile_range(splat, radii, tiles_x, tiles_y):
-    """Tiles under a splat: (first column, last + 1, first row, last + 1)."""
+    """Tiles that a splat overlaps: (first column, last column + 1, first row, last row + 1)."""
     return (
         max(0, math.floor((splat[0] - radii[0]) * (1.0 / TILE))),
         min(tiles_x, math.floor((splat[0] + radii[0]) * (1.0 / TILE)) + 1),
@@ -56,7 +59,9 @@ def _tile_range(splat, radii, tiles_x, tiles_y):
 def count_pieces(
     start, stop, splats, depths, radii, tiles_x, tiles_y, order, visible, per_tile, first_piece
 ):
-    """Sort the images in range and count: pieces per tile [I, T], before each splat [I, N + 1]."""
+    """Sort the splats of the images in the range, and count pieces per tile [I, T] and pieces before each
+    splat [I, N + 1].
+    """
     count = depths.shape[1]
     keys, spare_keys = np.empty(count, np.float32), np.empty(count, np.float32)
     places, spare_places = np.empty(count, np.int32), np.empty(count, np.int32)
@@ -85,7 +90,7 @@ def fill_tiles(
     first_piece,  # [I, N + 1]
     tile_splats, tile_pieces,  # out [P]: index of the splat and of the piece, by tile and depth
 ):  # fmt: skip
-    """Write the depth-ordered lists of the tiles of the images in range."""
+    """Write the depth-ordered splat lists of all tiles of the images in the range."""
     tiles = tiles_x * tiles_y
     ends = np.empty(tiles, np.int64)
     for i in range(start, stop):

@@ -10,20 +10,20 @@ from typing import Any
 import numba
 import torch
 
-CHUNKS_PER_THREAD = 4  # small ranges even out images of unequal cost
+CHUNKS_PER_THREAD = 4  # several small ranges per thread balance the load
 
 _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """Compile `function` without the GIL; keep it on disk where a cache folder is writable."""
+    """Compile `function` without the GIL, and cache it on disk if a cache folder is writable."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
     try:
         kernel: Any = numba.njit(function, cache=True, **options)
-    except RuntimeError:  # numba: "no locator available", nowhere to write the cache
+    except RuntimeError:  # numba: "no locator available", i.e. no writable cache folder
         return numba.njit(function, **options)
-    # Numba looks at a kernel's own file only; a change to a helper must count as well.
+    # Numba only checks the kernel's own file for changes; check the files of its helpers as well.
     kernel._cache._cache_file._source_stamp = _source_stamp()
     return kernel
 
@@ -36,9 +36,9 @@ def _source_stamp() -> tuple[tuple[str, int, int], ...]:
 def run_chunks(kernel: Callable[..., Any], count: int, *arguments: Any) -> list[Any]:
     """Call `kernel(start, stop, *arguments)` on ranges that cover `range(count)`.
 
-    The ranges run on `torch.get_num_threads()` threads, the calling one among them. A kernel must
-    write each range's results to places of its own, so that results do not depend on the number of
-    threads. Returns what each call returned, in the order of the ranges.
+    The ranges run on `torch.get_num_threads()` threads, including the calling one. A kernel must write the
+    results of each range to separate memory, so that they do not depend on the number of threads. Returns
+    the return values of the calls, in the order of the ranges.
     """
     threads = min(torch.get_num_threads(), count)
     if threads <= 1:
@@ -46,7 +46,7 @@ def run_chunks(kernel: Callable[..., Any], count: int, *arguments: Any) -> list[
     chunks = min(count, threads * CHUNKS_PER_THREAD)
     bounds = [count * k // chunks for k in range(chunks + 1)]
     results: list[Any] = [None] * chunks
-    todo = iter(range(chunks))  # the GIL makes next() on it atomic
+    todo = iter(range(chunks))  # next() is atomic under the GIL
 
     def work() -> None:
         for k in todo:
@@ -55,7 +55,7 @@ def run_chunks(kernel: Callable[..., Any], count: int, *arguments: Any) -> list[
     helpers = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
     work()
     for helper in helpers:
-        if not helper.cancel():  # one that has not started finds nothing left to do
+        if not helper.cancel():  # a helper that has not started has nothing left to do
             helper.result()
     return results
 
@@ -68,7 +68,7 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 def _forget_pools() -> None:
-    """A forked child has none of its parent's threads: start afresh."""
+    """Discard the pools after a fork: the child process does not have its parent's threads."""
     global _lock
     _lock = threading.Lock()
     _pools.clear()

@@ -1,8 +1,8 @@
-"""Eight float32 numbers as one value inside Numba kernels.
+"""A vector type of eight float32 numbers for Numba kernels.
 
-Numba leaves it to LLVM to find vector code in loops, which fails for short loops over shared
-buffers. Here each operation is written as LLVM vector code, which every processor has some form of.
-Operators +, -, *, / take vectors and float32 scalars; comparisons and & make and join masks.
+Numba relies on LLVM's loop vectoriser, which fails for short loops over shared buffers. Here each operation
+is emitted as an LLVM vector instruction, which LLVM can lower on every processor. The operators +, -, *, /
+take vectors and float32 scalars; comparisons return masks, which & combines.
 """
 
 import operator
@@ -17,10 +17,12 @@ from numba.extending import models, overload, register_model
 
 from ilrm.rendering.cpu.threads import jit
 
-intrinsic: Any = extending.intrinsic  # its type stub expects the typing context from the caller
+intrinsic: Any = (
+    extending.intrinsic
+)  # its type stub wrongly expects callers to pass the typing context
 
 LANES = 8
-FLAGS = ("contract",)  # lets a product and a sum become one instruction
+FLAGS = ("contract",)  # allows fused multiply-add
 FLOATS = ir.VectorType(ir.FloatType(), LANES)
 INTS = ir.VectorType(ir.IntType(32), LANES)
 BITS = ir.VectorType(ir.IntType(1), LANES)
@@ -161,13 +163,13 @@ def _define(symbol: Any, result: Any, emit: Callable[..., Any]) -> None:
 
 
 def minimum(a, b):
-    """The smaller of each lane."""
-    raise NotImplementedError("for use inside kernels only")
+    """Lane-wise minimum."""
+    raise NotImplementedError("only available inside kernels")
 
 
 def maximum(a, b):
-    """The larger of each lane."""
-    raise NotImplementedError("for use inside kernels only")
+    """Lane-wise maximum."""
+    raise NotImplementedError("only available inside kernels")
 
 
 def _less(builder: Any, a: Any, b: Any) -> Any:
@@ -203,7 +205,7 @@ C0, C1, C2, C3, C4, C5 = (
 
 @jit
 def exp(x):
-    """exp of each lane, for x <= 0, to 2e-7 relative; below exp(-80) stays there."""
+    """Lane-wise exp for x <= 0, with a relative error of 2e-7; x is clamped at -80."""
     t = maximum(x, LOWEST) * LOG2E
     n = _nearest(t)
     f = t - n

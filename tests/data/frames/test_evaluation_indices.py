@@ -25,7 +25,7 @@ def test_counts_are_printed(tmp_path, capsys):
 def test_targets_that_are_inputs_are_counted(tmp_path, capsys):
     entries = {"a": {"context": [3, 9], "target": [5]}, "b": {"context": [3, 9], "target": [9]}}
     read_evaluation_index(written(tmp_path, entries))
-    assert "in 1 scenes a target is an input, too" in capsys.readouterr().out
+    assert "in 1 scenes a target view is also an input view" in capsys.readouterr().out
 
 
 def test_more_views(tmp_path):

@@ -58,7 +58,7 @@ def test_evaluation_context():
     assert evaluation_context([9, 3], [5], 2) == [3, 9]
     assert evaluation_context([0, 30], [10, 15, 20], 4) in ([0, 9, 19, 30], [0, 9, 21, 30])
     assert evaluation_context([0, 9], [], 10) == list(range(10))
-    with pytest.raises(TooFewFramesError, match="3 views are too many"):
+    with pytest.raises(TooFewFramesError, match="too few for 3 views"):
         evaluation_context([0, 4], [1, 2, 3], 3)
     with pytest.raises(DataError, match="use an index for 2 views"):
         evaluation_context([0, 4, 8], [5], 2)

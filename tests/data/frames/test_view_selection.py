@@ -52,7 +52,7 @@ def test_farthest_points_keep_apart():
 def test_even_views_hold_the_ends():
     assert even_views(10, 4) == [0, 3, 6, 9]
     for choose in (lambda: even_views(3, 4), lambda: kmeans_views(ring(3), 4)):
-        with pytest.raises(TooFewFramesError, match="4 views asked of 3 frames"):
+        with pytest.raises(TooFewFramesError, match="4 views requested from 3 frames"):
             choose()
 
 
@@ -65,7 +65,7 @@ def scene(count: int, key="a") -> Scene:
 def test_full_coverage_never_shows_a_target():
     inputs, targets = FullCoverage(6).frames(scene(50))
     with pytest.raises(
-        TooFewFramesError, match=r"scene a: 6 views asked of 2 frames \(3, every 8th"
+        TooFewFramesError, match=r"scene a: 6 views requested from 2 frames \(3, every 8th"
     ):
         FullCoverage(6).frames(scene(3))
     assert targets == list(range(0, 50, 8))
@@ -89,10 +89,10 @@ def test_wide_index(tmp_path, capsys):
         with pytest.raises(DataError, match="scene a: .*listed twice"):
             read_wide_index(path, 2)
     path.write_text(json.dumps([{"scene_name": ["a"], "fold_8_kmeans_2_input": [3, 9]}]))
-    with pytest.raises(DataError, match="no wide index"):
+    with pytest.raises(DataError, match="give a wide-coverage index"):
         read_wide_index(path, 2)
     path.write_text("{}")
-    with pytest.raises(DataError, match="no wide index"):
+    with pytest.raises(DataError, match="give a wide-coverage index"):
         read_wide_index(path, 2)
 
 

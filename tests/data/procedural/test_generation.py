@@ -219,3 +219,29 @@ def test_command_line_says_what_is_wrong(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 2
     assert "frames = 3" in done.stderr
+
+
+def test_depth_of_training_scenes_is_kept_on_request_only(rooms, tmp_path):
+    """The images' bytes and the name of the data set without depths stay as they are."""
+    assert "depths" not in torch.load(rooms / "train/000000.torch", weights_only=True)[0]
+    assert "train_depths" not in json.loads((rooms / "dataset.json").read_text())
+    root = generate(tmp_path, replace(SMALL, train_depths=True))
+    for split in ("train", "test"):
+        with_depths = torch.load(root / split / "000000.torch", weights_only=True)
+        without = torch.load(rooms / split / "000000.torch", weights_only=True)
+        for a, b in zip(with_depths, without, strict=True):
+            assert a["depths"].shape == (SMALL.frames, SMALL.height, SMALL.width)
+            assert all(map(torch.equal, a["images"], b["images"]))
+    assert replace(SMALL, train_depths=True).recorded() != SMALL.recorded()
+
+
+def test_arcs_turn_by_57_to_115_degrees_and_see_the_same_things():
+    rng = np.random.default_rng(0)
+    turns = []
+    for _ in range(50):
+        c2w = PATHS["arc"](rng, 24, room_size(rng))
+        centre = c2w[:, [0, 2], 3]
+        angles = np.unwrap(np.arctan2(centre[:, 0], centre[:, 1]))
+        turns.append(abs(angles[-1] - angles[0]))
+    # angles around an ellipse: its axes differ by a factor of two at most
+    assert min(turns) > 0.5 and max(turns) < 2.6 and 1.2 < np.mean(turns) < 1.8

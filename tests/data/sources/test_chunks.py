@@ -130,7 +130,7 @@ def test_truncated_jpeg_names_scene_and_frame():
 def test_frame_of_another_size():
     raw = raw_scene()
     raw["images"] = [jpeg(36, 64), jpeg(40, 64), jpeg(36, 64)]
-    with pytest.raises(errors.DataError, match="frame 1: 40x64 pixels"):
+    with pytest.raises(errors.DataError, match="frame 1: image of 40x64 pixels"):
         parse_scene(raw, "chunk").frames([1], Framing(36, 64))
 
 

@@ -57,7 +57,7 @@ def test_correspondences_by_layer_with_their_baseline():
     ]
     errors = pd.DataFrame(rows).assign(random_distance=3.0, random_near=0.2)
     table = correspondence_table(errors)
-    assert table["tokens from the true place"].str.startswith(("1.05", "0.05")).all()
+    assert table["distance to ground truth (tokens)"].str.startswith(("1.05", "0.05")).all()
     assert set(table["random"]) == {"3.00"}
     figure = correspondence_figure(errors)
     assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([1.05, 0.05])

@@ -8,7 +8,7 @@ import pytest
 
 from ilrm import cost
 from ilrm.config import ModelConfig
-from ilrm.cost.paper_configs import CASES
+from ilrm.paper_configs import CASES
 from reports.effects import Measurements
 from reports.figures.cost_figures import (
     cost_against_resolution,

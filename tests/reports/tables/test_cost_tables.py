@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from ilrm.cost.paper_configs import CASES
+from ilrm.paper_configs import CASES
 from reports.effects import Measurements
 from reports.published import published
 from reports.tables import cost_tables, paper_tables

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from ilrm.cost.paper_configs import CASES
 from ilrm.data.frames.protocols import PROTOCOLS
+from ilrm.paper_configs import CASES
 from ilrm.presets import run_config
 from ilrm.runs.store import RunFolder
 from reports.published import published

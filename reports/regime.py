@@ -1,0 +1,100 @@
+"""Whether a scale and its data measure reconstruction: four conditions, checked before any claim is judged.
+
+In the paper's setting a plane warp is ten decibels below what the Gaussians can draw, a token is as wide as
+its patch has colour values, and self-attention is worth 5.9 dB. Where a scale lacks this room, its effects
+say how blur is learned, not how scenes are reconstructed.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ablations.study import SCALE_FIELDS, studies
+from ilrm.presets import run_config
+from reports.effects import Measurements
+
+ROOM = 5.0  # dB between the half-resolution ceiling and the plane warp
+GEOMETRY = 1.5, 0.1  # what self-attention is worth: dB, rank correlation of depth
+STUDY, BASE, WITHOUT = "architecture", "base", "w/o self-attention"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition: what it asks for, what was measured, whether it is met (None: not measured)."""
+
+    name: str
+    needs: str
+    measured: str
+    met: bool | None
+
+
+def regime(measurements: Measurements) -> list[Condition]:
+    """The four conditions at the scale and the length of the studies."""
+    return [
+        _room(measurements),
+        _capacity(measurements),
+        _geometry(measurements),
+        _above_plane_warp(measurements),
+    ]
+
+
+def failed(conditions: list[Condition]) -> list[str]:
+    """Names of the conditions that are not met."""
+    return [condition.name for condition in conditions if condition.met is False]
+
+
+def regime_table(conditions: list[Condition]) -> pd.DataFrame:
+    """One row per condition."""
+    words = {True: "yes", False: "no", None: "not measured"}
+    return pd.DataFrame(
+        [
+            {"condition": c.name, "needs": c.needs, "measured": c.measured, "met": words[c.met]}
+            for c in conditions
+        ]
+    )
+
+
+def _room(measurements: Measurements) -> Condition:
+    config = run_config(measurements.scale, **SCALE_FIELDS.get(measurements.scale, {}))
+    pair = [measurements.baseline(config, m) for m in ("half_resolution", "plane_warp")]
+    name, needs = "room for geometry", f"ceiling - plane warp >= {ROOM:g} dB"
+    if pair[0] is None or pair[1] is None:
+        return Condition(name, needs, "-", None)
+    room = pair[0] - pair[1]
+    return Condition(name, needs, f"{pair[0]:.2f} - {pair[1]:.2f} = {room:.2f} dB", room >= ROOM)
+
+
+def _capacity(measurements: Measurements) -> Condition:
+    model = run_config(measurements.scale).model
+    values = 3 * (model.patch * model.viewpoint_factor) ** 2
+    measured = f"width {model.width}, {values} values"
+    needs = "width >= colour values under a token"
+    return Condition("capacity of a token", needs, measured, model.width >= values)
+
+
+def _geometry(measurements: Measurements) -> Condition:
+    study = studies()[STUDY]
+    by_name = {variant.name: variant for variant in study.variants}
+    effects = [
+        measurements.effect(study, by_name[BASE], by_name[WITHOUT], metric)
+        for metric in ("psnr", "depth_spearman")
+    ]
+    name = "self-attention finds geometry"
+    needs = f">= {GEOMETRY[0]:g} dB and >= {GEOMETRY[1]:g} of depth rank correlation"
+    if effects[0] is None or effects[1] is None:
+        return Condition(name, needs, "-", None)
+    gain, depth = (effect.mean for effect in effects if effect is not None)
+    met = gain >= GEOMETRY[0] and depth >= GEOMETRY[1]
+    return Condition(name, needs, f"{effects[0].text(2)} dB, {effects[1].text(2)}", met)
+
+
+def _above_plane_warp(measurements: Measurements) -> Condition:
+    study = studies()[STUDY]
+    config = run_config(**study.parameters(study.reference, measurements.scale, 0))
+    model = measurements.mean(study, study.reference, "psnr")
+    plane = measurements.baseline(config, "plane_warp")
+    name, needs = "the base model reconstructs", "base model > plane warp"
+    if model is None or plane is None:
+        return Condition(name, needs, "-", None)
+    text = f"{model.mean:.2f} dB, plane warp {plane:.2f} dB"
+    return Condition(name, needs, text, model.mean > plane)

@@ -1,0 +1,70 @@
+"""The regime check: each condition met and missed, unmeasured ones said, verdicts that carry it."""
+
+import pandas as pd
+import pytest
+
+from ablations.study import studies
+from ilrm.presets import run_config
+from reports.claims import CONFIRMED, Claim, Judged, scorecard
+from reports.effects import Measurements
+from reports.regime import failed, regime, regime_table
+
+STUDY = studies()["architecture"]
+
+
+def measurements(model=21.0, gain=2.0, depth=0.2, plane=19.0, ceiling=25.0, baselines=True):
+    base, without = STUDY.variants[:2]
+    assert without.name == "w/o self-attention"
+    runs, rows = {}, []
+    for variant, psnr, corr in ((base, model, 0.7), (without, model - gain, 0.7 - depth)):
+        config = run_config(**STUDY.parameters(variant, "tiny", 0))
+        runs[config.name] = {"macs": 1.0}
+        rows += [
+            {"run": config.name, "scene": f"s{i}", "psnr": psnr, "depth_spearman": corr}
+            for i in range(4)
+        ]
+    data = config.evaluation_data.held_out_hash
+    table = pd.DataFrame(
+        [
+            {"data": data, "method": method, "scene": f"s{i}", "psnr": value}
+            for method, value in (("plane_warp", plane), ("half_resolution", ceiling))
+            for i in range(4)
+        ]
+    )
+    frame = pd.DataFrame.from_dict(runs, orient="index")
+    return Measurements("tiny", frame, pd.DataFrame(rows), table if baselines else pd.DataFrame())
+
+
+@pytest.mark.parametrize(
+    ("change", "missed"),
+    [
+        ({}, set()),
+        ({"ceiling": 23.5}, {"room for geometry"}),
+        ({"gain": 1.0}, {"self-attention finds geometry"}),
+        ({"depth": 0.05}, {"self-attention finds geometry"}),
+        ({"model": 18.9}, {"the base model reconstructs"}),
+    ],
+)
+def test_each_condition_is_met_or_missed(change, missed):
+    conditions = regime(measurements(**change))
+    capacity = conditions[1]
+    model = run_config("tiny").model
+    assert capacity.met == (model.width >= 3 * (model.patch * model.viewpoint_factor) ** 2)
+    assert set(failed(conditions)) - {capacity.name} == missed
+    assert (regime_table(conditions).met == "no").sum() == len(failed(conditions))
+
+
+def test_what_is_not_recorded_is_not_measured():
+    conditions = regime(measurements(baselines=False))
+    assert [c.met for c in conditions if c.name != "capacity of a token"] == [None, True, None]
+
+
+def test_a_verdict_of_a_scale_that_fails_says_so():
+    found = measurements()
+    effect = found.mean(STUDY, STUDY.reference, "psnr")
+    claim = Claim("a claim", "", "architecture", "base", "w/o self-attention")
+    judged = Judged(claim, None, effect)
+    object.__setattr__(effect, "differences", effect.differences.repeat(3, 0))
+    assert judged.verdict == CONFIRMED
+    assert scorecard([judged], "tiny", ["room for geometry"]).note[0].startswith("at a scale that")
+    assert scorecard([judged], "tiny").note[0] == ""
