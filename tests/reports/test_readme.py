@@ -64,9 +64,9 @@ def test_the_reports_check_it(monkeypatch, tmp_path):
     """Only the block: nothing else is regenerated here."""
     monkeypatch.setattr(regenerate, "STUDIES", tmp_path)
     text = (PROJECT / readme.README).read_text()
-    assert regenerate.regenerate(check=True, models=False) == []
+    assert readme.README not in regenerate.regenerate(check=True, models=False)
     monkeypatch.setattr(regenerate, "with_results", lambda _: f"{text}changed")
-    assert regenerate.regenerate(check=True, models=False) == [readme.README]
+    assert readme.README in regenerate.regenerate(check=True, models=False)
     assert (PROJECT / readme.README).read_text() == text
 
 
