@@ -17,7 +17,7 @@ from reports.figures.cost_figures import (
     measured_against_views,
     quality_against_time,
 )
-from reports.figures.showcase import SMALL, beside_baselines, pretrained
+from reports.figures.showcase import SMALL, compare_baselines, pretrained
 from reports.figures.study_figures import study_figures
 from reports.figures.sweep_figures import sweep_figures
 from reports.figures.tradeoff_figures import tradeoff_figures
@@ -61,7 +61,7 @@ def regenerate(check: bool, models: bool) -> list[str]:
         if folder.name == "tiny" and models:
             base(writer)
             pretrained(writer)
-            beside_baselines(writer)
+            compare_baselines(writer)
             writer.clean("pictures")
         stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]
     card = Writer(PACKAGED / SMALL, check)

@@ -35,8 +35,8 @@ class Writer:
             if not path.exists() or path.read_text() != text:
                 self.stale.append(name)
             return
-        with atomic_path(path) as beside:
-            beside.write_text(text)
+        with atomic_path(path) as temporary:
+            temporary.write_text(text)
 
     def table(
         self, name: str, table: pd.DataFrame, notes: list[str], long: pd.DataFrame | None = None
@@ -60,10 +60,10 @@ class Writer:
             if not path.exists() or not vector.exists() or not _looks_alike(path, figure):
                 self.stale.append(f"{name}.png")
             return
-        with atomic_path(path) as beside:
-            figure.savefig(beside, metadata={"Software": None})
-        with atomic_path(vector) as beside:
-            figure.savefig(beside, metadata={"CreationDate": None})
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, metadata={"Software": None})
+        with atomic_path(vector) as temporary:
+            figure.savefig(temporary, metadata={"CreationDate": None})
 
     def animation(self, name: str, pictures: Sequence[Image.Image], seconds: float) -> None:
         """Write a looping GIF with `seconds` per picture; with `check`, it only has to exist."""
@@ -75,9 +75,13 @@ class Writer:
         first, *others = (
             picture.quantize(COLORS, dither=Image.Dither.NONE) for picture in pictures
         )
-        with atomic_path(path) as beside:
+        with atomic_path(path) as temporary:
             first.save(
-                beside, save_all=True, append_images=others, duration=round(1000 * seconds), loop=0
+                temporary,
+                save_all=True,
+                append_images=others,
+                duration=round(1000 * seconds),
+                loop=0,
             )
 
     def arrays(self, name: str, values: Mapping[str, np.ndarray]) -> None:
@@ -87,7 +91,7 @@ class Writer:
             if not path.exists() or set(np.load(path).files) != set(values):
                 self.stale.append(f"{name}.npz")
             return
-        with atomic_path(path) as beside, beside.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **dict(values))
 
     def clean(self, folder: str) -> None:
