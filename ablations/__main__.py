@@ -96,8 +96,8 @@ def _sweep(options: argparse.Namespace) -> int:
     study = run(sweep, options.scale, options.storage, options.trials, options.workers)
     table = results(study, sweep)
     path = trials_file(sweep, options.scale)
-    with atomic_path(path) as beside:
-        table.to_csv(beside, index=False)
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
     print(table.head(10).to_string(index=False))
     for k, objective in enumerate(sweep.objectives):
         shares = ", ".join(f"{name} {share:.2f}" for name, share in importances(study, k).items())

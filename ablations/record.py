@@ -57,8 +57,8 @@ def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> lis
         trials = trials_file(sweep, scale, store)
         if trials.exists():
             table = pd.read_csv(trials).sort_values("trial")
-            with atomic_path(records / scale / f"{sweep.name}.csv") as beside:
-                table.to_csv(beside, index=False, float_format="%.5g")
+            with atomic_path(records / scale / f"{sweep.name}.csv") as temporary:
+                table.to_csv(temporary, index=False, float_format="%.5g")
             names.append(sweep.name)
     return names
 
@@ -128,5 +128,5 @@ def _merge(path: Path, rows: pd.DataFrame, by: str, keys: list[str]) -> None:
         old = pd.read_csv(path, dtype={"commit": str})
         rows = pd.concat([old[~old[by].isin(rows[by])], rows])
     rows = rows.sort_values(keys)
-    with atomic_path(path) as beside:
-        rows.to_csv(beside, index=False, float_format="%.5g")
+    with atomic_path(path) as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.5g")

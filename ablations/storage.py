@@ -44,9 +44,8 @@ def open_storage(where: str) -> BaseStorage:
     """
     if "://" not in where:
         return _open_journal(Path(where))
-    url = where.replace(
-        "postgresql://", "postgresql+pg8000://", 1
-    )  # the driver that is installed with this project
+    # pg8000 is the driver that is installed with this project
+    url = where.replace("postgresql://", "postgresql+pg8000://", 1)
     try:
         return RDBStorage(
             url,

@@ -12,9 +12,7 @@ from ilrm.model import ILRM
 from ilrm.system.attention_kernels import choose_attention
 from ilrm.views import Views
 
-GRAPH_TOKENS = (
-    16_384  # up to this many image tokens, launching kernels takes as long as running them
-)
+GRAPH_TOKENS = 16_384  # image tokens up to which kernel launches dominate
 MOST_GRAPHS = 8  # captured input sizes to keep; each graph holds its own memory
 
 

@@ -22,9 +22,7 @@ class Case:
     views: int
     height: int  # pixels
     width: int
-    fields: dict[str, Any] = field(
-        default_factory=dict
-    )  # ModelConfig fields that differ from the paper's
+    fields: dict[str, Any] = field(default_factory=dict)  # changes to the paper's ModelConfig
     batch: int = 1  # scenes per training step
     scale: str = "paper"
 

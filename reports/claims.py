@@ -73,7 +73,7 @@ class Judged:
         """Note for the reader of the verdict: the effort needed to resolve it, and the claim's caveat."""
         reason = self.claim.caveat
         if self.effect is not None and self.verdict == NOT_RESOLVED:
-            needed = _what_it_takes(self.effect, self.claim.threshold)
+            needed = _needed_effort(self.effect, self.claim.threshold)
             reason = "; ".join(filter(None, [needed, reason]))
         return reason
 
@@ -144,7 +144,7 @@ def _regime(entry: Judged, unmet: Sequence[str]) -> str:
     return f"at a scale that fails: {', '.join(unmet)}" if resolved and unmet else ""
 
 
-def _what_it_takes(effect: Effect, threshold: float) -> str:
+def _needed_effort(effect: Effect, threshold: float) -> str:
     if effect.seeds < SEEDS_NEEDED:
         return f"{effect.seeds} of {SEEDS_NEEDED} seeds measured"
     seeds = effect.seeds_to_resolve(threshold)
@@ -167,7 +167,7 @@ def scorecard(judged: list[Judged], scale: str, unmet: Sequence[str] = ()) -> pd
         rows.append(
             {
                 "claim": claim.text,
-                "paper says in": claim.source,
+                "place in the paper": claim.source,
                 "paper's effect": "-"
                 if entry.paper is None
                 else f"{entry.paper:+.{digits}f} {unit}",
@@ -182,7 +182,7 @@ def scorecard(judged: list[Judged], scale: str, unmet: Sequence[str] = ()) -> pd
         rows.append(
             {
                 "claim": counted.text,
-                "paper says in": counted.source,
+                "place in the paper": counted.source,
                 "paper's effect": f"{counted.paper:g}",
                 f"effect at {scale}": f"{counted.value:.4g}",
                 "holds if": f"within {counted.tolerance:g}",

@@ -127,9 +127,8 @@ def _stages(name: str) -> pd.DataFrame:
 
 
 def _threads(environment: dict[str, Any]) -> str:
-    count = environment["threads"] * environment.get(
-        "processes", 1
-    )  # older records have one process
+    processes = environment.get("processes", 1)  # missing in older records
+    count = environment["threads"] * processes
     return f"{count} thread" + "s" * (count > 1)
 
 

@@ -20,7 +20,7 @@ from reports.figures.cost_figures import (
     measured_against_views,
     quality_against_time,
 )
-from reports.figures.showcase import SMALL, beside_baselines, pretrained
+from reports.figures.showcase import SMALL, compare_baselines, pretrained
 from reports.figures.study_figures import study_figures
 from reports.figures.sweep_figures import sweep_figures
 from reports.figures.tradeoff_figures import tradeoff_figures
@@ -202,7 +202,7 @@ def evaluations(writer: Writer, _: Measurements) -> None:
 def pictures(writer: Writer, _: Measurements) -> None:
     """Renders, attention and layers of the weights that come with the project."""
     pretrained(writer)
-    beside_baselines(writer)
+    compare_baselines(writer)
 
 
 REGIME_NOTE = (

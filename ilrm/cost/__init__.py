@@ -65,9 +65,7 @@ def cross_block_macs(config: ModelConfig, views: int, height: int, width: int) -
     """
     c, d, k = config, config.width, config.queries_per_token
     n, m = (count // c.minibatch for count in tokens(c, height, width))
-    attended = (
-        views if c.cross_attention == "group" else 1
-    )  # number of views that a query attends to
+    attended = views if c.cross_attention == "group" else 1  # views that a query attends to
     return {
         "projections": views * (n * 2 * k + m * 2) * d * d,
         "attention": views * 2 * n * k * m * attended * d,

@@ -51,9 +51,8 @@ def measured_device(device: torch.device, dtype: torch.dtype, name: str) -> Devi
     for size in (4096, 8192) if cuda else (1024, 2048, 4096):
         a = torch.randn(size, size, device=device, dtype=dtype)
         rates.append(2 * size**3 / median_seconds(partial(torch.matmul, a, a), device, 0.5)[0])
-    source = torch.empty(
-        (1 << 30 if cuda else 1 << 26) // 4, device=device
-    )  # much larger than any cache
+    size = 1 << 30 if cuda else 1 << 26  # bytes, much larger than any cache
+    source = torch.empty(size // 4, device=device)
     target = torch.empty_like(source)
     copied = 2 * source.nbytes
     bandwidth = copied / median_seconds(lambda: target.copy_(source), device, 0.5)[0]

@@ -63,9 +63,8 @@ def saved_bytes(work: Workload) -> int:
         else:
             own, images = n // c.minibatch, m // c.minibatch
             block, inputs = _cross_block(work, own, images), 4 * own * d
-            if (
-                c.minibatch > 1
-            ):  # copies of the subset's tokens, the values written back, the indices
+            if c.minibatch > 1:
+                # copies of the subset's tokens, the values written back, and the indices;
                 # for r = 2, the selected columns are a view that keeps all indices alive
                 indices = (own * (2 if c.minibatch == 2 else 1) + images) // scenes
                 copies = low * images * d + 4 * own * d + 8 * indices
@@ -138,9 +137,8 @@ def training_memory(work: Workload) -> TrainingMemory:
     `saved_bytes` for `work.fused_norm` False.
     """
     with FakeTensorMode(), _WideLayerNorms():
-        config = replace(
-            work.config, minibatch_pattern="strided"
-        )  # all patterns have the same size
+        # all patterns need the same memory
+        config = replace(work.config, minibatch_pattern="strided")
         model = ILRM(config, checkpointing=work.checkpointing).train()
         optimizer = torch.optim.AdamW(model.parameters(), fused=True)
         views = _views(work)

@@ -48,8 +48,8 @@ def write_ply(gaussians: Gaussians, path: Path) -> None:
         + [f"property float {name}" for name in columns]
         + ["end_header\n"]
     )
-    with atomic_path(path) as beside:
-        beside.write_bytes(header.encode() + rows.tobytes())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(header.encode() + rows.tobytes())
 
 
 def _named(names, columns: torch.Tensor) -> dict[str, torch.Tensor]:

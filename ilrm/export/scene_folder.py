@@ -52,8 +52,8 @@ def write_scene(
     An earlier scene in the folder is replaced completely. Raises ConfigError (`check_out`).
     """
     check_out(out)
-    with atomic_folder(out.resolve()) as beside:
-        return _write(reconstruction, beside)
+    with atomic_folder(out.resolve()) as temporary:
+        return _write(reconstruction, temporary)
 
 
 @torch.no_grad()

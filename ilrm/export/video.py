@@ -53,9 +53,9 @@ def render_video(gaussians: Gaussians, path: Cameras, file: Path) -> None:
 def write_video(images: Iterable[Tensor], file: Path, size: tuple[int, int]) -> None:
     """Write images [3, H, W] in [0, 1] to an MP4 file (VP9) at 24 frames per second. Raises IlrmError."""
     height, width = size
-    with atomic_path(file) as beside:
+    with atomic_path(file) as temporary:
         writer = cv2.VideoWriter(
-            str(beside), cv2.VideoWriter.fourcc(*"vp09"), FRAMES_PER_SECOND, (width, height)
+            str(temporary), cv2.VideoWriter.fourcc(*"vp09"), FRAMES_PER_SECOND, (width, height)
         )
         if not writer.isOpened():
             raise IlrmError(

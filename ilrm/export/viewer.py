@@ -64,8 +64,8 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
             html = server.scene.as_html()
         finally:
             server.stop()
-    with atomic_path(path) as beside:
-        beside.write_text(html.replace("<head>", f"<head>{SORTING}", 1))
+    with atomic_path(path) as temporary:
+        temporary.write_text(html.replace("<head>", f"<head>{SORTING}", 1))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class SplatParameters:
     """Unconstrained parameters of Gaussians, before their activations, for an optimiser."""
 
     means: Float[Tensor, "B G 3"]
-    quats: Float[Tensor, "B G 4"]  # of any length
+    quats: Float[Tensor, "B G 4"]  # not necessarily normalised
     log_scales: Float[Tensor, "B G 3"]
     opacity_logits: Float[Tensor, "B G"]
     sh0: Float[Tensor, "B G 3"]  # colour = 0.5 + 0.2821 sh0, clamped at 0

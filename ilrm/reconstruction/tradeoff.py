@@ -152,8 +152,8 @@ def write_trade_off(
     size = f"{cameras.height}x{cameras.width}"
     key, views = reconstruction.scene.key, len(reconstruction.inputs)
     out = out or records / f"{file_name(key)}-{views}v-{size}"
-    with atomic_path(out / "rows.csv") as beside:
-        rows.to_csv(beside, index=False, float_format="%.6g")
+    with atomic_path(out / "rows.csv") as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.6g")
     about = {
         "capture": key,
         "views": views,

@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 
 def rasterization(
     means: Tensor,  # [..., N, 3] world
-    quats: Tensor,  # [..., N, 4] wxyz, of any length
+    quats: Tensor,  # [..., N, 4] wxyz, not necessarily normalised
     scales: Tensor,  # [..., N, 3] standard deviations, world units
     opacities: Tensor,  # [..., N] in [0, 1]
     colors: Tensor,  # [..., (C,) N, D] or, with sh_degree, [..., (C,) N, K, 3]

@@ -24,15 +24,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
-    beside = Path(name)
+    temporary = Path(name)
     try:
-        yield beside
-        beside.chmod(0o644)
-        _to_disk(beside)  # otherwise a power failure could leave an empty file
-        beside.replace(path)
+        yield temporary
+        temporary.chmod(0o644)
+        _to_disk(temporary)  # otherwise a power failure could leave an empty file
+        temporary.replace(path)
         _to_disk(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -48,15 +48,15 @@ def _to_disk(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder next to `path`, renamed to it if the block succeeds, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        yield beside
-        beside.chmod(0o755)
+        yield temporary
+        temporary.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_folder(path: Path) -> None:
@@ -68,8 +68,8 @@ def check_folder(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON with keys in the given order. Raises ValueError on NaN; write None instead."""
     text = json.dumps(value, indent=2, allow_nan=False)
-    with atomic_path(path) as beside:
-        beside.write_text(text + "\n")
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n")
 
 
 def file_name(name: str) -> str:

@@ -141,11 +141,11 @@ def write_weights(weights: Weights, parent: Path) -> Path:
     )
     if folder.exists():
         raise WeightsError(f"{folder} exists already: use it, or delete it first")
-    with atomic_folder(folder) as beside:
-        (beside / FILE).write_bytes(content)
-        write_json(beside / CONFIG, config.to_dict())
+    with atomic_folder(folder) as temporary:
+        (temporary / FILE).write_bytes(content)
+        write_json(temporary / CONFIG, config.to_dict())
         if weights.seen is not None:
-            weights.seen.write(beside)
+            weights.seen.write(temporary)
     return folder
 
 

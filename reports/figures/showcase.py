@@ -28,7 +28,7 @@ ROOMS = 16  # number of held-out rooms for ilrm-small
 REFINED = 20  # refinement steps (iLRM_20)
 SECONDS = 0.1  # seconds per animation frame
 # fields of the models compared with the base model, which are trained in the same way
-BESIDE = ({"cross_attention": "none", "initial_tokens": "image"}, {"refinement": "first_layer"})
+COMPARED = ({"cross_attention": "none", "initial_tokens": "image"}, {"refinement": "first_layer"})
 
 
 def pretrained(writer: Writer) -> None:
@@ -64,13 +64,13 @@ def pretrained(writer: Writer) -> None:
     _curves(writer, "layers", {SMALL: quality}, ROOMS)
 
 
-def beside_baselines(writer: Writer) -> None:
+def compare_baselines(writer: Writer) -> None:
     """The tiny scale's base model next to full attention and to a model with cross-attention in the first
     layer only, all trained in the same way.
     """
     config = run_config("tiny")
     compared = [read_weights(RUNS / config.name)]
-    compared += [read_weights(RUNS / run_config("tiny", **fields).name) for fields in BESIDE]
+    compared += [read_weights(RUNS / run_config("tiny", **fields).name) for fields in COMPARED]
     models = {label_of(weights): weights for weights in compared}
     scenes = list(held_out_scenes(config.data))
     side_by_side(writer, "qualitative_baselines", models, scenes)

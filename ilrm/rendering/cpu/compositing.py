@@ -42,7 +42,8 @@ def _span(middle, square, first, last):
     """Integers within sqrt(square) of `middle`, clipped to [first, last), as (start, stop)."""
     if square < ZERO:
         return first, first
-    reach, middle = math.sqrt(square) + SLACK, middle + ONE  # + 1, as int() truncates towards 0
+    # + 1 makes int() a ceiling for the start, and gives the exclusive stop
+    reach, middle = math.sqrt(square) + SLACK, middle + ONE
     return max(first, int(max(middle - reach, ZERO))), min(last, int(max(middle + reach, ZERO)))
 
 
@@ -138,9 +139,7 @@ def composite_backward(
         right, bottom = min(left + TILE, width), min(top + TILE, height)
         first, last = tile_start[unit], tile_start[unit + 1]
         state[:] = ZERO
-        state[
-            PLANE : 2 * PLANE
-        ] = -ONE  # pixels outside the image count as finished before the first splat
+        state[PLANE : 2 * PLANE] = -ONE  # pixels outside the image count as finished
         deepest = ZERO
         for y in range(top, bottom):
             for x in range(left, right):

@@ -170,9 +170,7 @@ def _sort_into_tiles(
     )  # fmt: skip
     tile_start = np.zeros(per_tile.size + 1, np.int64)
     np.cumsum(per_tile, out=tile_start[1:])
-    first_piece += tile_start[
-        : -1 : tiles_x * tiles_y, None
-    ]  # from numbers per image to global ones
+    first_piece += tile_start[: -1 : tiles_x * tiles_y, None]  # from per-image to global numbers
     tile_splats = np.empty(tile_start[-1], np.int32)
     tile_pieces = np.empty(tile_start[-1], np.int64)
     run_chunks(

@@ -20,10 +20,7 @@ def _sort_by_depth(depths, radii, keys, order, spare_keys, spare_order):
     visible = 0
     for n in range(depths.shape[0]):
         if radii[n, 0] > 0:
-            keys[visible], order[visible] = (
-                depths[n],
-                n,
-            )  # positive floats sort like their bit patterns
+            keys[visible], order[visible] = depths[n], n  # positive floats sort like their bits
             visible += 1
     bits, spare_bits = keys.view(np.uint32), spare_keys.view(np.uint32)
     counts = np.empty(1 << DIGIT, np.int64)

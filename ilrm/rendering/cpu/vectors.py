@@ -17,9 +17,7 @@ from numba.extending import models, overload, register_model
 
 from ilrm.rendering.cpu.threads import jit
 
-intrinsic: Any = (
-    extending.intrinsic
-)  # its type stub wrongly expects callers to pass the typing context
+intrinsic: Any = extending.intrinsic  # its type stub wrongly includes the typing context
 
 LANES = 8
 FLAGS = ("contract",)  # allows fused multiply-add
