@@ -29,7 +29,7 @@ def learning_curve(run: Run, base: Run | None = None) -> Figure:
         axes.axhline(value, color=color, linestyle="--", label=f"{label} ({value:.1f} dB)")
     label = f"PSNR (dB), {len(validated)} held-out scenes"
     axes.set(xlabel="training step", ylabel=label, title=run.config.name)
-    axes.legend(loc="lower right")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plt.close(figure)
     return figure
 
