@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablations.study import studies
 from ilrm.errors import IlrmError
 from ilrm.evaluation.summary import Estimate
 from ilrm.presets import run_config
@@ -11,6 +12,7 @@ from ilrm.runs.records import recorded_runs
 from ilrm.runs.store import Run, RunFolder
 from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from ilrm.weights.state import read_weights
+from reports.effects import Measurements
 from reports.figures.showcase import SMALL
 from reports.model_card import own_evaluations, scene_kind
 from reports.tables import run_tables
@@ -41,6 +43,7 @@ def results() -> str:
     small = own_evaluations(read_weights(SMALL))
     parts = [base_text(runs), markdown(base_table(runs)), small_text(), small_table(small)]
     parts.append(plane_text(_longest(runs), clips_evaluation(small)))
+    parts.append(attention_text(Measurements.recorded("tiny")))
     return "\n\n".join(part.strip() for part in parts)
 
 
@@ -104,6 +107,19 @@ def plane_text(base: RunFolder, clips: RunFolder | None) -> str:
         reached = _against_plane(clips, f"`{SMALL}`")
         lines.append(f"On the RealEstate10K clips with {CLIPS_VIEWS} views it reaches {reached}.")
     return "\n".join(lines)
+
+
+def attention_text(measurements: Measurements) -> str:
+    """The pixel-aligned design that iLRM replaces, beside iLRM; empty where it is not recorded."""
+    study = studies()["equal_gaussians"]
+    pixels = next(v for v in study.variants if v.name == "full attention (4,F,F)")
+    effect = measurements.effect(study, pixels, study.reference, "psnr")
+    if effect is None:
+        return ""
+    return (
+        "**Full attention** over all image tokens, one Gaussian per pixel: Figure 2 (a), which iLRM replaces\n"
+        f"at a fraction of its cost: {effect.text(2)} dB against iLRM at the tiny scale."
+    )
 
 
 def clips_evaluation(evaluations: list[RunFolder]) -> RunFolder | None:

@@ -12,6 +12,7 @@ from ilrm.runs.store import Run
 from ilrm.system.paths import PROJECT
 from ilrm.weights.state import read_weights
 from reports import readme, regenerate
+from reports.effects import Measurements
 from reports.model_card import own_evaluations
 from reports.write import Writer
 
@@ -87,3 +88,11 @@ def test_the_plane_warp_is_shown_where_it_was_measured(with_plane):
     text = readme.plane_text(longest_of(measured), readme.clips_evaluation(both))
     assert "24.9 dB, the base model 22.9 dB." in text and "24.9 dB, `ilrm-small` 18.9 dB." in text
     assert "RealEstate10K" not in readme.plane_text(longest_of(measured), None)
+
+
+def test_full_attention_is_shown_where_it_was_measured():
+    measured = Measurements.recorded("tiny")
+    text = readme.attention_text(measured)
+    assert "one Gaussian per pixel" in text and "dB against iLRM" in text
+    nothing = Measurements("tiny", measured.runs.iloc[:0], measured.scenes.iloc[:0])
+    assert readme.attention_text(nothing) == ""
