@@ -117,8 +117,8 @@ def attention_text(measurements: Measurements) -> str:
     if effect is None:
         return ""
     return (
-        "**Full attention** over all image tokens, one Gaussian per pixel: Figure 2 (a), which iLRM replaces\n"
-        f"at a fraction of its cost: {effect.text(2)} dB against iLRM at the tiny scale."
+        "**Full attention** over all image tokens, with one Gaussian per pixel, is the costlier design of\n"
+        f"Figure 2 (a) that iLRM replaces: {effect.text(2)} dB against iLRM at the tiny scale."
     )
 
 
