@@ -42,7 +42,7 @@ def benchmark():
 
 def test_totals_are_the_closed_forms():
     (axes,) = cost_against_views().axes
-    (line,) = [line for line in axes.lines if line.get_label() == "iLRM (V,H,F), all"]
+    (line,) = [line for line in axes.lines if line.get_label() == "iLRM (V,H,F), total"]
     expected = [
         sum(cost.analytic_macs(ModelConfig(), int(v), 544, 960).values()) / 1e9
         for v in line.get_xdata()

@@ -60,7 +60,7 @@ def test_nothing_to_compare_says_why(smoke_run):
     for run, base, reason in (
         (shorter, smoke_run, "trained differently from the base model: steps differ"),
         (smoke_run, None, "no base run is recorded for the smoke scale"),
-        (smoke_run, smoke_run, "the base model itself: pass a parameter to see a variant"),
+        (smoke_run, smoke_run, "the base model itself: change a parameter to compare a variant"),
         (other, smoke_run, "does not report this variant"),
     ):
         with pd.option_context("display.max_colwidth", None):  # as the notebooks set it
