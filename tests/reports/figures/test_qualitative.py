@@ -14,9 +14,8 @@ from ilrm.metrics import psnr
 from ilrm.reconstruction.optimization import refine
 from ilrm.rendering import render
 from ilrm.weights.state import read_weights
-from reports.figures import qualitative
 from reports.figures.qualitative import arrays, draw, label_of, methods_of, rows
-from reports.qualitative import main
+from reports.qualitative import _check_fit, main
 
 
 @pytest.fixture(scope="module")
@@ -112,18 +111,18 @@ def test_weights_that_cannot_take_the_images_are_named(weights, scenes):
     model = replace(weights.config.model, patch=16)
     other = replace(weights, config=replace(weights.config, model=model), source="coarse")
     scene = scenes[0]
-    qualitative._check_fit({"iLRM": weights, "iLRM (2)": other}, scene)  # 32 is a multiple of 32
+    _check_fit({"iLRM": weights, "iLRM (2)": other}, scene)  # 32 is a multiple of 32
     model, data = replace(model, patch=12), weights.config.data
     data = replace(data, image_height=24, image_width=24)
     other = replace(other, config=replace(weights.config, model=model, data=data))
     with pytest.raises(
         ConfigError, match="coarse: needs images in multiples of 24 pixels, not 32x32"
     ):
-        qualitative._check_fit({"iLRM": weights, "iLRM (2)": other}, scene)
+        _check_fit({"iLRM": weights, "iLRM (2)": other}, scene)
     data = replace(weights.config.data, camera_scale="world")
     other = replace(weights, config=replace(weights.config, data=data), source="worldly")
     with pytest.raises(ConfigError, match="worldly: was trained with another camera_scale"):
-        qualitative._check_fit({"iLRM": weights, "iLRM (2)": other}, scene)
+        _check_fit({"iLRM": weights, "iLRM (2)": other}, scene)
 
 
 def test_models_are_named_by_what_they_lack(weights):
