@@ -18,6 +18,7 @@ NEED = {
     "optuna": [
         *(f"ablations/test_{name}.py" for name in ("hosts", "queue", "record", "runner", "sweep")),
         "reports/figures/test_sweep_figures.py",
+        "reports/test_readme.py",
     ],
     "papermill": ["notebook/test_launcher.py", "test_notebooks.py"],
     "pycolmap": [f"data/sources/test_{name}.py" for name in ("captures", "broken_captures")],

@@ -80,7 +80,10 @@ def test_gpu_tests_are_found_without_optional_packages(without_optional_packages
     arguments = ("-m", "pytest", "-m", "gpu", "--collect-only", "-q", "-p", "no:cacheprovider")
     done = child(*arguments, path=[without_optional_packages])
     assert done.returncode == 0, done.stdout
-    for file in ("rendering/test_oracles", "test_fast", "test_training", "test_splatting"):
+    for file in (
+        "rendering/test_oracles", "test_fast", "training/test_loop",
+        "reconstruction/test_gaussian_splatting",
+    ):  # fmt: skip
         assert f"tests/{file}.py::" in done.stdout
 
 
