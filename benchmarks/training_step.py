@@ -85,7 +85,7 @@ def measure(scale: str, steps: int) -> dict[str, float]:
 
 
 def in_process(threads: int, scale: str, steps: int) -> dict[str, float]:
-    """`measure` in a process of its own, whose libraries start with so many threads."""
+    """`measure` in a process of its own, whose libraries start with this many threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     command = [sys.executable, __file__, "--scale", scale, "--steps", str(steps), "--only"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Measurements of many cases, kept row by row in the run store: one that was cut short goes on.
+"""Measurements of many cases, kept row by row in the run store: one that was cut short resumes.
 
 A folder `runs/benchmarks/SCALE-DEVICE` holds a file a measured row under rows/, and, made from these,
 measurements.csv and environment.json. Every case stands beside full attention of the same size.

@@ -50,7 +50,7 @@ class Job:
     views: int
     framing: Framing
     how: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
-    scenes: int | None = None  # only the first so many
+    scenes: int | None = None  # evaluate only the first ones
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def perform_evaluation(
     job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool = True
 ) -> RunFolder:
     """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
-    the scenes. `pictures`: of so many first scenes, renders beside the targets are kept.
+    the scenes. `pictures`: for this many first scenes, renders beside the targets are kept.
 
     Scenes done before are kept, unless their files have changed since or they lack their picture. Raises
     DataError on whatever is wrong with the data.

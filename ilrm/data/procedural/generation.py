@@ -34,7 +34,7 @@ VERSION = 1  # raise it whenever the same parameters give other bytes
 CHUNK = 32  # scenes per chunk file
 LOCK = "generating.lock"
 EVALUATION_VIEWS = (2, 4, 8)
-EVALUATION_TARGETS = 6  # per scene, or as many frames as are no context of any evaluation
+EVALUATION_TARGETS = 6  # per scene, or as many frames as are not an input of any evaluation
 SPLITS = {"train": 0, "test": 1}
 
 
@@ -207,7 +207,7 @@ def generate(root: str | Path, config: RoomsConfig, workers: int | None = None) 
     """Writes train/ and test/ (chunks and index.json), evaluation_index_{2,4,8}v.json and
     dataset.json; returns root.
 
-    A folder that is complete returns at once; one that was cut short goes on after its last whole
+    A folder that is complete returns at once; one that was cut short resumes after its last whole
     chunk; a second process waits for the first. workers: threads, by default one per core. Raises
     ConfigError when the folder was made with other parameters, DataError.
     """

@@ -42,7 +42,7 @@ def _photographs() -> list[Path]:
         if spec is None or spec.origin is None:
             raise DataError(
                 f"package {package} is not installed: its photographs are the textures; "
-                "mend with `pip install scikit-image scikit-learn`"
+                "run `pip install scikit-image scikit-learn`"
             )
         paths += [Path(spec.origin).parent / folder / name for name in names]
     for path in paths:
