@@ -27,7 +27,7 @@ report: $(STAMP)
 	$(BIN)/python -m reports $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -rs $(ARGS)
+	$(BIN)/python -m pytest -q -rs -n auto --maxprocesses 4 --dist loadfile --durations 15 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
