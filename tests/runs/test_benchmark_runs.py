@@ -28,8 +28,9 @@ SMALL = Case(("1",), 2, 256, 256).at("smoke")
 
 KILLED = """
 import sys
-from ilrm import benchmark, timing
-from ilrm.roofline import Device
+from ilrm import benchmark
+from ilrm.cost.floors import Device
+from ilrm.runs import benchmark_timing as timing
 timing.measured_device = lambda device, dtype, name: Device(name, 1e11, 1e10)
 sys.exit(benchmark.main(sys.argv[1:]))
 """

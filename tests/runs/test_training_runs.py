@@ -113,7 +113,7 @@ def test_a_disk_that_takes_nothing_is_one_line(smoke_run, tmp_path, monkeypatch,
         raise OSError(number, "what the system says")
 
     monkeypatch.setattr(runs, "write_json", full)
-    with pytest.raises(RunError, match=f"{words}.* goes on from its last checkpoint"):
+    with pytest.raises(RunError, match=f"{words}.* resumes from its last checkpoint"):
         perform_run(smoke_run.config, store=tmp_path, show_progress=False)
 
 
