@@ -230,7 +230,7 @@ class ViewsDataset(Dataset[Example]):
         views, flips = gather(step, range(first, first + part))
         views["images"] = views["images"].float() / 255
         if any(flips):
-            chosen = torch.tensor(flips)
+            chosen = torch.tensor(flips).nonzero()[:, 0]
             mirrored = mirror({name: v[chosen.to(v.device)] for name, v in views.items()})
             for name, value in mirrored.items():
                 views[name][chosen.to(value.device)] = value

@@ -152,5 +152,5 @@ def test_depths_follow_their_frames(tmp_path, memory_budget):
         mirrored += int(not same)
     assert 0 < mirrored < 18
     without = generate(tmp_path / "plain", replace(config, train_depths=False))
-    with pytest.raises(ConfigError, match="no true depth at 24x24: set depth_weight=0"):
+    with pytest.raises(ConfigError, match="no ground-truth depth at 24x24: set depth_weight=0"):
         dataset(without, depths=True, memory_budget=memory_budget).batch(0)
