@@ -12,8 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ilrm.config import RunConfig, check_names
+from ilrm.config import RunConfig
 from ilrm.errors import ConfigError, IlrmError
+from ilrm.fields import check_names
 from ilrm.presets import SCALES, parameter_names, run_config
 
 STUDIES = Path(__file__).parent / "studies"

@@ -31,9 +31,10 @@ from ablations.storage import (
 from ablations.study import StudyError
 from ablations.workers import Workers
 from ilrm import cost
-from ilrm.config import RunConfig, check_names
+from ilrm.config import RunConfig
 from ilrm.data.batches import dataset_root
 from ilrm.errors import ConfigError, IlrmError
+from ilrm.fields import check_names
 from ilrm.presets import parameter_names, run_config
 from ilrm.runs.training_runs import perform_run
 from ilrm.system.paths import RUNS

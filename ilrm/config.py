@@ -1,16 +1,14 @@
 """Configurations: frozen dataclasses, validated when made, hashed to name runs."""
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ilrm.errors import ConfigError
+from ilrm.fields import check_names, check_types
 
 SCALE_FACTORS = {"F": 1, "H": 2, "Q": 4}  # full, half and quarter of the image resolution
 
@@ -412,51 +410,3 @@ def check_views(name: str, views: int) -> None:
     """Raise ConfigError on fewer than two input views."""
     if views < 2:
         raise ConfigError(f"{name}={views}: iLRM needs at least 2 input views")
-
-
-def check_names(values: dict[str, Any], allowed: list[str], where: str) -> None:
-    """Raise ConfigError if a key of `values` is not in `allowed`, naming the nearest right one."""
-    for name in values:
-        if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
-            raise ConfigError(f"unknown parameter {name!r} in {where}: {hint}")
-
-
-def check_types(config: object) -> None:
-    """Raise ConfigError on the first field whose value does not fit its annotation."""
-    hints = typing.get_type_hints(type(config))
-    for name, hint in hints.items():
-        value = getattr(config, name)
-        if not _fits(value, hint):
-            raise ConfigError(f"{name}={value!r}: {_describe(hint, value)}")
-
-
-def _fits(value: object, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin is Literal:
-        return any(value == a and type(value) is type(a) for a in typing.get_args(hint))
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, a) for a in typing.get_args(hint))
-    if origin is tuple:
-        kinds = typing.get_args(hint)
-        return (
-            isinstance(value, tuple)
-            and len(value) == len(kinds)
-            and all(_fits(v, k) for v, k in zip(value, kinds, strict=True))
-        )
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _describe(hint: Any, value: object) -> str:
-    if typing.get_origin(hint) is Literal:
-        options = [str(a) for a in typing.get_args(hint)]
-        near = difflib.get_close_matches(str(value), options, n=1)
-        return f"give one of {', '.join(options)}" + (f" (nearest: {near[0]})" if near else "")
-    if typing.get_origin(hint) is tuple:
-        return f"give {len(typing.get_args(hint))} integers, e.g. [15, 31]"
-    return f"give a value of type {getattr(hint, '__name__', hint)}"

@@ -9,15 +9,9 @@ import types
 import typing
 from typing import Any
 
-from ilrm.config import (
-    DataConfig,
-    EvaluationConfig,
-    ModelConfig,
-    RunConfig,
-    TrainConfig,
-    check_names,
-)
+from ilrm.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, TrainConfig
 from ilrm.errors import ConfigError
+from ilrm.fields import check_names
 
 # What procedural rooms at low resolution need; notebooks/tiny_scale.ipynb has the measurements.
 _ROOMS: dict[str, Any] = {

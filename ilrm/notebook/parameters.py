@@ -4,8 +4,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from ilrm.config import RunConfig, check_names
+from ilrm.config import RunConfig
 from ilrm.errors import ConfigError, MissingPartError
+from ilrm.fields import check_names
 from ilrm.presets import run_config
 
 _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}

@@ -1,0 +1,56 @@
+"""Fields of configurations: names and values are checked, and the nearest right one is named."""
+
+import difflib
+import types
+import typing
+from typing import Any, Literal
+
+from ilrm.errors import ConfigError
+
+
+def check_names(values: dict[str, Any], allowed: list[str], where: str) -> None:
+    """Raise ConfigError if a key of `values` is not in `allowed`, naming the nearest right one."""
+    for name in values:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
+            raise ConfigError(f"unknown parameter {name!r} in {where}: {hint}")
+
+
+def check_types(config: object) -> None:
+    """Raise ConfigError on the first field whose value does not fit its annotation."""
+    hints = typing.get_type_hints(type(config))
+    for name, hint in hints.items():
+        value = getattr(config, name)
+        if not _fits(value, hint):
+            raise ConfigError(f"{name}={value!r}: {_describe(hint, value)}")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return any(value == a and type(value) is type(a) for a in typing.get_args(hint))
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, a) for a in typing.get_args(hint))
+    if origin is tuple:
+        kinds = typing.get_args(hint)
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(kinds)
+            and all(_fits(v, k) for v, k in zip(value, kinds, strict=True))
+        )
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _describe(hint: Any, value: object) -> str:
+    if typing.get_origin(hint) is Literal:
+        options = [str(a) for a in typing.get_args(hint)]
+        near = difflib.get_close_matches(str(value), options, n=1)
+        return f"give one of {', '.join(options)}" + (f" (nearest: {near[0]})" if near else "")
+    if typing.get_origin(hint) is tuple:
+        return f"give {len(typing.get_args(hint))} integers, e.g. [15, 31]"
+    return f"give a value of type {getattr(hint, '__name__', hint)}"
