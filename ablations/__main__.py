@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ablations.arguments import default_storage, positive
-from ablations.study import MOST_SEEDS, SEEDS, find_studies
+from ablations.study import LENGTHS, MOST_SEEDS, SEEDS, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
 from ilrm.system.files import atomic_path
@@ -71,10 +71,11 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    from ablations.record import record, record_sweeps
-    from ilrm.runs.records import STUDIES, SWEEPS
+    from ablations.record import SHOWN_SCALE, record, record_shown, record_sweeps
+    from ilrm.runs.records import RUNS, STUDIES, SWEEPS
 
     studies = find_studies(options.studies)
+    studies += [study.trained_for(n) for study in studies for n in LENGTHS.get(options.scale, ())]
     cells = [cell for study in studies for cell in study.cells(options.scale, MOST_SEEDS)]
     count = record(cells, options.scale)
     print(
@@ -82,6 +83,9 @@ def _record(options: argparse.Namespace) -> int:
         if count
         else "nothing to record"
     )
+    if options.scale == SHOWN_SCALE:
+        for name in record_shown(options.scale):
+            print(f"{name} recorded with its weights in {RUNS}")
     for name in record_sweeps(options.scale):
         print(f"sweep {name} recorded in {SWEEPS / options.scale}")
     return 0
@@ -114,6 +118,8 @@ def _plan(options: argparse.Namespace) -> Plan:
 
     quiet_optuna()
     studies = find_studies(options.studies)
+    if options.steps:
+        studies = [study.trained_for(options.steps) for study in studies]
     return Plan.make(studies, options.scale, options.storage, options.seeds)
 
 
@@ -136,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False, parents=[stored])
     shared.add_argument(
         "--seeds", type=positive, default=SEEDS, help="seeds per variant (default: %(default)s)"
+    )
+    shared.add_argument(
+        "--steps",
+        type=positive,
+        help="training steps, where they should not be those of the study (effects against length)",
     )
     kinds = "names (see list), paths of TOML files, or all"
 

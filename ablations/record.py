@@ -13,13 +13,26 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ablations.study import Cell
-from ilrm.runs.records import STUDIES, SWEEPS
+from ablations.study import LENGTHS, Cell
+from ilrm.presets import run_config
+from ilrm.runs.records import RUNS as SHOWN
+from ilrm.runs.records import STUDIES, SWEEPS, record_run
 from ilrm.runs.store import Run, find_run
 from ilrm.system.files import atomic_path
 from ilrm.system.paths import RUNS
 from ilrm.vocabulary import QUALITY
 
+# The default scale's runs whose curves, renders and attention the reports show: changes to the preset.
+SHOWN_SCALE = "tiny"
+COMPARED: tuple[dict[str, Any], ...] = (
+    {"cross_attention": "none", "initial_tokens": "image"},
+    {"refinement": "first_layer"},
+)
+SHOWN_FIELDS: tuple[dict[str, Any], ...] = (
+    {},
+    *({"steps": steps} for steps in LENGTHS[SHOWN_SCALE]),
+    *COMPARED,
+)
 COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
 _NO_SCENES = pd.DataFrame(columns=["run", "scene", *QUALITY])
 _NO_BASELINES = pd.DataFrame(columns=["data", "method", "scene", *QUALITY])
@@ -45,6 +58,13 @@ def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path 
     _merge(folder / "scenes.csv", found.scenes, "run", ["run", "scene"])
     _merge(folder / "baselines.csv", found.baselines, "data", ["data", "method", "scene"])
     return len(found.runs)
+
+
+def record_shown(scale: str, store: Path = RUNS, records: Path = SHOWN) -> list[str]:
+    """Record the complete runs among those that the reports show, with their weights; returns their names."""
+    configs = [run_config(scale, **fields) for fields in SHOWN_FIELDS]
+    runs = [run for config in configs if (run := find_run(config, store)) is not None]
+    return [record_run(run, records).name for run in runs]
 
 
 def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> list[str]:

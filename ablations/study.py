@@ -7,7 +7,7 @@ be anywhere.
 import difflib
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ STUDIES = Path(__file__).parent / "studies"
 SEEDS = 3
 MOST_SEEDS = 20  # maximum number of seeds of a study
 
-# Changes to a preset in all studies. tiny: half the training steps of `make ablation`, which costs 0.7 dB, so
-# that all studies with three seeds finish in an evening on two cores.
-SCALE_FIELDS: dict[str, dict[str, Any]] = {"tiny": {"steps": 1_200}}
+# Further numbers of steps at which effects are measured, to see whether they grow towards the paper's.
+LENGTHS: dict[str, tuple[int, ...]] = {"tiny": (750, 12_000)}
 
 _KEYS = ("title", "paper", "claim", "fields", "varies", "values", "variant", "scales")
 _VARIANT_KEYS = ("name", "fields", "rows")
@@ -84,8 +83,13 @@ class Study:
 
     def parameters(self, variant: Variant, scale: str, seed: int) -> dict[str, Any]:
         """Parameters of the ablation notebook for a variant and seed."""
-        fields = {**SCALE_FIELDS.get(scale, {}), **self.scales.get(scale, {}), **variant.fields}
+        fields = {**self.scales.get(scale, {}), **variant.fields}
         return {"scale": scale, **fields, "seed": seed}
+
+    def trained_for(self, steps: int) -> "Study":
+        """This study with another number of training steps at every scale."""
+        scales = {scale: {**self.scales.get(scale, {}), "steps": steps} for scale in SCALES}
+        return replace(self, scales=scales)
 
     def cells(self, scale: str, seeds: int | Iterable[int] = SEEDS) -> list[Cell]:
         """All cells, with all variants of a seed before the next seed.

@@ -80,7 +80,8 @@ class ModelConfig:
     scale_max: float = -1.2
     # opacity = sigmoid(x + opacity_bias)
     opacity_bias: float = -2.0
-    # initial weights: N(0, init_std) in all Linear layers; "local": cross-attention starts at its own patch
+    # initial weights: N(0, init_std) in all Linear layers; "local": attention starts where rays meet, except
+    # with initial_tokens="random", which have no rays: such a model starts "normal"
     init: Literal["normal", "local"] = "normal"
     init_std: float = 0.02
 
@@ -296,7 +297,7 @@ class EvaluationConfig:
 
     # V at evaluation; None: context_views (Table 5, unseen numbers of views)
     input_views: int | None = None
-    # standard deviation of the noise on the inputs' positions, in normalised scene units (Table 14)
+    # standard deviation of the noise on the inputs' positions, in pixels at the median depth (Table 14)
     camera_noise: float = 0.0
     # decode the tokens of this layer; None: of the last one (Figure 1)
     decoded_layer: int | None = None

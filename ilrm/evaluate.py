@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", help="HxW; default: the protocol's, or the weights' if smaller")
     parser.add_argument("--scenes", type=int, help="evaluate only the first SCENES scenes")
     parser.add_argument("--camera-noise", type=float, default=0.0,
-                        help="standard deviation of noise on input camera positions (Table 14)")  # fmt: skip
+                        help="standard deviation of noise on the input camera positions, in pixels at "
+                        "the median depth (Table 14)")  # fmt: skip
     parser.add_argument("--pictures", type=int, default=8,
                         help="number of scenes to keep renders of; default: %(default)s")  # fmt: skip
     parser.add_argument("--store", type=Path, default=RUNS, help="run store; default: %(default)s")

@@ -13,10 +13,13 @@ from ilrm.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, Tr
 from ilrm.errors import ConfigError
 from ilrm.fields import check_names
 
-# What procedural rooms at low resolution need; notebooks/tiny_scale.ipynb has the measurements.
+# What procedural rooms at low resolution need: docs/regime.md and docs/tiny-scale.md have the measurements.
 _ROOMS: dict[str, Any] = {
-    "near": 0.6,  # normalised units; depths in the rooms: 1st percentile 0.7, median 2.8, 99th 6.9
-    "far": 15.0,  # log distances start at the geometric mean of near and far, 3.0
+    "procedural_path": "arc",  # wide baselines: on walks one plane is nearly as good as geometry
+    "procedural_depths": True,
+    "depth_weight": 0.05,  # finds geometry in minutes; falls to zero, 0 switches it off
+    "near": 0.4,  # normalised units; depths in the rooms: 1st percentile 0.46, median 2.4, 99th 6.9
+    "far": 15.0,  # log distances start at the geometric mean of near and far, 2.4
     "distance": "log",
     "scale_unit": "footprint",  # scales in viewpoint pixels: no holes, and no size that fits one room
     "scale_bias": -0.9,  # start at 0.4 pixels: with larger Gaussians blur pays more than geometry
@@ -34,10 +37,10 @@ _ROOMS: dict[str, Any] = {
 _TINY: dict[str, Any] = {
     **_ROOMS,
     "layers": 3,
-    "width": 96,
-    "heads": 6,
-    "patch": 4,  # 16 viewpoint tokens a view of 32 x 32
-    "initial_grid": 4,
+    "width": 64,  # at least the 48 colour values under a token, as in the paper (768 of 768)
+    "heads": 4,
+    "patch": 2,  # 64 viewpoint tokens per view of 32 x 32
+    "initial_grid": 8,
     "image_height": 32,
     "image_width": 32,
     "procedural_train": 1_200,
@@ -45,8 +48,8 @@ _TINY: dict[str, Any] = {
     "gap_start": (12, 23),  # frames; nearest view stands at 18 dB with a gap of 23
     "gap_end": (12, 23),
     "gap_steps": 1,
-    "steps": 2_400,
-    "batch": 8,  # more, noisier steps beat fewer, cleaner ones in the same time
+    "steps": 3_000,
+    "batch": 4,  # more, noisier steps beat fewer, cleaner ones in the same time
     "lr": 2e-3,
     "matrix_lr": 4e-3,
     "warmup": 50,
@@ -59,8 +62,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
         **_TINY,
         "layers": 1,
-        "width": 64,
-        "heads": 4,
         "procedural_train": 4,
         "procedural_test": 2,
         "steps": 4,
@@ -76,7 +77,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "layers": 6,
         "width": 384,
         "heads": 6,
-        "patch": 4,  # 64 viewpoint tokens a view of 64 x 64
+        "patch": 4,  # 64 viewpoint tokens per view of 64 x 64; 192 colour values under each
         "initial_grid": 8,
         "image_height": 64,
         "image_width": 64,

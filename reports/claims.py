@@ -40,6 +40,7 @@ class Claim:
     loses_less_than: float | None = None  # margin, in the metric's unit
     paper: float | None = None  # the paper's effect, if it does not follow from table rows
     caveat: str = ""  # differences from the paper's comparison
+    against_length: bool = False  # the effect is also measured at other numbers of training steps
 
     @property
     def threshold(self) -> float:
@@ -74,7 +75,7 @@ class Judged:
         reason = self.claim.caveat
         if self.effect is not None and self.verdict == NOT_RESOLVED:
             needed = _needed_effort(self.effect, self.claim.threshold)
-            reason = "; ".join(filter(None, [needed, reason]))
+            reason = _joined(needed, reason)
         return reason
 
 
@@ -87,6 +88,7 @@ class CountedClaim:
     count: str  # key of COUNTS
     paper: float  # as printed in the paper
     tolerance: float  # rounding tolerance of the printed value
+    quality: str = ""  # text of the claim that says what the saving costs
 
     @property
     def value(self) -> float:
@@ -118,10 +120,11 @@ def claims() -> list[Claim]:
 def judge(measurements: Measurements) -> list[Judged]:
     """Judge every claim on the recorded runs of a scale."""
     known = studies()
-    return [_judge(claim, known[claim.study], measurements) for claim in claims()]
+    return [judge_claim(claim, known[claim.study], measurements) for claim in claims()]
 
 
-def _judge(claim: Claim, study: Study, measurements: Measurements) -> Judged:
+def judge_claim(claim: Claim, study: Study, measurements: Measurements) -> Judged:
+    """Judge a claim on the recorded runs of its study."""
     by_name = {variant.name: variant for variant in study.variants}
     better, worse = by_name[claim.better], by_name[claim.worse]
     if not METRICS[claim.metric].higher_is_better:
@@ -144,6 +147,10 @@ def _regime(entry: Judged, unmet: Sequence[str]) -> str:
     return f"at a scale that fails: {', '.join(unmet)}" if resolved and unmet else ""
 
 
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
 def _needed_effort(effect: Effect, threshold: float) -> str:
     if effect.seeds < SEEDS_NEEDED:
         return f"{effect.seeds} of {SEEDS_NEEDED} seeds measured"
@@ -153,6 +160,17 @@ def _needed_effort(effect: Effect, threshold: float) -> str:
     if seeds > MANY_SEEDS:
         return f"an effect of this size would need more than {MANY_SEEDS} seeds"
     return f"an effect of this size would need about {max(seeds, effect.seeds + 1):.0f} seeds"
+
+
+def _price(counted: CountedClaim, judged: Sequence[Judged], scale: str) -> str:
+    """What a saving costs in quality, as measured."""
+    own = [entry for entry in judged if entry.claim.text == counted.quality]
+    if not own or own[0].effect is None:
+        return ""
+    claim = own[0].claim
+    digits, unit = METRICS[claim.metric].digits, METRICS[claim.metric].unit
+    effect = own[0].effect.text(digits)
+    return f"quality at {scale}: {claim.better} minus {claim.worse} is {effect} {unit}"
 
 
 def scorecard(judged: list[Judged], scale: str, unmet: Sequence[str] = ()) -> pd.DataFrame:
@@ -175,10 +193,11 @@ def scorecard(judged: list[Judged], scale: str, unmet: Sequence[str] = ()) -> pd
                 "holds if": f"effect {'<' if claim.loses_less_than else '>'} {claim.threshold:g}",
                 "seeds x scenes": "-" if effect is None else f"{effect.seeds} x {effect.scenes}",
                 "verdict": entry.verdict,
-                "note": "; ".join(filter(None, [_regime(entry, unmet), entry.reason])),
+                "note": _joined(_regime(entry, unmet), entry.reason),
             }
         )
     for counted in counted_claims():
+        price = _price(counted, judged, scale)
         rows.append(
             {
                 "claim": counted.text,
@@ -188,7 +207,7 @@ def scorecard(judged: list[Judged], scale: str, unmet: Sequence[str] = ()) -> pd
                 "holds if": f"within {counted.tolerance:g}",
                 "seeds x scenes": "counted",
                 "verdict": counted.verdict,
-                "note": "counted at the paper's configuration, not at this scale",
+                "note": _joined("counted at the paper's configuration", price),
             }
         )
     return pd.DataFrame(rows)

@@ -158,6 +158,20 @@ class Measurements:
         rows = self.baselines[(self.baselines.data == data) & (self.baselines.method == method)]
         return None if rows.empty else float(rows[metric].mean())
 
+    def above_baseline(
+        self, study: Study, variant: Variant, method: str, metric: str = "psnr"
+    ) -> Effect | None:
+        """Variant minus a baseline on the same scenes, over the variant's seeds, or None without records."""
+        runs = self.run_names(study, variant)
+        values = self.values(runs, metric)
+        if values.empty or self.baselines.empty:
+            return None
+        config = run_config(**study.parameters(variant, self.scale, 0))
+        data = config.evaluation_data.held_out_hash
+        rows = self.baselines[(self.baselines.data == data) & (self.baselines.method == method)]
+        differences = (values - rows.set_index("scene")[metric]).dropna(axis=1)
+        return None if differences.empty else _effect(differences.to_numpy(), list(runs.values()))
+
     def effect(
         self, study: Study, variant: Variant, reference: Variant, metric: str
     ) -> Effect | None:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pandas as pd
 
-from ablations.study import studies
 from ilrm.errors import IlrmError
 from ilrm.evaluation.summary import Estimate
 from ilrm.presets import run_config
@@ -14,6 +13,7 @@ from ilrm.vocabulary import METHODS, METRICS, QUALITY
 from ilrm.weights.state import read_weights
 from reports.effects import Measurements
 from reports.figures.showcase import SMALL
+from reports.full_attention import advantage
 from reports.model_card import own_evaluations, scene_kind
 from reports.tables import run_tables
 from reports.write import markdown
@@ -111,9 +111,7 @@ def plane_text(base: RunFolder, clips: RunFolder | None) -> str:
 
 def attention_text(measurements: Measurements) -> str:
     """The pixel-aligned design that iLRM replaces, beside iLRM; empty where it is not recorded."""
-    study = studies()["equal_gaussians"]
-    pixels = next(v for v in study.variants if v.name == "full attention (4,F,F)")
-    effect = measurements.effect(study, pixels, study.reference, "psnr")
+    effect = advantage(measurements)
     if effect is None:
         return ""
     return (

@@ -5,7 +5,6 @@ other recorded scales in subfolders. The model card and the results in README.md
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from ablations.study import SCALE_FIELDS
 from ilrm.config import ModelConfig
 from ilrm.presets import SCALES, run_config
 from ilrm.runs.records import STUDIES, SWEEPS, recorded_runs
@@ -20,10 +19,12 @@ from reports.figures.cost_figures import (
     measured_against_views,
     quality_against_time,
 )
+from reports.figures.length_figures import effects_against_length, trend_table, trends
 from reports.figures.showcase import SMALL, compare_baselines, pretrained
 from reports.figures.study_figures import study_figures
 from reports.figures.sweep_figures import sweep_figures
 from reports.figures.tradeoff_figures import tradeoff_figures
+from reports.full_attention import beside_costs
 from reports.model_card import model_card
 from reports.power import power
 from reports.readme import README, with_results
@@ -94,14 +95,13 @@ def claims(writer: Writer, measurements: Measurements) -> None:
     table = scorecard(judged, measurements.scale, failed(conditions))
     verdicts = [entry.verdict for entry in judged]
     resolved = verdicts.count(CONFIRMED) + verdicts.count(CONTRADICTED)
-    fields = ", ".join(f"{k}={v}" for k, v in SCALE_FIELDS.get(measurements.scale, {}).items())
     missing = [c.name for c in conditions if c.met is None]
     notes = [
         f"regime of this scale (regime.md): {_listed('fails', failed(conditions))}, "
         f"{_listed('not measured', missing)}",
         f"{resolved} of {len(verdicts)} claims resolved: {verdicts.count(CONFIRMED)} confirmed, "
         f"{verdicts.count(CONTRADICTED)} contradicted",
-        f"effects at the {measurements.scale} scale ({fields}), paired over the same seeds and held-out "
+        f"effects at the {measurements.scale} scale, paired over the same seeds and held-out "
         "scenes, with 95% bootstrap intervals over both, widened for few seeds (reports/effects.py); "
         "positive: the first-named variant is better. Of 30 such intervals, one or two are expected to miss "
         "by chance",
@@ -135,6 +135,7 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
             "configuration vary by up to 40% between runs",
             "floor: the larger of FLOPs over matrix throughput, and weights and tokens over memory "
             "bandwidth; both rates are the best measured before and after the benchmark",
+            beside_costs(measurements),
         ]
         writer.table(name, benchmark.text(), notes, benchmark.rows)
         writer.figure(f"figures/{name}_against_views", measured_against_views(benchmark))
@@ -143,7 +144,7 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
             writer.figure(f"figures/{name}_quality_against_time", quality)
 
 
-def costs(writer: Writer, _: Measurements) -> None:
+def costs(writer: Writer, measurements: Measurements) -> None:
     """Tables and figures of costs at the paper's own configurations."""
     note = (
         "one MAC is two FLOPs; norms, activations and ray geometry (below one percent) are left out"
@@ -151,7 +152,7 @@ def costs(writer: Writer, _: Measurements) -> None:
     three = (
         "closed forms of ilrm.cost, and counts of the model on the meta device by fvcore and torch"
     )
-    writer.table("costs", counts_text(), [note, three], counts())
+    writer.table("costs", counts_text(), [note, three, beside_costs(measurements)], counts())
     writer.table("costs_parts", parts(ModelConfig(), 8, 256, 256), ["(8,H,F) at 256x256", note])
     floor = "floor: the larger of FLOPs over the GPU's dense bf16 rate, and weights and tokens over its "
     floor += "memory bandwidth"
@@ -188,6 +189,19 @@ def figures_of_studies(writer: Writer, measurements: Measurements) -> None:
         writer.figure(f"figures/{name}", figure)
 
 
+def lengths(writer: Writer, measurements: Measurements) -> None:
+    """Effects at several lengths of training."""
+    found = trends(measurements)
+    if found:
+        notes = [
+            "better minus worse variant, as in the scorecard; one seed: interval over scenes only"
+        ]
+        writer.table("effects_against_length", trend_table(found), notes)
+    figure = effects_against_length(found, measurements.scale)
+    if figure is not None:
+        writer.figure("figures/effects_against_length", figure)
+
+
 def tradeoffs(writer: Writer, _: Measurements) -> None:
     """Seconds against quality, per capture."""
     for name, figure in tradeoff_figures().items():
@@ -217,6 +231,7 @@ REPORTS = (
     Report(costs, (DEFAULT,)),  # counted at the paper's own configurations
     Report(benchmarks),
     Report(figures_of_studies, folder="figures"),
+    Report(lengths),
     Report(tradeoffs, (DEFAULT,)),
     Report(evaluations, (DEFAULT,)),
     Report(base, (DEFAULT,), renders=True),

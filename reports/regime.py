@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ablations.study import SCALE_FIELDS, studies
+from ablations.study import studies
 from ilrm.presets import run_config
 from reports.effects import Measurements
 
@@ -55,7 +55,7 @@ def regime_table(conditions: list[Condition]) -> pd.DataFrame:
 
 
 def _room(measurements: Measurements) -> Condition:
-    config = run_config(measurements.scale, **SCALE_FIELDS.get(measurements.scale, {}))
+    config = run_config(measurements.scale)
     pair = [measurements.baseline(config, m) for m in ("half_resolution", "plane_warp")]
     name, needs = "room for geometry", f"ceiling - plane warp >= {ROOM:g} dB"
     if pair[0] is None or pair[1] is None:
@@ -90,11 +90,10 @@ def _geometry(measurements: Measurements) -> Condition:
 
 def _above_plane_warp(measurements: Measurements) -> Condition:
     study = studies()[STUDY]
-    config = run_config(**study.parameters(study.reference, measurements.scale, 0))
     model = measurements.mean(study, study.reference, "psnr")
-    plane = measurements.baseline(config, "plane_warp")
+    above = measurements.above_baseline(study, study.reference, "plane_warp")
     name, needs = "the base model reconstructs", "base model > plane warp"
-    if model is None or plane is None:
+    if model is None or above is None:
         return Condition(name, needs, "-", None)
-    text = f"{model.mean:.2f} dB, plane warp {plane:.2f} dB"
-    return Condition(name, needs, text, model.mean > plane)
+    text = f"{model.mean:.2f} dB, above the plane warp by {above.text(2)} dB"
+    return Condition(name, needs, text, above.mean > 0)

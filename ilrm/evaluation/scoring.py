@@ -1,8 +1,7 @@
 """Held-out evaluation: metrics per target view, for the model and for the trivial baselines."""
 
-import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ilrm import metrics
-from ilrm.cameras import jitter_positions
 from ilrm.config import EvaluationConfig
 from ilrm.errors import WeightsError
 from ilrm.evaluation.baselines import Baselines
+from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
 from ilrm.model import ILRM
 from ilrm.rendering import Rendering, render
 from ilrm.views import Batch, EvaluationScene
@@ -34,17 +33,6 @@ def predict(model: ILRM, batch: Batch, depth: bool = False, layer: int | None = 
     rendering = render(gaussians, batch.targets.cameras, depth=depth)
     model.train(was_training)
     return rendering
-
-
-def with_inaccurate_poses(batch: Batch, sd: float, key: str) -> Batch:
-    """Add noise to the input cameras' positions, seeded by the scene key (Table 14).
-
-    `sd` is in normalised scene units, in which the largest absolute coordinate of the input cameras is 1. The
-    target poses do not change.
-    """
-    generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
-    noisy = jitter_positions(batch.inputs.cameras, sd, generator)
-    return replace(batch, inputs=replace(batch.inputs, cameras=noisy))
 
 
 def lpips_missing() -> str | None:
@@ -88,7 +76,7 @@ def evaluate(
         batch = scene.batch.to(device)
         given = batch
         if options.camera_noise:
-            given = with_inaccurate_poses(batch, options.camera_noise, scene.key)
+            given = with_inaccurate_poses(scene, options.camera_noise).to(device)
         rendering = predict(model, given, scene.depths is not None, options.decoded_layer)
         measured = _rows(scene, batch, "model", rendering.images, with_lpips)
         if scene.depths is not None:

@@ -22,7 +22,8 @@ from ilrm.data.frames.protocols import Protocol
 from ilrm.data.framing import Framing, parse_size
 from ilrm.errors import EmptyDatasetError
 from ilrm.evaluation.baselines import Baselines
-from ilrm.evaluation.scoring import evaluate, lpips_missing, predict, with_inaccurate_poses
+from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
+from ilrm.evaluation.scoring import evaluate, lpips_missing, predict
 from ilrm.evaluation.summary import summarize
 from ilrm.export.pictures import comparison
 from ilrm.model import ILRM
@@ -158,7 +159,7 @@ def _evaluate_scene(
         return {"skipped": held_out.stored.skipped[key]}
     rows = evaluate(model, [scene], job.how, baselines).per_view
     if picture:
-        seen = with_inaccurate_poses(scene.batch, job.how.camera_noise, key)
+        seen = with_inaccurate_poses(scene, job.how.camera_noise)
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
         with atomic_path(_picture(folder, key)) as beside:
             comparison(scene.batch, rendering).save(beside)

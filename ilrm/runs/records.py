@@ -5,10 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from safetensors.torch import save
+
 from ilrm.config import RunConfig
-from ilrm.runs.store import METRICS, Run
+from ilrm.runs.store import CONFIG, ENVIRONMENT, HISTORY, METRICS, PER_VIEW, Run
 from ilrm.system.files import atomic_folder
 from ilrm.system.paths import RECORDS
+from ilrm.weights.state import FILE as WEIGHTS
+from ilrm.weights.training_ranges import FILE as SEEN
 
 RUNS = RECORDS / "runs"
 EVALUATIONS = RECORDS / "evaluations"
@@ -24,6 +28,17 @@ def record(folder: Path, names: Sequence[str], records: Path) -> Path:
     with atomic_folder(target) as beside:
         for name in names:
             shutil.copyfile(folder / name, beside / name)
+    return target
+
+
+def record_run(run: Run, records: Path = RUNS) -> Path:
+    """Copy a training run to the records, with its weights rounded to half precision."""
+    target = records / run.folder.name
+    with atomic_folder(target) as beside:
+        for name in (CONFIG, ENVIRONMENT, METRICS, HISTORY, PER_VIEW, SEEN):
+            shutil.copyfile(run.folder / name, beside / name)
+        weights = {name: value.half() for name, value in run.model().state_dict().items()}
+        (beside / WEIGHTS).write_bytes(save(weights))
     return target
 
 

@@ -5,7 +5,8 @@ would go into attention finding its targets. Here the same architecture starts f
 do so. Rays and colours lie in orthogonal directions of a token. In cross-attention, queries and
 keys compare rays, so that a token reads the patches under it, and the first cross block brings their
 colours into the token. In self-attention, head h compares the points that two tokens' rays reach at
-distance z_h: a plane sweep, one plane a head. Everything is trained from there on.
+distance z_h: a plane sweep, one plane per head. All other output weights start at zero, so a model of any
+depth starts as the same function, and depth is compared at one recipe. Everything is trained from there on.
 
 Letters: D width, H heads, p patch, f image tokens a viewpoint token along one side, k uplift factor.
 """
@@ -24,16 +25,15 @@ from ilrm.model import ILRM, CrossBlock, SelfBlock
 RAY_CHANNELS = 6  # o x d and d, the last channels; of an origin before them nothing starts local
 CROSS_SHARPNESS = 300.0  # logit at angle 0; at angle t it is cos(t) times as much
 SELF_SHARPNESS = 60.0  # of self-attention: tokens of other views lie further apart
-SELF_STD = 0.1  # of the values and outputs of self-attention
+SELF_STD = 0.1  # of the values of self-attention
 RAY_GAIN = 2.0  # of the rays against the colours in a token
 
 
 @torch.no_grad()
 def local_start(model: ILRM) -> None:
-    """Overwrite tokenisers, queries, keys and first values by the local start; keep the rest.
+    """Overwrite tokenisers, queries, keys, first values and outputs by the local start; keep the rest.
 
-    Initial tokens that hold no rays (`initial_tokens="random"`) have nothing that could start local: such
-    a model is left as it is.
+    Random initial tokens hold no rays, so nothing can start local: such a model is left as it is.
     """
     c = model.config
     if c.initial_tokens == "random":
@@ -53,8 +53,12 @@ def local_start(model: ILRM) -> None:
         _set_image_tokenizer(model, image_rays, rgb)
         for reader in cross:
             _set_cross_attention(reader, rays, image_rays, f, generator)
-        for reader in cross[: c.minibatch]:
-            _set_values(reader, rgb, colors, f, c)
+    for block in model.blocks:
+        assert isinstance(block, CrossBlock | SelfBlock)
+        block.proj.weight.zero_()
+        block.mlp.fc2.weight.zero_()
+    for reader in cross[: c.minibatch]:
+        _set_values(reader, rgb, colors, f, c)
     for block in model.blocks:
         if isinstance(block, SelfBlock):
             _set_self_attention(block, rays, c, generator)
@@ -171,5 +175,4 @@ def _set_self_attention(
         point = axis_cross @ moment.T + distance_at(fraction, config) * direction.T  # [3, D]
         weight[:2, head] = _directions(size, 3, generator) @ point
     torch.nn.init.normal_(weight[2], std=SELF_STD, generator=generator)
-    torch.nn.init.normal_(block.proj.weight, std=SELF_STD, generator=generator)
     _set_sharpness(block, SELF_SHARPNESS, size)

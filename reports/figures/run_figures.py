@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from ilrm.data.batches import VALIDATION_SCENES, held_out_scenes
-from ilrm.evaluation.scoring import with_inaccurate_poses
+from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
 from ilrm.evaluation.summary import scene_means
 from ilrm.runs.store import Run
 from ilrm.vocabulary import METHODS, RIVALS
@@ -45,6 +45,6 @@ def renders(run: Run) -> Figure:
     rows = []
     for name, key in qualitative.by_rule(quality.to_dict()).items():
         scene = scenes.load(key)
-        batch = with_inaccurate_poses(scene.batch, options.camera_noise, key)
+        batch = with_inaccurate_poses(scene, options.camera_noise)
         rows.append(qualitative.row(name, methods, replace(scene, batch=batch)))
     return qualitative.draw(rows)

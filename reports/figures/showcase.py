@@ -5,6 +5,7 @@ held-out procedural rooms, since real captures cannot be redistributed.
 import numpy as np
 import pandas as pd
 
+from ablations.record import COMPARED
 from ilrm.data.batches import held_out_scenes
 from ilrm.data.procedural.samples import example_scenes
 from ilrm.evaluation.attention import self_attention, textured_tokens
@@ -27,8 +28,6 @@ SMALL = "ilrm-small"
 ROOMS = 16  # number of held-out rooms for ilrm-small
 REFINED = 20  # refinement steps (iLRM_20)
 SECONDS = 0.1  # seconds per animation frame
-# fields of the models compared with the base model, which are trained in the same way
-COMPARED = ({"cross_attention": "none", "initial_tokens": "image"}, {"refinement": "first_layer"})
 
 
 def pretrained(writer: Writer) -> None:

@@ -5,12 +5,14 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 
-from ablations.record import record, record_sweeps, recorded
+from ablations.record import record, record_shown, record_sweeps, recorded
 from ablations.study import Cell, studies
 from ablations.sweep import find_sweep, trials_file
 from ilrm.evaluation.summary import scene_means
 from ilrm.presets import run_config
+from ilrm.runs.store import Run
 
 
 @pytest.fixture
@@ -47,6 +49,18 @@ def test_recording_again_changes_no_byte_and_keeps_the_others(smoke_run, cell, t
     before = path.read_bytes()
     record([cell], "smoke", store, tmp_path)
     assert path.read_bytes() == before and path.read_text().count("\n") == 3
+
+
+def test_a_shown_run_keeps_its_weights_in_half_precision(smoke_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("ablations.record.run_config", lambda scale, **fields: smoke_run.config)
+    names = record_shown("smoke", smoke_run.folder.parent, tmp_path)
+    copy = Run(tmp_path / smoke_run.folder.name)
+    assert set(names) == {copy.folder.name}
+    assert copy.metrics == smoke_run.metrics and copy.history.equals(smoke_run.history)
+    for kept, own in zip(copy.model().parameters(), smoke_run.model().parameters(), strict=True):
+        assert torch.allclose(kept, own, rtol=1e-3, atol=1e-6)
+    sizes = [(run.folder / "model.safetensors").stat().st_size for run in (copy, smoke_run)]
+    assert sizes[0] < 0.6 * sizes[1]
 
 
 def test_what_is_not_complete_is_not_recorded(smoke_run, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -24,14 +25,14 @@ def crossed(rng, seeds, scenes, mean=0.0, seed_sd=0.1, scene_sd=0.3, rest_sd=0.2
     )
 
 
-def measurements(shifts, seeds=3, scenes=64, spread=2.0):
+def measurements(shifts, seeds=3, scenes=64, spread=2.0, study=STUDY):
     """Recorded runs of the components study: base PSNR with a large spread, variants shifted from it."""
     rng = np.random.default_rng(0)
     base = 20 + spread * rng.standard_normal(scenes)
     rows, runs = [], {}
-    for variant in STUDY.variants:
+    for variant in study.variants:
         for seed in range(seeds):
-            name = STUDY.cells("tiny", [seed])[STUDY.variants.index(variant)].run_name
+            name = study.cells("tiny", [seed])[study.variants.index(variant)].run_name
             runs[name] = {
                 "macs": 1.0,
                 "training_seconds": 9.0,
@@ -56,6 +57,22 @@ def test_effects_are_paired_over_scenes():
     assert -0.13 < effect.low < effect.mean < effect.high < -0.07
     mean = found.mean(STUDY, variant, "psnr")
     assert mean is not None and mean.high - mean.low > 0.5 and len(effect.runs) == 6
+
+
+def test_a_variant_is_compared_with_a_baseline_scene_by_scene():
+    found = measurements({})
+    values = found.values(found.run_names(STUDY, STUDY.reference), "psnr")
+    config = run_config(**STUDY.parameters(STUDY.reference, "tiny", 0))
+    rows = [
+        {"data": config.evaluation_data.held_out_hash, "method": "plane_warp"}
+        | {"scene": scene, "psnr": value - 0.4}
+        for scene, value in values.mean().items()
+    ]
+    with_plane = replace(found, baselines=pd.DataFrame(rows))
+    above = with_plane.above_baseline(STUDY, STUDY.reference, "plane_warp")
+    assert above is not None and above.mean == pytest.approx(0.4, abs=1e-6)
+    assert (above.seeds, above.scenes) == (3, 64) and above.high - above.low < 0.1
+    assert found.above_baseline(STUDY, STUDY.reference, "plane_warp") is None
 
 
 def test_only_seeds_that_both_have_are_compared():

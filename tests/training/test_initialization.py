@@ -87,6 +87,16 @@ def test_heads_of_self_attention_sweep_planes():
         assert abs(6 - found % 8 - min(shift, 6)) <= 1
 
 
+def test_every_depth_starts_as_the_same_function():
+    views = some_views(batch=1, views=2, height=32, width=32)
+    shallow, deep = (first_block(layers=layers)[0] for layers in (1, 4))
+    deep.load_state_dict(shallow.state_dict(), strict=False)  # the seeds' draws differ
+    assert torch.equal(shallow.encode(views), deep.encode(views))
+    names = dict(deep.named_parameters())
+    assert names["blocks.0.proj.weight"].any()
+    assert not names["blocks.2.proj.weight"].any()
+
+
 @pytest.mark.parametrize("fields", VARIANTS, ids=str)
 def test_every_variant_can_start_local_and_stays_finite(fields):
     torch.manual_seed(0)
@@ -94,6 +104,5 @@ def test_every_variant_can_start_local_and_stays_finite(fields):
     before = {name: p.clone() for name, p in model.named_parameters()}
     local_start(model)
     changed = any(not torch.equal(before[name], p) for name, p in model.named_parameters())
-    config = model.config
-    assert changed == (config.initial_tokens != "random")
+    assert changed == (model.config.initial_tokens != "random")
     assert model(some_views()).means.isfinite().all()
