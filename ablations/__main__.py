@@ -72,8 +72,10 @@ def _status(options: argparse.Namespace) -> int:
 
 def _record(options: argparse.Namespace) -> int:
     from ablations.record import SHOWN_SCALE, record, record_shown, record_sweeps
+    from ablations.storage import quiet_optuna
     from ilrm.runs.records import RUNS, STUDIES, SWEEPS
 
+    quiet_optuna()
     studies = find_studies(options.studies)
     studies += [study.trained_for(n) for study in studies for n in LENGTHS.get(options.scale, ())]
     cells = [cell for study in studies for cell in study.cells(options.scale, MOST_SEEDS)]

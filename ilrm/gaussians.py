@@ -34,21 +34,32 @@ class Gaussians:
         """Transform positions, rotations and sizes back to the world coordinates that `normalization` maps
         from. Colours must be RGB values or degree-0 coefficients, which do not change under rotation.
         """
+        inverse = torch.linalg.inv(normalization.world_to_scene)
+        return self._transformed(inverse, normalization.scale.reciprocal(), inverse[:, :3, 3])
+
+    def to_scene(self, normalization: Normalization) -> "Gaussians":
+        """The inverse of `to_world`."""
+        rigid, scale = normalization.world_to_scene, normalization.scale
+        return self._transformed(rigid, scale, scale[:, None] * rigid[:, :3, 3])
+
+    def _transformed(
+        self,
+        rotation: Float[Tensor, "B 4 4"],  # in its upper left part
+        scale: Float[Tensor, " B"],
+        offset: Float[Tensor, "B 3"],
+    ) -> "Gaussians":
+        """x -> scale * rotation x + offset, in double precision."""
         from scipy.spatial.transform import Rotation
 
-        scene_to_world = torch.linalg.inv(normalization.world_to_scene)  # [B, 4, 4]
-        rotation, origin = scene_to_world[:, :3, :3], scene_to_world[:, None, :3, 3]
-        unit = normalization.scale.reciprocal()[:, None, None]  # world units per scene unit
-        means = unit * self.means.double() @ rotation.mT + origin
-        rotation_quats = Rotation.from_matrix(rotation.cpu().numpy()).as_quat(scalar_first=True)
-        quats = _product(
-            torch.from_numpy(rotation_quats).to(rotation)[:, None], self.quats.double()
-        )
+        turn, size = rotation[:, :3, :3], scale[:, None, None]
+        quats = Rotation.from_matrix(turn.cpu().numpy()).as_quat(scalar_first=True)
+        turned = _product(torch.from_numpy(quats).to(turn)[:, None], self.quats.double())
+        means = size * self.means.double() @ turn.mT + offset[:, None]
         return replace(
             self,
             means=means.to(self.means),
-            quats=quats.to(self.quats),
-            scales=(unit * self.scales.double()).to(self.scales),
+            quats=turned.to(self.quats),
+            scales=(size * self.scales.double()).to(self.scales),
         )
 
 

@@ -1,8 +1,8 @@
 """Command line: reconstruct a capture into a scene folder.
 
-`python -m ilrm.reconstruct CAPTURE --weights W --out scene/` writes scene.ply (3D-GS format, in the capture's
-world coordinates), viewer.html, flythrough.mp4, renders/ and depth/ of the held-out frames, comparison.png,
-per_view.csv, metrics.json, and diagnosis.json with likely causes of poor quality.
+`python -m ilrm.reconstruct CAPTURE --out scene/` writes scene.ply (3D-GS format, in the capture's world
+coordinates), viewer.html, flythrough.webm and flythrough.mp4, renders/ and depth/ of the held-out frames,
+comparison.png, per_view.csv, metrics.json, and diagnosis.json with likely causes of poor quality.
 """
 
 import argparse
@@ -18,31 +18,39 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ilrm.reconstruct", description=__doc__)
     add_capture_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--choice", choices=("kmeans", "even"), default="kmeans",
-                        help="how input views are chosen; default: %(default)s")  # fmt: skip
+    parser.add_argument("--all", action="store_true", dest="everything",
+                        help="reconstruct all frames, in parts that are merged")  # fmt: skip
     parser.add_argument("--refine", type=int, default=0, metavar="STEPS",
                         help="number of refinement steps on the input views, e.g. 10")  # fmt: skip
     options = parser.parse_args(arguments)
 
     # imported here because torch takes seconds to load, and --help should not wait for it
-    from ilrm.export.scene_folder import check_out, write_diagnosis, write_scene
+    from ilrm.export.scene_folder import check_out, write_scene
     from ilrm.reconstruction.inputs import open_capture
-    from ilrm.reconstruction.predict import reconstruct
 
-    scene, weights, views, framing = open_capture(
-        options.capture, options.weights, options.views, options.size, options.images
-    )
     check_out(options.out)
-    reconstruction = reconstruct(scene, weights, views, framing, options.choice, options.refine)
-    summary = write_scene(reconstruction, options.out)
-    print(
-        f"{len(reconstruction.gaussians):,} Gaussians from {views} of {len(scene)} frames at "
-        f"{framing.height}x{framing.width}; mean over {len(reconstruction.targets)} held-out frames:"
+    opened = open_capture(
+        options.capture,
+        options.weights,
+        options.views,
+        options.size,
+        options.images,
+        options.choice,
+        options.around,
+        options.frames,
+        options.everything,
     )
-    for method, metrics in summary.items():
+    print(opened.about)
+    reconstruction = opened.reconstruct(options.refine)
+    written = write_scene(reconstruction, opened.weights, options.out)
+    print(
+        f"{len(reconstruction.gaussians):,} Gaussians; mean over {len(reconstruction.targets)} held-out "
+        "frames:"
+    )
+    for method, metrics in written.summary.items():
         values = ", ".join(f"{name} {value['mean']:.3f}" for name, value in metrics.items())
         print(f"{method:>12}: {values}")
-    for line in write_diagnosis(reconstruction, weights, summary, options.out):
+    for line in written.findings:
         print(f"diagnosis: {line}")
     print(options.out)
     return 0

@@ -32,16 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
 
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.reconstruction.inputs import open_capture
-    from ilrm.reconstruction.predict import reconstruct
     from ilrm.reconstruction.tradeoff import trade_off, write_trade_off
     from ilrm.runs.records import TRADEOFFS
 
-    scene, weights, views, framing = open_capture(
-        options.capture, options.weights, options.views, options.size, options.images
+    opened = open_capture(
+        options.capture,
+        options.weights,
+        options.views,
+        options.size,
+        options.images,
+        options.choice,
+        options.around,
+        options.frames,
     )
-    reconstruction = reconstruct(scene, weights, views, framing)
-    rows = trade_off(reconstruction, weights, options.steps)
-    out = write_trade_off(rows, reconstruction, weights, options.out, TRADEOFFS)
+    print(opened.about)
+    reconstruction = opened.reconstruct()
+    rows = trade_off(reconstruction, opened.weights, options.steps)
+    out = write_trade_off(rows, reconstruction, opened.weights, options.out, TRADEOFFS)
     print(rows.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     print(out)
     return 0

@@ -4,7 +4,7 @@ import hashlib
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -78,6 +78,19 @@ class Scene:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def part(self, frames: Sequence[int]) -> "Scene":
+        """The scene with only these frames, in this order."""
+        chosen = list(frames)
+        return replace(
+            self,
+            fxfycxcy=self.fxfycxcy[chosen],
+            c2w=self.c2w[chosen],
+            sources=[self.sources[i] for i in chosen],
+            sizes=[self.sizes[i] for i in chosen],
+            names=[self.names[i] for i in chosen],
+            depths=None if self.depths is None else self.depths[chosen],
+        )
 
     def decode(self, indices: Sequence[int], framing: Framing) -> tuple[Tensor, Tensor]:
         """Frames as uint8 [n, 3, H, W], and their fxfycxcy [n, 4] in pixels of these images.

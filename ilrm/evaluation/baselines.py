@@ -4,7 +4,7 @@ None of them learns anything: a model that stays below the plane warp has not le
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -13,15 +13,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ilrm.cameras import Cameras
-from ilrm.evaluation.warping import blend, look_up, nearness, unproject
-from ilrm.views import Batch, EvaluationScene, Views
+from ilrm.planes import (
+    blended,
+    inverse_depths,
+    mean_of_views,
+    nearest_views,
+    on_planes,
+    plane_errors,
+    single,
+)
+from ilrm.views import Batch, EvaluationScene
+from ilrm.warping import blend, look_up, nearness, unproject
 
 VERSION = 2  # raise it whenever a baseline gives other images
-PLANES = 64
-NEAREST, FARTHEST = 0.5, 100.0  # of the planes, in scene units: the inputs' largest coordinate is 1
 PLANE_SCENES = 16  # that choose the data set's plane
-COARSE = 64  # pixels of the short side of the images that choose a plane
-MOST_VIEWS = 8  # input views, the nearest ones, that a warp looks at
 
 # Of the plane sweep; chosen on training rooms.
 WINDOW = 7  # pixels
@@ -85,18 +90,13 @@ class Baselines:
         yield "half_resolution", half_resolution(batch)
 
 
-def inverse_depths() -> Float[Tensor, " P"]:
-    """Of the planes: evenly spaced, so that neighbours differ by equally many pixels."""
-    return torch.linspace(1 / FARTHEST, 1 / NEAREST, PLANES)
-
-
 def plane_warp(batch: Batch, inverse_depth: float) -> Float[Tensor, "1 T 3 H W"]:
     """The input images on one plane in front of each target, blended by nearness."""
     images = []
     for target in _targets(batch):
-        seen = _nearest(batch.inputs, target)
-        values, inside = _on_planes(seen, target, torch.tensor([inverse_depth]))
-        images.append(_blended(seen, target, values, inside)[:, 0])
+        seen = nearest_views(batch.inputs, target)
+        values, inside = on_planes(seen, target, torch.tensor([inverse_depth]))
+        images.append(blended(seen, target, values, inside)[:, 0])
     return torch.stack(images)[None]
 
 
@@ -111,12 +111,12 @@ def plane_sweep(batch: Batch) -> Float[Tensor, "1 T 3 H W"]:
     prior = plane_errors(batch.inputs).sqrt()  # [P]
     images = []
     for target in _targets(batch):
-        seen = _nearest(batch.inputs, target)
-        values, inside = _on_planes(seen, target, inverse)
+        seen = nearest_views(batch.inputs, target)
+        values, inside = on_planes(seen, target, inverse)
         cost = _disagreement(values, inside) + prior[:, None, None]  # [P, h, w]
         excess = cost - cost.amin(0)
         weights = torch.softmax(-excess / (TEMPERATURE * excess.mean(0) + 1e-6), 0)
-        images.append((_blended(seen, target, values, inside) * weights).sum(1))
+        images.append((blended(seen, target, values, inside) * weights).sum(1))
     return torch.stack(images)[None]
 
 
@@ -126,7 +126,7 @@ def true_depth_warp(
     """The input images at the targets' true depth, blended by nearness; a view counts where its own depth
     agrees (within this share), so that nothing hidden is drawn. Geometry known, nothing else.
     """
-    inputs, found = _single(batch.inputs), []
+    inputs, found = single(batch.inputs), []
     assert batch.input_depths is not None
     own = batch.input_depths[0][:, None]  # [V, 1, H, W]
     for target, depth in zip(_targets(batch), depths, strict=True):
@@ -135,22 +135,8 @@ def true_depth_warp(
         surface = look_up(own, inputs[1], points, mode="nearest")[0][:, 0]  # [V, 1, h, w]
         visible = inside * ((z - surface).abs() < tolerance * surface)[:, None]
         weights = nearness(inputs[1], target, softening=1e-3)
-        found.append(blend(values, visible, weights, _mean(inputs[0]))[:, 0])
+        found.append(blend(values, visible, weights, mean_of_views(inputs[0]))[:, 0])
     return torch.stack(found)[None]
-
-
-def plane_errors(inputs: Views) -> Float[Tensor, " P"]:
-    """Mean squared error of each plane's warp where a scene's input views [1, V] predict each other."""
-    images, cameras = _single(_coarse(inputs))
-    errors = []
-    for i in range(len(images)):
-        others = [j for j in range(len(images)) if j != i]
-        rest = Views(images[None, others], cameras[others][None])
-        seen = _nearest(rest, cameras[i])
-        values, inside = _on_planes(seen, cameras[i], inverse_depths())
-        predicted = _blended(seen, cameras[i], values, inside)  # [3, P, h, w]
-        errors.append((predicted - images[i][:, None]).square().mean((0, 2, 3)))
-    return torch.stack(errors).mean(0)
 
 
 def _disagreement(
@@ -165,52 +151,6 @@ def _disagreement(
     return F.avg_pool2d(around, WINDOW, stride=1)[0]
 
 
-def _on_planes(
-    inputs: Views, target: Cameras, inverse: Float[Tensor, " P"]
-) -> tuple[Tensor, Tensor]:
-    """The inputs' colours [V, 3, P, h, w] on planes in front of the target, and where they are inside."""
-    images, cameras = _single(inputs)
-    depths = inverse.to(images).reciprocal()[:, None, None]
-    points = unproject(target, depths.expand(-1, target.height, target.width))
-    return look_up(images, cameras, points)[:2]
-
-
-def _blended(inputs: Views, target: Cameras, values: Tensor, inside: Tensor) -> Tensor:
-    images, cameras = _single(inputs)
-    return blend(values, inside, nearness(cameras, target), _mean(images))
-
-
-def _single(views: Views) -> tuple[Float[Tensor, "V 3 H W"], Cameras]:
-    """Images and cameras of a batch of one scene."""
-    (images,) = views.images
-    return images, views.cameras[0]
-
-
 def _targets(batch: Batch) -> list[Cameras]:
     (count,) = batch.targets.cameras.c2w.shape[1:2]
     return [batch.targets.cameras[0, i] for i in range(count)]
-
-
-def _nearest(inputs: Views, target: Cameras) -> Views:
-    """At most MOST_VIEWS input views, those whose cameras stand nearest."""
-    weights = nearness(inputs.cameras[0], target)
-    chosen = weights.argsort(descending=True, stable=True)[:MOST_VIEWS].sort().values
-    return Views(inputs.images[:, chosen], inputs.cameras[:, chosen])
-
-
-def _coarse(views: Views) -> Views:
-    """Images whose short side has COARSE pixels, about, if it has more."""
-    height, width = views.images.shape[-2:]
-    factor = max(1, round(min(height, width) / COARSE))
-    size = height // factor, width // factor
-    images = F.interpolate(views.images[0], size=size, mode="area")[None]
-    cameras = views.cameras
-    ratio = images.new_tensor([size[1] / width, size[0] / height] * 2)
-    return Views(
-        images,
-        replace(cameras, fxfycxcy=cameras.fxfycxcy * ratio, height=size[0], width=size[1]),
-    )
-
-
-def _mean(images: Float[Tensor, "V 3 H W"]) -> Float[Tensor, " 3"]:
-    return images.mean((0, 2, 3))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from ilrm.cameras import jitter_positions
-from ilrm.evaluation.baselines import inverse_depths, plane_errors
+from ilrm.planes import inverse_depths, plane_errors
 from ilrm.views import Batch, EvaluationScene
 
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ilrm.evaluation.baselines import nearest_view
 from ilrm.rendering import Rendering
 from ilrm.views import Batch
 
 SHOWN = 6  # images per row
 CELL = 160  # pixels; smaller images are enlarged without smoothing
+LABEL = 14  # pixels, size of text
 
 
 def to_image(image: Float[Tensor, "3 H W"]) -> Image.Image:
@@ -48,21 +50,28 @@ def depth_limits(depth: Float[Tensor, "*b"]) -> tuple[float, float]:
     return float(near), float(max(far, near * 1.001))
 
 
-def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Arrange images of one size in rows, on a white background."""
-    width, height = rows[0][0].size
+def grid(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
+    """Arrange images of one size in labelled rows, on a white background. Rows without a label go on with the
+    row above.
+    """
+    width, height = rows[0][1][0].size
     factor = max(1, round(CELL / max(width, height)))
     cell, gap = (width * factor, height * factor), 4
-    columns = max(len(row) for row in rows)
-    sheet = Image.new(
-        "RGB",
-        (columns * (cell[0] + gap) - gap, len(rows) * (cell[1] + gap) - gap),
-        (255, 255, 255),
+    columns = max(len(images) for _, images in rows)
+    font = ImageFont.load_default(LABEL)
+    margin = max(round(font.getlength(label)) for label, _ in rows) + 3 * gap
+    size = (
+        margin + columns * (cell[0] + gap) - gap,
+        len(rows) * (cell[1] + gap) - gap,
     )
-    for r, row in enumerate(rows):
-        for c, image in enumerate(row):
+    sheet = Image.new("RGB", size, "white")
+    drawing = ImageDraw.Draw(sheet)
+    for r, (label, images) in enumerate(rows):
+        top = r * (cell[1] + gap)
+        drawing.text((gap, top + cell[1] // 2), label, fill="black", font=font, anchor="lm")
+        for c, image in enumerate(images):
             large = image.resize(cell, Image.Resampling.NEAREST)
-            sheet.paste(large, (c * (cell[0] + gap), r * (cell[1] + gap)))
+            sheet.paste(large, (margin + c * (cell[0] + gap), top))
     return sheet
 
 
@@ -80,17 +89,23 @@ def mosaic(images: Sequence[Image.Image]) -> Image.Image:
 
 
 def comparison(batch: Batch, rendering: Rendering) -> Image.Image:
-    """Rows of input views, target views, renders and depth of the first scene of a batch."""
+    """All input views of the first scene of a batch; some of its targets, their nearest input views, renders
+    and depth.
+    """
     shown = evenly(batch.targets.images.shape[1])
-    inputs = [batch.inputs.images[0, i] for i in evenly(batch.inputs.images.shape[1])]
-    rows = [
-        [to_image(image) for image in inputs],
-        [to_image(batch.targets.images[0, i]) for i in shown],
-        [to_image(rendering.images[0, i]) for i in shown],
-    ]
+    inputs = [to_image(image) for image in batch.inputs.images[0]]
+    lines = [inputs[i : i + SHOWN] for i in range(0, len(inputs), SHOWN)]
+    rows = [("" if n else "input views", line) for n, line in enumerate(lines)]
+    nearest = nearest_view(batch)
+    for label, images in (
+        ("held out", batch.targets.images),
+        ("nearest input", nearest),
+        ("render", rendering.images),
+    ):
+        rows.append((label, [to_image(images[0, i]) for i in shown]))
     if rendering.depths is not None:
         limits = depth_limits(rendering.depths[0])
-        rows.append([depth_image(rendering.depths[0, i, 0], limits) for i in shown])
+        rows.append(("depth", [depth_image(rendering.depths[0, i, 0], limits) for i in shown]))
     return grid(rows)
 
 

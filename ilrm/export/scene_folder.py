@@ -1,5 +1,6 @@
 """Scene folders: splats, viewer, video, pictures of the held-out frames, metrics, diagnosis."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from ilrm.evaluation.scoring import measure
 from ilrm.evaluation.summary import summarize
 from ilrm.export.pictures import comparison, depth_image, depth_limits, to_image
 from ilrm.export.ply import write_ply
-from ilrm.export.video import render_video, smooth_path
+from ilrm.export.video import flight_order, render_video, smooth_path
 from ilrm.export.viewer import write_viewer
 from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.predict import Reconstruction, larger
@@ -18,11 +19,12 @@ from ilrm.rendering import Rendering, render
 from ilrm.system.files import atomic_folder, check_folder, file_name, write_json
 from ilrm.weights.state import Weights
 
-VIDEO_FRAMES = 120  # five seconds
-VIDEO_SIDE = 480  # pixels of the longer side
+VIDEO_FRAMES = 96  # four seconds
+VIDEO_SIDE = 400  # pixels of the longer side
+VIDEOS = ("flythrough.webm", "flythrough.mp4")
 
 FILES = {
-    "scene.ply", "viewer.html", "flythrough.mp4", "renders", "depth", "comparison.png", "per_view.csv",
+    "scene.ply", "viewer.html", *VIDEOS, "renders", "depth", "comparison.png", "per_view.csv",
     "metrics.json", "diagnosis.json",
 }  # fmt: skip
 
@@ -44,20 +46,27 @@ def check_out(out: Path) -> None:
             )
 
 
-def write_scene(
-    reconstruction: Reconstruction, out: Path
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Write a reconstruction to a scene folder and return its held-out metrics (`summarize`).
+@dataclass(frozen=True)
+class Written:
+    """What a scene folder says of its reconstruction."""
 
-    An earlier scene in the folder is replaced completely. Raises ConfigError (`check_out`).
+    summary: dict[str, dict[str, dict[str, float]]]  # held-out metrics (`summarize`)
+    findings: list[str]  # of the diagnosis, one line each
+
+
+def write_scene(reconstruction: Reconstruction, weights: Weights, out: Path) -> Written:
+    """Write a reconstruction to a scene folder.
+
+    An earlier scene in the folder is replaced as a whole, once everything is written. Raises ConfigError
+    (`check_out`).
     """
     check_out(out)
     with atomic_folder(out.resolve()) as temporary:
-        return _write(reconstruction, temporary)
+        return _write(reconstruction, weights, temporary)
 
 
 @torch.no_grad()
-def _write(reconstruction: Reconstruction, out: Path) -> dict[str, dict[str, dict[str, float]]]:
+def _write(reconstruction: Reconstruction, weights: Weights, out: Path) -> Written:
     device = reconstruction.gaussians.means.device
     batch = reconstruction.batch.to(device)
     rendering = render(reconstruction.gaussians, batch.targets.cameras, depth=True)
@@ -73,17 +82,30 @@ def _write(reconstruction: Reconstruction, out: Path) -> dict[str, dict[str, dic
     comparison(reconstruction.batch, rendering).save(out / "comparison.png")
     write_ply(reconstruction.world_gaussians, out / "scene.ply")
     _write_viewer(reconstruction, rendering, out / "viewer.html")
-    path = smooth_path(larger(batch.inputs.cameras, VIDEO_SIDE), VIDEO_FRAMES)
-    render_video(reconstruction.gaussians, path, out / "flythrough.mp4")
+    path = smooth_path(larger(_flight(reconstruction), VIDEO_SIDE), VIDEO_FRAMES)
+    render_video(reconstruction.gaussians, path, *(out / name for name in VIDEOS))
     rows = measure(reconstruction.scene.key, reconstruction.targets, batch, rendering)
     rows.to_csv(out / "per_view.csv", index=False, float_format="%.6g")
     summary = summarize(rows)
+    diagnosis = diagnose(reconstruction, weights, summary)
+    write_json(out / "diagnosis.json", vars(diagnosis))
     names = [reconstruction.scene.names[i] for i in reconstruction.inputs]
     write_json(
         out / "metrics.json",
         {"inputs": names, "gaussians": len(reconstruction.gaussians), "summary": summary},
     )
-    return summary
+    return Written(summary, diagnosis.findings)
+
+
+def _flight(reconstruction: Reconstruction) -> Cameras:
+    """Cameras [1, N] that a flight passes: those of the capture itself, in scene units."""
+    inputs = reconstruction.batch.inputs.cameras
+    c2w = reconstruction.scene.c2w[list(reconstruction.frames)]
+    c2w = c2w[flight_order(c2w)][None].double()
+    fxfycxcy = inputs.fxfycxcy.mean(1, keepdim=True).expand(-1, c2w.shape[1], -1)
+    cameras = Cameras.from_fxfycxcy(fxfycxcy, c2w, inputs.height, inputs.width)
+    device = reconstruction.gaussians.means.device
+    return reconstruction.batch.normalization(cameras).float().to(device)
 
 
 def _pictures(reconstruction: Reconstruction) -> list[str]:
@@ -112,15 +134,3 @@ def _write_viewer(reconstruction: Reconstruction, rendering: Rendering, path: Pa
         depth / float(reconstruction.batch.normalization.scale[0]),
         path,
     )
-
-
-def write_diagnosis(
-    reconstruction: Reconstruction,
-    weights: Weights,
-    summary: dict[str, dict[str, dict[str, float]]],
-    out: Path,
-) -> list[str]:
-    """Write diagnosis.json and return its findings, one line each."""
-    diagnosis = diagnose(reconstruction, weights, summary)
-    write_json(out / "diagnosis.json", vars(diagnosis))
-    return diagnosis.findings

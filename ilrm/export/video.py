@@ -1,6 +1,13 @@
-"""Video of a smooth flight along the input cameras."""
+"""Video of a flight along a capture's own path.
 
-from collections.abc import Iterable
+Two files, which OpenCV writes without further packages: VP9 in WebM for browsers, and MPEG-4 Part 2 in MP4
+for QuickTime and PowerPoint.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -19,6 +26,27 @@ from ilrm.system.files import atomic_path
 from ilrm.system.progress import progress_bar
 
 FRAMES_PER_SECOND = 24
+KEYS = 16  # cameras that a path passes through
+DETOUR = 3.0  # an order whose steps are this much longer than to nearest neighbours is none
+CODECS = {".webm": "VP90", ".mp4": "mp4v"}
+
+
+def flight_order(c2w: Float[Tensor, "N 4 4"]) -> list[int]:
+    """At most KEYS cameras in the order of a flight: their own, unless it jumps to and fro; then from one end
+    always to the nearest camera that is left.
+    """
+    places = c2w[:, :3, 3].double()
+    apart = torch.cdist(places, places)
+    nearest = (apart + torch.eye(len(apart)) * apart.max()).amin(1).median()
+    order = list(range(len(places)))
+    if apart.diagonal(1).median() > DETOUR * nearest:
+        order = [int(apart.sum(1).argmax())]
+        while len(order) < len(places):
+            steps = apart[order[-1]].clone()
+            steps[order] = torch.inf
+            order.append(int(steps.argmin()))
+    chosen = np.linspace(0, len(order) - 1, min(KEYS, len(order))).round().astype(int)
+    return [order[i] for i in chosen]
 
 
 def smooth_path(cameras: Cameras, frames: int) -> Cameras:
@@ -42,28 +70,50 @@ def smooth_path(cameras: Cameras, frames: int) -> Cameras:
 
 
 @torch.no_grad()
-def render_video(gaussians: Gaussians, path: Cameras, file: Path) -> None:
-    """Render a camera path to an MP4 file (VP9, which browsers can play). Raises IlrmError."""
+def render_video(gaussians: Gaussians, path: Cameras, *files: Path) -> None:
+    """Render a camera path to files, .webm or .mp4. Raises IlrmError."""
     count = path.c2w.shape[1]
     shown = progress_bar(range(count), desc="video", unit="frame", leave=False)
     images = (render(gaussians, path[:, i : i + 1]).images[0, 0] for i in shown)
-    write_video(images, file, (path.height, path.width))
+    write_video(images, (path.height, path.width), *files)
 
 
-def write_video(images: Iterable[Tensor], file: Path, size: tuple[int, int]) -> None:
-    """Write images [3, H, W] in [0, 1] to an MP4 file (VP9) at 24 frames per second. Raises IlrmError."""
+def write_video(images: Iterable[Tensor], size: tuple[int, int], *files: Path) -> None:
+    """Write images [3, H, W] in [0, 1] to video files at 24 frames per second. Raises IlrmError."""
     height, width = size
-    with atomic_path(file) as temporary:
-        writer = cv2.VideoWriter(
-            str(temporary), cv2.VideoWriter.fourcc(*"vp09"), FRAMES_PER_SECOND, (width, height)
-        )
-        if not writer.isOpened():
-            raise IlrmError(
-                f"{file}: this OpenCV cannot write VP9 in MP4: install opencv-python-headless"
-            )
+    with ExitStack() as stack:
+        writers = []
+        for file in files:
+            temporary = stack.enter_context(atomic_path(file))
+            codec = cv2.VideoWriter.fourcc(*CODECS[file.suffix])
+            with _without_stderr():  # WebM has no codec tags, which FFmpeg would report
+                writer = cv2.VideoWriter(str(temporary), codec, FRAMES_PER_SECOND, (width, height))
+            if not writer.isOpened():
+                raise IlrmError(
+                    f"{file}: this OpenCV cannot write {CODECS[file.suffix]}: install "
+                    "opencv-python-headless"
+                )
+            writers.append(writer)
         for image in images:
-            writer.write(_bgr(image))
-        writer.release()
+            frame = _bgr(image)
+            for writer in writers:
+                writer.write(frame)
+        for writer in writers:
+            writer.release()
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Suppress what a library writes to standard error itself."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def _bgr(image: Float[Tensor, "3 H W"]) -> np.ndarray:

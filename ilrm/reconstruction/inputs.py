@@ -1,40 +1,91 @@
 """Loading of captures and weights, with the number and size of the input views."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from ilrm.config import check_views
+from ilrm.data.frames.neighbourhood import frame_number, frame_range
 from ilrm.data.framing import Framing
 from ilrm.data.scene import Scene
 from ilrm.data.sources.captures import read_capture
 from ilrm.errors import ConfigError
 from ilrm.evaluation.layers import median_scene
-from ilrm.reconstruction.predict import framing_of, reconstruct
+from ilrm.reconstruction.merging import reconstruct_parts
+from ilrm.reconstruction.predict import Reconstruction, chosen_batch, framing_of, reconstruct
+from ilrm.reconstruction.view_choice import Choice, Chosen, choose_parts, choose_views
 from ilrm.system.distributed import processes
 from ilrm.views import EvaluationScene
 from ilrm.weights.state import Weights, read_weights
 
 
-def open_capture(
-    capture: str | Path, weights: str | Path, views: int | None, size: str | None, images: str = ""
-) -> tuple[Scene, Weights, int, Framing]:
-    """Return the capture, the weights on their device, the number of input views and their size.
+@dataclass(frozen=True)
+class Opened:
+    """A capture and weights on their device, with the parts of the capture that are to be reconstructed."""
 
-    Raises whatever reading the capture and the weights raises, and ConfigError on fewer than two views.
+    scene: Scene
+    weights: Weights
+    framing: Framing
+    parts: list[Chosen]
+
+    @property
+    def about(self) -> str:
+        """One line: what part of the capture, at what size."""
+        size = f"{self.framing.height}x{self.framing.width}"
+        if len(self.parts) == 1:
+            return f"{self.parts[0].about}, at {size}"
+        views = sum(len(part.inputs) for part in self.parts)
+        return f"all {len(self.scene)} frames in {len(self.parts)} parts of {views} input views, at {size}"
+
+    def reconstruct(self, refinement_steps: int = 0) -> Reconstruction:
+        """The part, or all parts merged. Raises what decoding the frames raises."""
+        common = self.framing, refinement_steps
+        if len(self.parts) == 1:
+            return reconstruct(self.scene, self.weights, self.parts[0], *common)
+        return reconstruct_parts(self.scene, self.weights, self.parts, *common)
+
+
+def open_capture(
+    capture: str | Path,
+    weights: str | Path,
+    views: int | None = None,
+    size: str | None = None,
+    images: str = "",
+    choice: Choice = "near",
+    around: str | None = None,
+    frames: str | None = None,
+    everything: bool = False,
+) -> Opened:
+    """Open a capture and choose views; by default as many as the weights were trained with at most.
+
+    `around`: number or name of the frame whose neighbourhood is reconstructed. `frames`: A:B, a part of the
+    capture that everything is chosen from. `everything`: parts that hold every frame. Raises whatever reading
+    the capture and the weights raises, and ConfigError on values that do not fit.
     """
     if views is not None:
         check_views("views", views)
+    if everything and (choice != "near" or around is not None):
+        raise ConfigError("all frames are reconstructed in near parts: leave out choice and around")
     scene = read_capture(capture, images)
+    if frames is not None:
+        scene = frame_range(scene, frames)
     loaded = read_weights(weights)
     loaded.model.to(processes().device)
     framing = framing_of(scene, loaded, size)
-    return scene, loaded, views or loaded.config.data.context_views, framing
+    count = views or most_views(loaded)
+    if everything:
+        return Opened(scene, loaded, framing, choose_parts(scene, count))
+    centre = None if around is None else frame_number(scene, around)
+    return Opened(scene, loaded, framing, [choose_views(scene, count, choice, centre)])
 
 
-@torch.no_grad()
+def most_views(weights: Weights) -> int:
+    """The largest number of input views that the weights were trained with."""
+    return weights.seen.views[1] if weights.seen else weights.config.data.context_views
+
+
 def capture_scene(
     capture: str | Path, weights: str | Path, views: int | None, size: str | None
 ) -> EvaluationScene:
@@ -42,9 +93,10 @@ def capture_scene(
 
     Raises whatever `open_capture` raises.
     """
-    scene, loaded, count, framing = open_capture(capture, weights, views, size)
-    reconstruction = reconstruct(scene, loaded, count, framing)
-    return EvaluationScene(scene.key, tuple(reconstruction.targets), reconstruction.batch, None)
+    opened = open_capture(capture, weights, views, size)
+    (part,) = opened.parts
+    batch = chosen_batch(opened.scene, opened.weights, part, opened.framing)
+    return EvaluationScene(opened.scene.key, tuple(part.targets), batch, None)
 
 
 def chosen(

@@ -1,20 +1,19 @@
-"""Reconstruction of a capture: choose input views and predict Gaussians."""
+"""Reconstruction of a capture, or of a part of it, from chosen input views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import torch
 
 from ilrm.cameras import Cameras
 from ilrm.data.batches import to_batch
 from ilrm.data.dataset import example
-from ilrm.data.frames.view_selection import Choice, FullCoverage
 from ilrm.data.framing import Framing, parse_size
 from ilrm.data.scene import Scene
 from ilrm.errors import ConfigError
 from ilrm.gaussians import Gaussians
 from ilrm.reconstruction.optimization import refine
+from ilrm.reconstruction.view_choice import Chosen
 from ilrm.views import Batch
 from ilrm.weights.state import Weights
 
@@ -26,6 +25,9 @@ class Reconstruction:
     scene: Scene
     inputs: Sequence[int]  # frame numbers of the input views
     targets: Sequence[int]  # frame numbers of the held-out target views
+    frames: Sequence[
+        int
+    ]  # all frames of the part that is reconstructed, inputs and targets among them
     batch: Batch  # B = 1, cameras normalised
     gaussians: Gaussians  # B = 1, in the coordinates of the batch
 
@@ -39,30 +41,30 @@ class Reconstruction:
 def reconstruct(
     scene: Scene,
     weights: Weights,
-    views: int,
+    chosen: Chosen,
     framing: Framing,
-    choice: Choice = "kmeans",
     refinement_steps: int = 0,
 ) -> Reconstruction:
-    """Predict the Gaussians of a capture from `views` of its frames, and refine them on these frames for
-    `refinement_steps` steps (iLRM_10: 10).
+    """Predict Gaussians from the chosen input views, and refine them on these views for `refinement_steps`
+    steps (iLRM_10: 10).
 
-    Raises ConfigError, TooFewFramesError, whatever decoding the frames raises, and ViewsError on image sizes
-    that are not whole patches.
+    Raises ConfigError, whatever decoding the frames raises, and ViewsError on image sizes that are not whole
+    patches.
     """
-    if refinement_steps < 0 or choice not in get_args(Choice):
-        raise ConfigError(
-            f"refine={refinement_steps}, choice={choice!r}: give at least 0 steps, and one of "
-            f"{', '.join(get_args(Choice))}"
-        )
-    inputs, targets = FullCoverage(views, choice).frames(scene)
-    raw = example(scene, inputs, targets, framing)
-    batch = to_batch(raw, weights.config.data.camera_scale)
-    device = next(weights.model.parameters()).device
-    gaussians = weights.model(batch.to(device).inputs)
+    if refinement_steps < 0:
+        raise ConfigError(f"refine={refinement_steps}: give at least 0 steps")
+    batch = chosen_batch(scene, weights, chosen, framing)
+    inputs = batch.to(next(weights.model.parameters()).device).inputs
+    gaussians = weights.model(inputs)
     if refinement_steps:
-        gaussians = refine(gaussians, batch.to(device).inputs, refinement_steps)
-    return Reconstruction(scene, inputs, targets, batch, gaussians)
+        gaussians = refine(gaussians, inputs, refinement_steps)
+    return Reconstruction(scene, chosen.inputs, chosen.targets, chosen.frames, batch, gaussians)
+
+
+def chosen_batch(scene: Scene, weights: Weights, chosen: Chosen, framing: Framing) -> Batch:
+    """Input and target views as the weights expect them. Raises whatever decoding the frames raises."""
+    raw = example(scene, chosen.inputs, chosen.targets, framing)
+    return to_batch(raw, weights.config.data.camera_scale)
 
 
 def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Framing:

@@ -35,13 +35,29 @@ def one_line_errors(main: Main) -> Main:
 
 
 def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add CAPTURE, --weights, --views, --size and --images."""
+    """Add CAPTURE, --weights, --size, and the options that choose views."""
     parser.add_argument(
         "capture",
         type=Path,
         help="folder of posed images: COLMAP, nerfstudio, instant-ngp, LLFF or OpenCV cameras",
     )
-    parser.add_argument("--weights", required=True, help="folder, released file or hub id")
-    parser.add_argument("--views", type=int, help="number of input views; default: as in training")
+    parser.add_argument(
+        "--weights",
+        default="ilrm-small",
+        help="folder, released file or hub id; default: %(default)s, which comes with the package",
+    )
+    parser.add_argument(
+        "--views", type=int, help="number of input views; default: the most of training"
+    )
     parser.add_argument("--size", help="image size HxW; default: as many pixels as in training")
     parser.add_argument("--images", default="", help="folder of downsampled images, e.g. images_4")
+    parser.add_argument(
+        "--choice",
+        choices=("near", "kmeans", "even"),
+        default="near",
+        help="input views near each other, or spread over the whole capture; default: %(default)s",
+    )
+    parser.add_argument(
+        "--around", metavar="FRAME", help="reconstruct what is near this frame (number or name)"
+    )
+    parser.add_argument("--frames", metavar="A:B", help="use only these frames of the capture")

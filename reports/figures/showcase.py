@@ -65,11 +65,11 @@ def pretrained(writer: Writer) -> None:
 
 def compare_baselines(writer: Writer) -> None:
     """The tiny scale's base model next to full attention and to a model with cross-attention in the first
-    layer only, all trained in the same way.
+    layer only, all trained in the same way; those that are recorded.
     """
     config = run_config("tiny")
-    compared = [read_weights(RUNS / config.name)]
-    compared += [read_weights(RUNS / run_config("tiny", **fields).name) for fields in COMPARED]
+    folders = [RUNS / run_config("tiny", **fields).name for fields in ({}, *COMPARED)]
+    compared = [read_weights(folder) for folder in folders if folder.is_dir()]
     models = {label_of(weights): weights for weights in compared}
     scenes = list(held_out_scenes(config.data))
     side_by_side(writer, "qualitative_baselines", models, scenes)

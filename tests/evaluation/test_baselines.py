@@ -8,16 +8,16 @@ from ilrm.cameras import Cameras, normalization
 from ilrm.evaluation.baselines import (
     Baselines,
     half_resolution,
-    inverse_depths,
     mean_colour,
     nearest_view,
     plane_sweep,
     plane_warp,
     true_depth_warp,
 )
-from ilrm.evaluation.warping import look_up, unproject
 from ilrm.metrics import psnr
+from ilrm.planes import inverse_depths
 from ilrm.views import Batch, EvaluationScene, Views
+from ilrm.warping import look_up, unproject
 from tests.helpers import some_cameras, some_views
 
 SIDE = 32

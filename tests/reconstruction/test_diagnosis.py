@@ -16,6 +16,7 @@ from ilrm.reconstruction import feature_matching as matching
 from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.feature_matching import epipolar_distance, match
 from ilrm.reconstruction.predict import framing_of, reconstruct
+from ilrm.reconstruction.view_choice import choose_views
 from ilrm.weights.state import read_weights
 from ilrm.weights.training_ranges import TrainingRanges
 from tests.helpers import rotation_about_y
@@ -38,7 +39,9 @@ def weights(smoke_run):
 
 
 def lines(scene, weights, summary=GOOD, views=4):
-    found = reconstruct(scene, weights, views, framing_of(scene, weights), "even")
+    found = reconstruct(
+        scene, weights, choose_views(scene, views, "even"), framing_of(scene, weights)
+    )
     return diagnose(found, weights, summary, show_progress=False)
 
 
@@ -71,7 +74,7 @@ def test_depth_is_the_true_one(scene, weights):
 
 
 def test_a_wrong_pose_is_named(scene, weights):
-    found = reconstruct(scene, weights, 4, framing_of(scene, weights), "even")
+    found = reconstruct(scene, weights, choose_views(scene, 4, "even"), framing_of(scene, weights))
     frame = found.inputs[1]
     (line,) = lines(turned(scene, frame, 5.0), weights).findings
     assert line.startswith("the poses contradict the images: matches of ")
@@ -83,7 +86,7 @@ def test_a_wrong_pose_is_named(scene, weights):
 
 def test_the_tolerance_is_a_pixel_of_a_256_pixel_image(scene, weights):
     """Turned by half a degree, matches are off by more than that, and by less than twice that."""
-    found = reconstruct(scene, weights, 4, framing_of(scene, weights), "even")
+    found = reconstruct(scene, weights, choose_views(scene, 4, "even"), framing_of(scene, weights))
     frame = found.inputs[1]
     pitch = scene.c2w.clone()
     turn = rotation_about_y(torch.tensor(np.radians(0.5))).to(pitch)
@@ -146,7 +149,9 @@ def test_poor_quality_is_said_first_and_once(scene, weights):
     assert line.startswith(
         "held-out frames: 12.0 dB, copying the nearest input view gives 18.0 dB, and no"
     )
-    frame = reconstruct(scene, weights, 4, framing_of(scene, weights), "even").inputs[1]
+    frame = reconstruct(
+        scene, weights, choose_views(scene, 4, "even"), framing_of(scene, weights)
+    ).inputs[1]
     first, second = lines(turned(scene, frame, 5.0), weights, POOR).findings
     assert first == "held-out frames: 12.0 dB, copying the nearest input view gives 18.0 dB"
     assert "contradict" in second
@@ -183,7 +188,9 @@ def test_epipolar_distances_are_opencv_s():
 
 
 def test_a_pose_turned_away_is_named_wrong_and_not_without_overlap(scene, weights):
-    frame = reconstruct(scene, weights, 4, framing_of(scene, weights), "even").inputs[1]
+    frame = reconstruct(
+        scene, weights, choose_views(scene, 4, "even"), framing_of(scene, weights)
+    ).inputs[1]
     (line,) = lines(turned(scene, frame, 120.0), weights).findings
     assert line.startswith("the poses contradict the images") and scene.names[frame] in line
 
@@ -211,7 +218,9 @@ def test_the_nearest_number_of_views_is_advised(scene, weights):
 
 
 def test_enlarged_frames_are_said(scene, weights):
-    found = reconstruct(scene, weights, 2, framing_of(scene, weights, "224x256"))
+    found = reconstruct(
+        scene, weights, choose_views(scene, 2, "kmeans"), framing_of(scene, weights, "224x256")
+    )
     (line,) = [
         x for x in diagnose(found, weights, GOOD, show_progress=False).findings if "enl" in x
     ]

@@ -11,16 +11,15 @@ from ilrm.data.procedural.samples import example_capture
 from ilrm.data.sources.captures import read_capture
 from ilrm.errors import ConfigError
 from ilrm.reconstruction.inputs import capture_scene, chosen, open_capture
-from ilrm.reconstruction.predict import reconstruct
 
 
 def test_a_capture_is_a_scene_as_it_is_reconstructed(smoke_run, tmp_path):
     folder = example_capture(tmp_path / "room", 32)
     scene = capture_scene(folder, smoke_run.folder, 3, None)
-    opened, weights, views, framing = open_capture(folder, smoke_run.folder, 3, None)
-    found = reconstruct(opened, weights, views, framing)
+    opened = open_capture(folder, smoke_run.folder, 3)
+    found = opened.reconstruct()
     assert scene.key == "room" and scene.frames == tuple(found.targets)
-    assert scene.batch.inputs.images.shape[1] == views == 3
+    assert scene.batch.inputs.images.shape[1] == 3
     torch.testing.assert_close(scene.batch.inputs.images, found.batch.inputs.images)
     assert len(read_capture(folder)) == 24
     with pytest.raises(ConfigError, match="views=1: iLRM needs at least 2"):

@@ -1,0 +1,87 @@
+"""Images warped on planes in front of a camera: how well a scene's views predict each other on each plane.
+
+The plane warp and plane-sweep stereo are built from these warps, and so is the rough depth of a capture.
+"""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ilrm.cameras import Cameras
+from ilrm.views import Views
+from ilrm.warping import blend, look_up, nearness, unproject
+
+PLANES = 64
+NEAREST, FARTHEST = 0.5, 100.0  # of the planes, in scene units: the inputs' largest coordinate is 1
+COARSE = 64  # pixels of the short side of the images that choose a plane
+MOST_VIEWS = 8  # input views, the nearest ones, that a warp looks at
+
+
+def inverse_depths() -> Float[Tensor, " P"]:
+    """Of the planes: evenly spaced, so that neighbours differ by equally many pixels."""
+    return torch.linspace(1 / FARTHEST, 1 / NEAREST, PLANES)
+
+
+def plane_errors(inputs: Views) -> Float[Tensor, " P"]:
+    """Mean squared error of each plane's warp where a scene's input views [1, V] predict each other."""
+    images, cameras = single(_coarse(inputs))
+    errors = []
+    for i in range(len(images)):
+        others = [j for j in range(len(images)) if j != i]
+        rest = Views(images[None, others], cameras[others][None])
+        seen = nearest_views(rest, cameras[i])
+        values, inside = on_planes(seen, cameras[i], inverse_depths())
+        predicted = blended(seen, cameras[i], values, inside)  # [3, P, h, w]
+        errors.append((predicted - images[i][:, None]).square().mean((0, 2, 3)))
+    return torch.stack(errors).mean(0)
+
+
+def on_planes(
+    inputs: Views, target: Cameras, inverse: Float[Tensor, " P"]
+) -> tuple[Tensor, Tensor]:
+    """The inputs' colours [V, 3, P, h, w] on planes in front of the target, and where they are inside."""
+    images, cameras = single(inputs)
+    depths = inverse.to(images).reciprocal()[:, None, None]
+    points = unproject(target, depths.expand(-1, target.height, target.width))
+    return look_up(images, cameras, points)[:2]
+
+
+def blended(inputs: Views, target: Cameras, values: Tensor, inside: Tensor) -> Tensor:
+    """The views' colours on planes, blended by nearness [3, P, h, w]."""
+    images, cameras = single(inputs)
+    return blend(values, inside, nearness(cameras, target), mean_of_views(images))
+
+
+def single(views: Views) -> tuple[Float[Tensor, "V 3 H W"], Cameras]:
+    """Images and cameras of a batch of one scene."""
+    (images,) = views.images
+    return images, views.cameras[0]
+
+
+def nearest_views(inputs: Views, target: Cameras) -> Views:
+    """At most MOST_VIEWS input views, those whose cameras stand nearest."""
+    weights = nearness(inputs.cameras[0], target)
+    chosen = weights.argsort(descending=True, stable=True)[:MOST_VIEWS].sort().values
+    return Views(inputs.images[:, chosen], inputs.cameras[:, chosen])
+
+
+def mean_of_views(images: Float[Tensor, "V 3 H W"]) -> Float[Tensor, " 3"]:
+    """Mean colour."""
+    return images.mean((0, 2, 3))
+
+
+def _coarse(views: Views) -> Views:
+    """Images whose short side has COARSE pixels, about, if it has more."""
+    height, width = views.images.shape[-2:]
+    factor = max(1, round(min(height, width) / COARSE))
+    size = height // factor, width // factor
+    images = F.interpolate(views.images[0], size=size, mode="area")[None]
+    cameras = views.cameras
+    ratio = images.new_tensor([size[1] / width, size[0] / height] * 2)
+    return Views(
+        images,
+        replace(cameras, fxfycxcy=cameras.fxfycxcy * ratio, height=size[0], width=size[1]),
+    )

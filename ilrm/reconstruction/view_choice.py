@@ -1,0 +1,65 @@
+"""Which frames of a capture are reconstructed: input views, and the held-out frames that check the result."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ilrm.data.frames.neighbourhood import (
+    Connections,
+    Neighbourhood,
+    connections,
+    cover,
+    neighbourhood,
+)
+from ilrm.data.frames.view_selection import FullCoverage
+from ilrm.data.scene import Scene
+from ilrm.errors import ConfigError
+
+Choice = Literal["near", "kmeans", "even"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Frame numbers, in the order of the capture."""
+
+    inputs: list[int]
+    targets: list[int]  # held out
+    frames: list[int]  # all frames of the part that they are chosen from
+    about: str  # one line that says what part of the capture this is
+
+
+def choose_views(
+    scene: Scene, views: int, choice: Choice = "near", around: int | None = None
+) -> Chosen:
+    """Choose views of one part of a capture.
+
+    "near": views near each other, around a frame if one is given (`ilrm.data.frames.neighbourhood`);
+    "kmeans" and "even": spread over the whole capture with every 8th frame held out, as in the paper's
+    wide-coverage protocol. Raises ConfigError, TooFewFramesError.
+    """
+    if choice not in get_args(Choice):
+        raise ConfigError(f"choice={choice!r}: give one of {', '.join(get_args(Choice))}")
+    if choice == "near":
+        found = connections(scene)
+        return _described(scene, found, neighbourhood(scene, views, found, around))
+    if around is not None:
+        raise ConfigError(
+            f"choice={choice!r} spreads views over the whole capture: leave out around"
+        )
+    inputs, targets = FullCoverage(views, choice).frames(scene)
+    about = f"{len(inputs)} input views spread over all {len(scene)} frames"
+    return Chosen(inputs, targets, list(range(len(scene))), about)
+
+
+def choose_parts(scene: Scene, views: int) -> list[Chosen]:
+    """Views of several parts that together hold every frame of a capture. Raises TooFewFramesError."""
+    found = connections(scene)
+    return [_described(scene, found, part) for part in cover(scene, views, found)]
+
+
+def _described(scene: Scene, found: Connections, part: Neighbourhood) -> Chosen:
+    widest = float(found.parallax[part.centre, part.frames].max())
+    about = (
+        f"{len(part.frames)} of {len(scene)} frames, near {scene.names[part.centre]} (within {widest:.0f} "
+        f"degrees): {len(part.inputs)} input views, {len(part.targets)} held out"
+    )
+    return Chosen(part.inputs, part.targets, part.frames, about)

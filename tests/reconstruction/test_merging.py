@@ -1,0 +1,61 @@
+"""Parts of a capture become one scene without drawing a surface twice."""
+
+import pytest
+import torch
+
+from ilrm.data.procedural.samples import example_capture
+from ilrm.errors import ConfigError
+from ilrm.reconstruction.inputs import open_capture
+from ilrm.reconstruction.merging import merge
+from ilrm.reconstruction.predict import reconstruct
+from ilrm.reconstruction.view_choice import choose_views
+from ilrm.rendering import render
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    return example_capture(tmp_path_factory.mktemp("captures") / "room", 64)
+
+
+@pytest.fixture(scope="module")
+def opened(capture):
+    return open_capture(capture, "ilrm-small", 4)
+
+
+def test_the_same_part_twice_is_drawn_once(opened):
+    part = opened.reconstruct()
+    merged = merge([part, part])
+    assert len(merged) == len(part.gaussians)
+    torch.testing.assert_close(merged.means, part.world_gaussians.means)
+
+
+def test_overlapping_parts_share_what_both_see(opened):
+    scene = opened.scene
+    parts = [
+        reconstruct(scene, opened.weights, choose_views(scene, 4, "near", frame), opened.framing)
+        for frame in (4, 12)
+    ]
+    merged = merge(parts)
+    assert 0.5 < len(merged) / len(parts[0].gaussians) < 2
+    assert len(merged) < sum(len(part.gaussians) for part in parts)
+
+
+def test_a_capture_in_parts_is_one_scene(capture):
+    opened = open_capture(capture, "ilrm-small", 2, everything=True)
+    assert len(opened.parts) > 1 and "all 24 frames in" in opened.about
+    whole = opened.reconstruct()
+    assert list(whole.frames) == list(range(24)) and whole.targets == [4, 12, 20]
+    assert whole.batch.inputs.images.shape[1] == len(whole.inputs) > 2
+    images = render(whole.gaussians, whole.batch.targets.cameras).images
+    error = (images - whole.batch.targets.images).square().mean()
+    mean = whole.batch.inputs.images.mean((1, 3, 4))[:, None, :, None, None]
+    assert error < 0.7 * (mean - whole.batch.targets.images).square().mean()
+
+
+def test_options_that_do_not_go_together(capture):
+    with pytest.raises(ConfigError, match="leave out choice and around"):
+        open_capture(capture, "ilrm-small", 2, around="3", everything=True)
+    with pytest.raises(ConfigError, match="leave out around"):
+        open_capture(capture, "ilrm-small", 2, choice="even", around="3")
+    with pytest.raises(ConfigError, match="give one of near, kmeans, even"):
+        open_capture(capture, "ilrm-small", 2, choice="all")
