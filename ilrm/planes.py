@@ -19,6 +19,11 @@ NEAREST, FARTHEST = 0.5, 100.0  # of the planes, in scene units: the inputs' lar
 COARSE = 64  # pixels of the short side of the images that choose a plane
 MOST_VIEWS = 8  # input views, the nearest ones, that a warp looks at
 
+# Of plane-sweep stereo; chosen on training rooms.
+WINDOW = 7  # pixels
+UNSEEN = 0.05**0.5  # cost of a point that fewer than two views see: a standard deviation of colours
+WORST = 0.3  # a larger deviation says no more
+
 
 def inverse_depths() -> Float[Tensor, " P"]:
     """Of the planes: evenly spaced, so that neighbours differ by equally many pixels."""
@@ -53,6 +58,18 @@ def blended(inputs: Views, target: Cameras, values: Tensor, inside: Tensor) -> T
     """The views' colours on planes, blended by nearness [3, P, h, w]."""
     images, cameras = single(inputs)
     return blend(values, inside, nearness(cameras, target), mean_of_views(images))
+
+
+def disagreement(
+    values: Float[Tensor, "V 3 P h w"], inside: Float[Tensor, "V 1 P h w"]
+) -> Float[Tensor, "P h w"]:
+    """Standard deviation of the colours of the views that see a point, averaged over a window."""
+    count = inside.sum(0)  # [1, P, h, w]
+    mean = (values * inside).sum(0) / count.clamp(min=1)
+    variance = ((values - mean).square() * inside).mean(1).sum(0) / count[0].clamp(min=1)
+    cost = torch.where(count[0] >= 2, variance.sqrt().clamp(max=WORST), UNSEEN)
+    around = F.pad(cost[None], [WINDOW // 2] * 4, mode="replicate")
+    return F.avg_pool2d(around, WINDOW, stride=1)[0]
 
 
 def single(views: Views) -> tuple[Float[Tensor, "V 3 H W"], Cameras]:

@@ -22,11 +22,14 @@ def main(arguments: list[str] | None = None) -> int:
                         help="reconstruct all frames, in parts that are merged")  # fmt: skip
     parser.add_argument("--refine", type=int, default=0, metavar="STEPS",
                         help="number of refinement steps on the input views, e.g. 10")  # fmt: skip
+    parser.add_argument("--splat", type=float, metavar="SECONDS",
+                        help="optimise the scene on the input views for so long (3D-GS)")  # fmt: skip
     options = parser.parse_args(arguments)
 
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.export.scene_folder import check_out, write_scene
     from ilrm.reconstruction.inputs import open_capture
+    from ilrm.reconstruction.timed_splatting import splat_for
 
     check_out(options.out)
     opened = open_capture(
@@ -41,8 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
         options.everything,
     )
     print(opened.about)
-    reconstruction = opened.reconstruct(options.refine)
-    written = write_scene(reconstruction, opened.weights, options.out)
+    reconstruction, splatted = opened.reconstruct(options.refine), None
+    if options.splat is not None:
+        splatted = splat_for(reconstruction, options.splat)
+        print(f"3D-GS started from {splatted.start}: {len(splatted.curve)} points in splat.csv")
+        reconstruction = splatted.reconstruction
+    written = write_scene(reconstruction, opened.weights, options.out, splatted)
     print(
         f"{len(reconstruction.gaussians):,} Gaussians; mean over {len(reconstruction.targets)} held-out "
         "frames:"

@@ -15,6 +15,7 @@ from torch import Tensor
 from ilrm.cameras import Cameras
 from ilrm.planes import (
     blended,
+    disagreement,
     inverse_depths,
     mean_of_views,
     nearest_views,
@@ -28,11 +29,7 @@ from ilrm.warping import blend, look_up, nearness, unproject
 VERSION = 2  # raise it whenever a baseline gives other images
 PLANE_SCENES = 16  # that choose the data set's plane
 
-# Of the plane sweep; chosen on training rooms.
-WINDOW = 7  # pixels
 TEMPERATURE = 0.1  # of the softmax over planes, as a share of a pixel's mean excess cost
-UNSEEN = 0.05**0.5  # cost of a point that fewer than two views see: a standard deviation of colours
-WORST = 0.3  # a larger deviation says no more
 
 
 def nearest_view(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
@@ -113,7 +110,7 @@ def plane_sweep(batch: Batch) -> Float[Tensor, "1 T 3 H W"]:
     for target in _targets(batch):
         seen = nearest_views(batch.inputs, target)
         values, inside = on_planes(seen, target, inverse)
-        cost = _disagreement(values, inside) + prior[:, None, None]  # [P, h, w]
+        cost = disagreement(values, inside) + prior[:, None, None]  # [P, h, w]
         excess = cost - cost.amin(0)
         weights = torch.softmax(-excess / (TEMPERATURE * excess.mean(0) + 1e-6), 0)
         images.append((blended(seen, target, values, inside) * weights).sum(1))
@@ -137,18 +134,6 @@ def true_depth_warp(
         weights = nearness(inputs[1], target, softening=1e-3)
         found.append(blend(values, visible, weights, mean_of_views(inputs[0]))[:, 0])
     return torch.stack(found)[None]
-
-
-def _disagreement(
-    values: Float[Tensor, "V 3 P h w"], inside: Float[Tensor, "V 1 P h w"]
-) -> Float[Tensor, "P h w"]:
-    """Standard deviation of the colours of the views that see a point, averaged over a window."""
-    count = inside.sum(0)  # [1, P, h, w]
-    mean = (values * inside).sum(0) / count.clamp(min=1)
-    variance = ((values - mean).square() * inside).mean(1).sum(0) / count[0].clamp(min=1)
-    cost = torch.where(count[0] >= 2, variance.sqrt().clamp(max=WORST), UNSEEN)
-    around = F.pad(cost[None], [WINDOW // 2] * 4, mode="replicate")
-    return F.avg_pool2d(around, WINDOW, stride=1)[0]
 
 
 def _targets(batch: Batch) -> list[Cameras]:

@@ -15,17 +15,19 @@ from ilrm.export.video import flight_order, render_video, smooth_path
 from ilrm.export.viewer import write_viewer
 from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.predict import Reconstruction, larger
+from ilrm.reconstruction.timed_splatting import Splatted
 from ilrm.rendering import Rendering, render
 from ilrm.system.files import atomic_folder, check_folder, file_name, write_json
 from ilrm.weights.state import Weights
 
 VIDEO_FRAMES = 96  # four seconds
 VIDEO_SIDE = 400  # pixels of the longer side
+CURVE = "splat.csv"
 VIDEOS = ("flythrough.webm", "flythrough.mp4")
 
 FILES = {
     "scene.ply", "viewer.html", *VIDEOS, "renders", "depth", "comparison.png", "per_view.csv",
-    "metrics.json", "diagnosis.json",
+    "metrics.json", "diagnosis.json", CURVE,
 }  # fmt: skip
 
 
@@ -54,14 +56,18 @@ class Written:
     findings: list[str]  # of the diagnosis, one line each
 
 
-def write_scene(reconstruction: Reconstruction, weights: Weights, out: Path) -> Written:
-    """Write a reconstruction to a scene folder.
+def write_scene(
+    reconstruction: Reconstruction, weights: Weights, out: Path, splatted: Splatted | None = None
+) -> Written:
+    """Write a reconstruction to a scene folder, with the held-out curve of the 3D-GS that made it, if any.
 
     An earlier scene in the folder is replaced as a whole, once everything is written. Raises ConfigError
     (`check_out`).
     """
     check_out(out)
     with atomic_folder(out.resolve()) as temporary:
+        if splatted is not None:
+            splatted.curve.to_csv(temporary / CURVE, index=False)
         return _write(reconstruction, weights, temporary)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ilrm.cameras import Cameras, Normalization
 from ilrm.data.scene import PointCloud
 from ilrm.errors import ViewsError
-from ilrm.gaussians import SH_DEGREE_0, Gaussians
+from ilrm.gaussians import OPACITY_RANGE, SH_DEGREE_0, Gaussians
 from ilrm.metrics import ssim
 from ilrm.rendering import rasterization
 from ilrm.views import Views
@@ -29,6 +29,7 @@ SSIM_WEIGHT = 0.2
 SH_DEGREE = 3
 SH_EVERY = 1_000  # steps after which the SH degree in use increases by one
 START_OPACITY = 0.1
+MOST_OPAQUE = 0.95  # of Gaussians that are started from
 SMALLEST_START = 2  # minimum number of initial points: sizes are distances to neighbours
 REFERENCE_HEIGHT = 1_000  # image height in pixels for which the published thresholds were tuned
 START_RANGE = (0.5, 20.0)  # our choice: distances of random points, in units of the scene scale
@@ -39,27 +40,32 @@ Optimizers = dict[str, torch.optim.Optimizer]
 
 def splat(
     views: Views,
-    points: PointCloud,
+    start: PointCloud | Gaussians,
     steps: int = STEPS,
     seed: int = 0,
     on_step: Callable[[int, Callable[[], Gaussians]], None] = lambda step, gaussians: None,
+    harmonics: int = SH_DEGREE,
 ) -> Gaussians:
-    """Fit 3D Gaussians to the views of one scene (B = 1), one view per step, starting from `points`.
+    """Fit 3D Gaussians to the views of one scene (B = 1), one view per step.
 
-    `points` are in the coordinates of the views' cameras (see `start_points` for captures without points).
-    After every step, `on_step` is called with the number of steps done and a function that returns the
-    Gaussians. The thresholds of density control are per pixel and scale with the image size, like the share
-    of a pixel in the loss. Raises ViewsError if all cameras have the same position, and on fewer than two
-    points.
+    `start`: points (see `start_points` for captures without any) or Gaussians (B = 1, RGB colours), in the
+    coordinates of the views' cameras. `harmonics`: degree of the spherical harmonics of the colours. After
+    every step, `on_step` is called with the number of steps done and a function that returns the Gaussians.
+    The thresholds of density control are per pixel and scale with the image size, like the share of a pixel
+    in the loss. Raises ViewsError if all cameras have the same position, and on fewer than two points.
     """
     generator = torch.Generator().manual_seed(seed)
     scale = scene_scale(views.cameras)
-    if not scale > 0 or len(points.positions) < SMALLEST_START:
+    count = len(start.positions) if isinstance(start, PointCloud) else len(start)
+    if not scale > 0 or count < SMALLEST_START:
         raise ViewsError(
             f"3D-GS needs cameras at several positions and at least {SMALLEST_START} initial points, not "
-            f"{len(points.positions)} points and a scene scale of {scale:.3g}: use other views"
+            f"{count} points and a scene scale of {scale:.3g}: use other views"
         )
-    parameters = _start(points, views.images.device)
+    values = _from_points(start) if isinstance(start, PointCloud) else _from_gaussians(start)
+    values["shN"] = values["means"].new_zeros(count, (harmonics + 1) ** 2 - 1, 3)
+    device = views.images.device
+    parameters = {name: torch.nn.Parameter(value.to(device)) for name, value in values.items()}
     optimizers = _optimizers(parameters, scale)
     strategy = _strategy(steps, views.cameras.height)
     state = strategy.initialize_state(scene_scale=scale)
@@ -72,7 +78,7 @@ def splat(
             optimizers["means"].param_groups[0]["lr"] = (
                 POSITION_RATE * scale * 0.01 ** (step / steps)
             )
-            degree = min(SH_DEGREE, step * STEPS // (steps * SH_EVERY))
+            degree = min(harmonics, step * STEPS // (steps * SH_EVERY))
             _step(parameters, optimizers, strategy, state, step, views, view, degree)
             on_step(step + 1, lambda: _gaussians(parameters))
     return _gaussians(parameters)
@@ -107,22 +113,32 @@ def points_in_scene(points: PointCloud, to_scene: Normalization) -> PointCloud:
     return PointCloud((positions * to_scene.scale[0]).float(), points.colors.float())
 
 
-def _start(points: PointCloud, device: torch.device) -> Parameters:
+def _from_points(points: PointCloud) -> dict[str, Tensor]:
     """Isotropic Gaussians whose size is the RMS distance to the three nearest neighbours."""
     positions = points.positions.float().cpu().clone()
     neighbours = NearestNeighbors(n_neighbors=min(4, len(positions))).fit(positions.numpy())
     distances = torch.from_numpy(neighbours.kneighbors(positions.numpy())[0]).float()
     size = distances[:, 1:].square().mean(1).sqrt().clamp(min=1e-7)  # [N]
     count = len(positions)
-    values = {
+    return {
         "means": positions,
         "scales": size.log()[:, None].repeat(1, 3),
         "quats": torch.tensor([1.0, 0, 0, 0]).repeat(count, 1),
         "opacities": torch.full((count,), math.log(START_OPACITY / (1 - START_OPACITY))),
         "sh0": ((points.colors.cpu() - 0.5) / SH_DEGREE_0)[:, None],
-        "shN": torch.zeros(count, (SH_DEGREE + 1) ** 2 - 1, 3),
     }
-    return {name: torch.nn.Parameter(value.to(device)) for name, value in values.items()}
+
+
+def _from_gaussians(gaussians: Gaussians) -> dict[str, Tensor]:
+    """The Gaussians as they are, less opaque where they are nearly opaque, so that their gradients live."""
+    opacities = gaussians.opacities[0].detach().clamp(OPACITY_RANGE[0], MOST_OPAQUE)
+    return {
+        "means": gaussians.means[0].detach().clone(),
+        "scales": gaussians.scales[0].detach().log(),
+        "quats": gaussians.quats[0].detach().clone(),
+        "opacities": torch.logit(opacities),
+        "sh0": ((gaussians.colors[0].detach() - 0.5) / SH_DEGREE_0)[:, None],
+    }
 
 
 def _optimizers(parameters: Parameters, scale: float) -> Optimizers:
