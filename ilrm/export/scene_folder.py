@@ -139,4 +139,5 @@ def _write_viewer(reconstruction: Reconstruction, rendering: Rendering, path: Pa
         world.float(),
         depth / float(reconstruction.batch.normalization.scale[0]),
         path,
+        reconstruction.scene.key,
     )

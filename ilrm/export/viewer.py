@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +45,24 @@ if (location.protocol === "file:") {
 """
 
 
-def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Path) -> None:
+# over the scene until it is first touched
+HELP = """<div id="help" style="position:fixed;left:12px;bottom:12px;padding:8px 12px;border-radius:6px;
+font:14px sans-serif;color:#222;background:rgba(255,255,255,.85);z-index:9999"><b>{title}</b><br>
+drag: turn &middot; right drag: move &middot; wheel: zoom &middot; W A S D Q E: fly</div>
+<script>
+addEventListener("pointerdown", () => document.getElementById("help").remove(), {{once: true}});
+</script>
+"""
+
+
+def write_viewer(
+    gaussians: Gaussians, cameras: Cameras, depth: float, path: Path, title: str
+) -> None:
     """Write a viewer for the Gaussians of one scene (B = 1) with the frustums of cameras [1, V].
 
-    The initial view is that of the first camera; `depth` is the distance from it to the orbit centre, in the
-    unit of the Gaussians. The file needs about 40 bytes per Gaussian. Raises IlrmError if viser is not
-    installed.
+    The initial view is that of the camera in the middle; `depth` is the distance from it to the orbit centre,
+    in the unit of the Gaussians. The file needs about 40 bytes per Gaussian. Raises IlrmError if viser is
+    not installed.
     """
     try:
         import viser
@@ -65,7 +79,17 @@ def write_viewer(gaussians: Gaussians, cameras: Cameras, depth: float, path: Pat
         finally:
             server.stop()
     with atomic_path(path) as temporary:
-        temporary.write_text(html.replace("<head>", f"<head>{SORTING}", 1))
+        temporary.write_text(_with_words(html, title))
+
+
+def _with_words(html: str, title: str) -> str:
+    """The page with a title and a line of help, and splats sorted when it is opened from a disk."""
+    name = escape(title)
+    html = re.sub(r"<title>.*?</title>", "", html, count=1, flags=re.DOTALL)
+    html = html.replace("<head>", f"<head><title>{name}</title>{SORTING}", 1)
+    body = re.search(r"<body[^>]*>", html)
+    at = body.end() if body else len(html)
+    return html[:at] + HELP.format(title=name) + html[at:]
 
 
 @contextmanager
@@ -83,7 +107,8 @@ def _quiet() -> Iterator[None]:
 
 def _add(server: viser.ViserServer, gaussians: Gaussians, cameras: Cameras, depth: float) -> None:
     c2w = cameras.c2w[0].double().cpu().numpy()
-    first = c2w[0]
+    places = c2w[:, :3, 3]
+    first = c2w[np.linalg.norm(places - places.mean(0), axis=1).argmin()]
     up = -c2w[:, :3, 1].mean(0)
     server.scene.set_up_direction(tuple(up / np.linalg.norm(up)))
     server.initial_camera.position = tuple(first[:3, 3])

@@ -13,15 +13,26 @@ from ilrm.cameras import Cameras
 from ilrm.data.framing import Framing
 from ilrm.reconstruction.feature_matching import EVIDENCE, FEWEST, Pair, match
 from ilrm.reconstruction.predict import Reconstruction
+from ilrm.vocabulary import METRICS
 from ilrm.weights.state import Weights
-from ilrm.weights.training_ranges import Range, rotation, vertical_fov
+from ilrm.weights.training_ranges import rotation, vertical_fov
 
 LONGEST = 800  # pixels of the longer side; larger images are downsampled for matching
 SMALLEST = 100  # pixels of the longer side; smaller images have too few features to match
 MAX_ERROR = 1 / 256  # tolerated epipolar error as a share of the longer side: 1 pixel at 256x256
-MARGIN = 0.25  # tolerated deviation from a training range, as a share of its length
+MARGIN = 0.25  # tolerated excess over the training's largest rotation, as a share of its range
 ENLARGED = 1.1  # upsampling factor that rounding to whole patches does not explain
 FINEST = 1e-4  # coarsest acceptable coordinate step as a share of the input cameras' extent
+FOV_SHARES = (
+    0.4,
+    1.25,
+)  # of the training's smallest and largest field of view; less costs little (1 to 2 dB)
+# what learns nothing, in words
+RIVALS = {
+    "mean_colour": "one flat colour",
+    "nearest_view": "copying the nearest input view",
+    "plane_warp": "a plane warp",
+}
 DEPTH_SHARE = 0.25  # tolerated share of triangulated points on either side of the training range
 
 
@@ -47,13 +58,13 @@ def diagnose(
     inputs = reconstruction.batch.inputs.cameras[0]
     measured: dict[str, Any] = {
         "views": len(reconstruction.inputs),
-        "rotation": round(float(rotation(inputs)), 2),
-        "fov": round(float(vertical_fov(inputs).median()), 2),
+        "rotation_degrees": round(float(rotation(inputs)), 2),
+        "vertical_fov_degrees": round(float(vertical_fov(inputs).median()), 2),
     }
     findings = [
         *_far_away(reconstruction),
         *_enlarged(reconstruction),
-        *_unlike_training(measured, weights),
+        *_unlike_training(measured, weights, reconstruction.parts),
     ]
     size = _matched_size(reconstruction)
     if max(size) >= SMALLEST:
@@ -63,23 +74,40 @@ def diagnose(
         findings += _from_matches(reconstruction, weights, pairs, size)
     else:
         measured["matched_at"] = None
-    return Diagnosis(measured, [*_poor(summary, weights, bool(findings)), *findings])
+    return Diagnosis(measured, [*_verdict(summary, reconstruction.optimised), *findings])
 
 
-def _poor(
-    summary: dict[str, dict[str, dict[str, float]]], weights: Weights, explained: bool
-) -> Iterator[str]:
-    ours, copied = (summary[method]["psnr"]["mean"] for method in ("model", "nearest_view"))
-    if ours > copied:
-        return
-    line = f"held-out frames: {ours:.1f} dB, copying the nearest input view gives {copied:.1f} dB"
-    if not explained:
-        data = weights.config.data
-        line += (
-            f", and no check explains why: the weights, trained at {data.image_height}x{data.image_width}, "
-            "may be too weak for this scene; try more --views or --refine 20"
+def _verdict(summary: dict[str, dict[str, dict[str, float]]], optimised: bool) -> Iterator[str]:
+    """Whether the result is usable, in words, by what learns nothing on the same held-out frames."""
+    ours = summary["model"]["psnr"]["mean"]
+    rivals = {name: summary[name]["psnr"]["mean"] for name in RIVALS if name in summary}
+    better = {name: value for name, value in rivals.items() if value >= ours}
+    advice = "" if optimised else ": try --splat 30, which optimises the scene itself"
+    if "mean_colour" in better:
+        yield (
+            f"this reconstruction is not usable: {ours:.1f} dB on held-out frames, one flat colour gives "
+            f"{better['mean_colour']:.1f} dB{advice}"
         )
-    yield line
+    elif better:
+        name, value = max(better.items(), key=lambda item: item[1])
+        yield (
+            f"{RIVALS[name]}, which learns nothing, is better: {value:.1f} dB on held-out frames, this "
+            f"reconstruction {ours:.1f} dB{advice}"
+        )
+    elif coarse := [m for m in ("ssim", "lpips") if _is_behind(summary, m)]:
+        names = " and ".join(METRICS[name].label for name in coarse)
+        yield (
+            f"fine detail is missing: {names} stay behind copying the nearest input view, though PSNR does "
+            f"not{advice}"
+        )
+
+
+def _is_behind(summary: dict[str, dict[str, dict[str, float]]], metric: str) -> bool:
+    """Whether a metric is worse than that of copying the nearest input view."""
+    pair = [summary[m].get(metric, {}).get("mean") for m in ("model", "nearest_view")]
+    if pair[0] is None or pair[1] is None:
+        return False
+    return pair[0] < pair[1] if METRICS[metric].higher_is_better else pair[0] > pair[1]
 
 
 def _far_away(reconstruction: Reconstruction) -> Iterator[str]:
@@ -103,34 +131,29 @@ def _enlarged(reconstruction: Reconstruction) -> Iterator[str]:
         )
 
 
-def _unlike_training(measured: dict[str, Any], weights: Weights) -> Iterator[str]:
-    if weights.seen is None:
+def _unlike_training(measured: dict[str, Any], weights: Weights, parts: int) -> Iterator[str]:
+    """Where weights are known to be weak; of several merged parts only what they share."""
+    seen = weights.seen
+    if seen is None:
         return
-    views, (fewest, most) = measured["views"], weights.seen.views
-    if not fewest <= views <= most:
+    views, (fewest, most) = measured["views"], seen.views
+    if parts == 1 and not fewest <= views <= most:
         trained = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         nearest = min(max(views, fewest), most)
         yield f"{views} input views, but the weights were trained with {trained}: try --views {nearest}"
-    if _outside(measured["rotation"], weights.seen.rotation):
-        low, high = weights.seen.rotation
+    turned, (low, high) = measured["rotation_degrees"], seen.rotation
+    if parts == 1 and turned > high + MARGIN * (high - low):
         yield (
-            f"the input views rotate by {measured['rotation']:.0f} degrees, in training by {low:.0f} to "
-            f"{high:.0f}: reconstruct a part of the capture"
+            f"the input views turn by {turned:.0f} degrees, in training by at most {high:.0f}: reconstruct "
+            "what is near one frame (--around FRAME), or everything in parts (--all)"
         )
-    if _outside(measured["fov"], weights.seen.fov):
-        low, high = weights.seen.fov
-        advice = "use weights trained on longer lenses"
-        if measured["fov"] > high:
-            advice = "crop the frames (--size)"
+    fov = measured["vertical_fov_degrees"]
+    low, high = (share * limit for share, limit in zip(FOV_SHARES, seen.fov, strict=True))
+    if not low <= fov <= high:
         yield (
-            f"the vertical field of view is {measured['fov']:.0f} degrees, in training {low:.0f} to "
-            f"{high:.0f}: {advice}"
+            f"the vertical field of view is {fov:.0f} degrees, in training {seen.fov[0]:.0f} to "
+            f"{seen.fov[1]:.0f}: expect less than on the training's lenses"
         )
-
-
-def _outside(value: float, trained: Range) -> bool:
-    slack = MARGIN * max(trained[1] - trained[0], 0.1 * trained[1])
-    return not trained[0] - slack <= value <= trained[1] + slack
 
 
 def _matched_size(reconstruction: Reconstruction) -> tuple[int, int]:
@@ -155,7 +178,9 @@ def _matched(pairs: Sequence[Pair], longest: int) -> dict[str, Any]:
         "epipolar_error_pixels": _rounded(np.median(np.concatenate([p.errors for p in pairs])))
         if pairs
         else None,
-        "depth": [_rounded(v) for v in np.percentile(depths, [5, 50, 95])] if len(depths) else None,
+        "depth_in_input_extents": [_rounded(v) for v in np.percentile(depths, [5, 50, 95])]
+        if len(depths)
+        else None,
     }
 
 
@@ -185,7 +210,7 @@ def _from_matches(
     if alone := [name for name, mine in of_view.items() if not mine]:
         yield (
             f"fewer than {FEWEST} points of {_listed(alone)} match another input view: no overlap or no "
-            "texture; use more --views, or a part of the capture"
+            "texture; reconstruct what is near another frame (--around FRAME)"
         )
     limit = MAX_ERROR * max(size)
     wrong = {name: error for name, mine in of_view.items() if (error := _pose_error(mine)) > limit}
@@ -218,12 +243,12 @@ def _from_depths(depths: np.ndarray, weights: Weights) -> Iterator[str]:
     if low < near:
         yield (
             f"a quarter of the scene is less than {low:.2g} {unit}: the input views are too far apart; "
-            "use a part of the capture"
+            "reconstruct fewer frames (--frames A:B)"
         )
     elif high > far:
         yield (
             f"a quarter of the scene is more than {high:.2g} {unit}: the input views are too close "
-            "together; use views that are further apart"
+            "together; spread them further (--choice even)"
         )
 
 

@@ -45,7 +45,7 @@ def reconstruct_parts(
     whole = Chosen(inputs, targets, frames, about)
     batch = chosen_batch(scene, weights, whole, framing)
     merged = merge(done).to_scene(batch.normalization)
-    return Reconstruction(scene, inputs, targets, frames, batch, merged)
+    return Reconstruction(scene, inputs, targets, frames, batch, merged, len(parts))
 
 
 @torch.no_grad()

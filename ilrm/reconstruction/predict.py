@@ -30,6 +30,8 @@ class Reconstruction:
     ]  # all frames of the part that is reconstructed, inputs and targets among them
     batch: Batch  # B = 1, cameras normalised
     gaussians: Gaussians  # B = 1, in the coordinates of the batch
+    parts: int = 1  # local reconstructions that it is merged of
+    optimised: bool = False  # by 3D-GS, after the prediction
 
     @property
     def world_gaussians(self) -> Gaussians:

@@ -102,7 +102,9 @@ def splat_for(
     bar.close()
     found = replace(found, colors=(0.5 + SH_DEGREE_0 * found.colors[:, :, 0]).clamp(min=0))
     name = "the prediction" if usable else "plane-sweep points"
-    return Splatted(replace(reconstruction, gaussians=found), name, pd.DataFrame(rows))
+    return Splatted(
+        replace(reconstruction, gaussians=found, optimised=True), name, pd.DataFrame(rows)
+    )
 
 
 @torch.no_grad()

@@ -22,7 +22,6 @@ from ilrm.weights.training_ranges import TrainingRanges
 from tests.helpers import rotation_about_y
 
 GOOD = {"model": {"psnr": {"mean": 25.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
-POOR = {"model": {"psnr": {"mean": 12.0}}, "nearest_view": {"psnr": {"mean": 18.0}}}
 SEEN = TrainingRanges(views=(4, 4), rotation=(0.0, 120.0), fov=(50.0, 70.0), depth=(0.3, 12.0))
 
 
@@ -59,7 +58,7 @@ def test_nothing_is_said_of_a_capture_in_order(scene, weights):
     assert diagnosis.findings == []
     measured = diagnosis.measured
     assert measured["epipolar_error_pixels"] < 0.5 and measured["matched_pairs"] >= 3
-    low, median, high = measured["depth"]
+    low, median, high = measured["depth_in_input_extents"]
     assert 0 < low < median < high
 
 
@@ -131,8 +130,9 @@ class Blank:
     [
         ({"views": (2, 3)}, 4, "4 input views, but the weights were trained with 2 to 3"),
         ({"views": (6, 6)}, 4, "4 input views, but the weights were trained with 6: try --views 6"),
-        ({"rotation": (0.0, 3.0)}, 4, "the input views rotate by"),
+        ({"rotation": (0.0, 3.0)}, 4, "the input views turn by"),
         ({"fov": (20.0, 30.0)}, 4, "the vertical field of view is"),
+        ({"fov": (150.0, 160.0)}, 4, "the vertical field of view is"),
         ({"depth": (30.0, 40.0)}, 4, "a quarter of the scene is less than"),
         ({"depth": (0.01, 0.02)}, 4, "a quarter of the scene is more than"),
     ],
@@ -144,17 +144,49 @@ def test_a_capture_unlike_the_training(scene, weights, seen, views, start):
         assert ("too far apart" if seen["depth"][0] > 1 else "too close together") in line
 
 
-def test_poor_quality_is_said_first_and_once(scene, weights):
-    (line,) = lines(scene, weights, POOR).findings
-    assert line.startswith(
-        "held-out frames: 12.0 dB, copying the nearest input view gives 18.0 dB, and no"
+def summary_of(**values):
+    return {method: {"psnr": {"mean": value}} for method, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("values", "start"),
+    [
+        ({"model": 9.0, "mean_colour": 10.0, "plane_warp": 12.0}, "this reconstruction is not usable: 9.0"),
+        ({"model": 12.0, "mean_colour": 10.0, "nearest_view": 18.0}, "copying the nearest input view, which"),
+        ({"model": 20.0, "nearest_view": 18.0, "plane_warp": 22.0}, "a plane warp, which learns nothing, is"),
+    ],
+)  # fmt: skip
+def test_what_learns_nothing_and_is_better_is_said_first(scene, weights, values, start):
+    (line,) = lines(scene, weights, summary_of(**values)).findings
+    assert line.startswith(start) and line.endswith(
+        "try --splat 30, which optimises the scene itself"
     )
-    frame = reconstruct(
+    wrong = reconstruct(
         scene, weights, choose_views(scene, 4, "even"), framing_of(scene, weights)
     ).inputs[1]
-    first, second = lines(turned(scene, frame, 5.0), weights, POOR).findings
-    assert first == "held-out frames: 12.0 dB, copying the nearest input view gives 18.0 dB"
-    assert "contradict" in second
+    first, second = lines(turned(scene, wrong, 5.0), weights, summary_of(**values)).findings
+    assert first == line and "contradict" in second
+
+
+def test_of_an_optimised_scene_no_further_optimisation_is_advised(scene, weights):
+    found = reconstruct(scene, weights, choose_views(scene, 4, "even"), framing_of(scene, weights))
+    summary = summary_of(model=9.0, mean_colour=10.0)
+    (line,) = diagnose(replace(found, optimised=True), weights, summary, False).findings
+    assert line.endswith("one flat colour gives 10.0 dB")
+
+
+def test_missing_detail_is_said_where_pixels_are_right(scene, weights):
+    summary = summary_of(model=20.0, nearest_view=18.0)
+    summary["model"] |= {"ssim": {"mean": 0.5}, "lpips": {"mean": 0.4}}
+    summary["nearest_view"] |= {"ssim": {"mean": 0.4}, "lpips": {"mean": 0.3}}
+    (line,) = lines(scene, weights, summary).findings
+    assert line.startswith("fine detail is missing: LPIPS stay behind copying")
+
+
+def test_of_merged_parts_their_number_of_views_is_nothing_to_say(scene, weights):
+    found = reconstruct(scene, weights, choose_views(scene, 6, "even"), framing_of(scene, weights))
+    several = replace(found, parts=3)
+    assert diagnose(several, weights, GOOD, False).findings == []
 
 
 def test_small_images_and_unknown_training_are_not_judged(smoke_run, tmp_path):

@@ -37,16 +37,20 @@ class Protocol:
     image_folder: str = ""  # image folder of raw DL3DV scenes
     distortion: Distortion = "undistort"
     published: Published | None = None
+    near: bool = False  # input views near each other instead of spread over a capture
 
     def selection(self, index: Path | None, views: int) -> Selection:
         """The evaluated scenes and their views; prints the counts of an index. Raises DataError."""
         from ilrm.data.frames.evaluation_indices import read_evaluation_index, read_wide_index
+        from ilrm.data.frames.neighbourhood import LocalCoverage
         from ilrm.data.frames.view_selection import FullCoverage
 
         if self.index and index is None:
             raise DataError(
                 f"protocol {self.name} needs an index: give --index, the path of your copy of {self.index}"
             )
+        if self.near:
+            return LocalCoverage(views)
         if self.wide:
             return FullCoverage(views) if index is None else read_wide_index(index, views)
         assert index is not None
@@ -123,8 +127,9 @@ _ALL = (
     ),
     _wide("tanks-and-temples-wide-32", 32, "13", "tanks-and-temples"),
     _wide("mipnerf360-wide-32", 32, "13", "mipnerf360"),
-    # the wide-coverage protocol for your own captures; not a protocol of the paper
+    # for your own captures, not protocols of the paper: wide coverage, and a part that sees the same things
     Protocol("captures", WIDE, 8, ""),
+    Protocol("captures-near", WIDE, 8, "", near=True),
 )
 
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}

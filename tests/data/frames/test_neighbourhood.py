@@ -16,6 +16,7 @@ from ilrm.data.frames.neighbourhood import (
     frame_range,
     neighbourhood,
 )
+from ilrm.data.frames.protocols import PROTOCOLS
 from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset
 from ilrm.data.scene import PointCloud, Scene
 from ilrm.data.sources.chunks import ChunkScenes
@@ -151,3 +152,15 @@ def test_ranges_of_frames():
 def test_connections_are_symmetric_where_frames_are_asked_for():
     found = Connections(np.array([[1.0, 0.9], [0.2, 1.0]]), np.zeros((2, 2)))
     assert list(found.near(0)) == [0] and list(found.near(1)) == [1]
+
+
+def test_captures_near_is_a_protocol():
+    selection = PROTOCOLS["captures-near"].selection(None, 3)
+    scene = orbit(40)
+    inputs, targets = selection.frames(scene)
+    found = connections(scene)
+    part = neighbourhood(scene, 3, found)
+    assert (inputs, targets) == (part.inputs, part.targets)
+    spread, _ = PROTOCOLS["captures"].selection(None, 3).frames(scene)
+    widest = [found.parallax[views[0], views].max() for views in (inputs, spread)]
+    assert widest[0] < 60 < widest[1]
