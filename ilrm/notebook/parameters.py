@@ -23,12 +23,17 @@ def read_config(namespace: dict[str, Any]) -> RunConfig:
     return run_config(values.pop("scale", "tiny"), **values)
 
 
-_KINDS = {str: "text (papermill's -r keeps digits as text)", int: "an integer", list: "a list"}
+_KINDS = {
+    str: "text (papermill's -r keeps digits as text)",
+    int: "an integer",
+    bool: "true or false",
+    list: "a list",
+}
 
 
 def check_parameters(namespace: dict[str, Any], **kinds: type) -> None:
     """Raise ConfigError on an unknown parameter, with the closest valid name, and on a value that does not
-    have the type given in `kinds` (str, int or list; None is always valid).
+    have the type given in `kinds` (str, int, bool or list; None is always valid).
 
     Call it with globals() before defining any other name.
     """

@@ -169,6 +169,7 @@ class Bench:
         recipe = replace(
             run.train,
             perceptual="none",
+            depth_weight=0.0,
             checkpointing=False,
             compile=self.device.type == "cuda",
             skip_norm=float("inf"),

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from ablations.study import studies
 from ilrm.errors import IlrmError
 from ilrm.presets import run_config
 from ilrm.runs.records import recorded_runs
@@ -15,6 +16,7 @@ from reports import readme, regenerate
 from reports.effects import Measurements
 from reports.model_card import own_evaluations
 from reports.write import Writer
+from tests.reports.test_effects import measurements
 
 PLANE = {"psnr": {"mean": 24.9, "low": 24.0, "high": 25.8}}
 
@@ -86,13 +88,18 @@ def test_the_plane_warp_is_shown_where_it_was_measured(with_plane):
     rows = [line for line in readme.small_table(both).splitlines() if "plane warp" in line]
     assert len(rows) == 3 and all("24.90" in row for row in rows)
     text = readme.plane_text(longest_of(measured), readme.clips_evaluation(both))
-    assert "24.9 dB, the base model 22.9 dB." in text and "24.9 dB, `ilrm-small` 18.9 dB." in text
+    model = longest_of(measured).metrics["summary"]["model"]["psnr"]["mean"]
+    assert (
+        f"24.9 dB, the base model {model:.1f} dB." in text
+        and "24.9 dB, `ilrm-small` 18.9 dB." in text
+    )
     assert "RealEstate10K" not in readme.plane_text(longest_of(measured), None)
 
 
 def test_full_attention_is_shown_where_it_was_measured():
-    measured = Measurements.recorded("tiny")
+    shifts = {"full attention (4,F,F)": 0.5}
+    measured = measurements(shifts, study=studies()["equal_gaussians"])
     text = readme.attention_text(measured)
-    assert "one Gaussian per pixel" in text and "dB against iLRM" in text
+    assert "one Gaussian per pixel" in text and "+0.50" in text and "dB against iLRM" in text
     nothing = Measurements("tiny", measured.runs.iloc[:0], measured.scenes.iloc[:0])
     assert readme.attention_text(nothing) == ""

@@ -55,7 +55,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
 
 def train_smoke(tmp_path, **fields):
     config = run_config("smoke", **fields)
-    data = training_data(config.data, config.train.batch, config.train.seed)
+    data = training_data(config.data, config.train.batch, config.train.seed, depths=True)
     validation = validation_batches(held_out_scenes(config.data))
     return train(config, tmp_path, data, validation, show_progress=False)
 
@@ -106,8 +106,7 @@ def test_two_processes_train_what_one_does(tmp_path):
 
 
 def test_the_depth_loss_is_trained_with_and_needs_depths(tmp_path):
-    fields = {"procedural_path": "arc", "procedural_depths": True, "depth_weight": 0.05}
-    run = perform_run(run_config("smoke", **fields), store=tmp_path, show_progress=False)
+    run = perform_run(run_config("smoke"), store=tmp_path, show_progress=False)
     assert (run.history.depth > 0).all()
     with pytest.raises(ConfigError, match="set procedural_depths=true, or depth_weight=0"):
-        run_config("smoke", depth_weight=0.05)
+        run_config("smoke", procedural_depths=False)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ablations.study import studies
 from ilrm import cost
 from ilrm.config import ModelConfig
 from ilrm.paper_configs import CASES
-from reports.effects import Measurements
 from reports.figures.cost_figures import (
     cost_against_resolution,
     cost_against_views,
@@ -17,6 +17,7 @@ from reports.figures.cost_figures import (
     quality_against_time,
 )
 from reports.tables.cost_tables import Benchmark
+from tests.reports.test_effects import measurements
 
 
 @pytest.fixture
@@ -60,8 +61,9 @@ def test_measurements_are_drawn_a_line_a_design_and_size(benchmark):
 
 
 def test_quality_is_that_of_the_same_model_and_inputs(benchmark):
-    figure = quality_against_time(benchmark, Measurements.recorded("tiny"))
+    measured = measurements({}, study=studies()["equal_gaussians"])
+    figure = quality_against_time(benchmark, measured)
     labels = [line.get_label() for line in figure.axes[0].lines]
     assert labels[:2] == ["1  (4,H,F) 32x32", "2  (4,full attention) 32x32"]
     left_out = Benchmark(benchmark.rows.assign(left_out="too long"), benchmark.about)
-    assert quality_against_time(left_out, Measurements.recorded("tiny")) is None
+    assert quality_against_time(left_out, measured) is None

@@ -98,7 +98,7 @@ def test_the_command_line_on_a_data_set(smoke_run, tmp_path, capsys):
         (["--refine", -1], "refine=-1"),
         (["--views", 0], "at least 2 input views"),
         (["--out", file], "is a file: give a folder"),
-        (["--size", "20x20"], "multiples of 8 pixels"),
+        (["--size", "22x22"], "multiples of 4 pixels"),
     ):
         assert main([str(a) for a in (*arguments, *given)]) == 2
         assert message in capsys.readouterr().err

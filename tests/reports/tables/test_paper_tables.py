@@ -52,5 +52,5 @@ def test_another_scale_is_never_shown_as_the_papers():
     assert cells["PSNR (dB), effect published"] == "-0.34"
     assert cells["PSNR (dB), effect measured"].startswith("-0.3")
     assert "PSNR (dB), difference" not in wide
-    assert any("setting: 3 layers, (4,H,F) at 32x32, 1,200 steps" in note for note in notes)
+    assert any("setting: 3 layers, (4,H,F) at 32x32, 3,000 steps" in note for note in notes)
     assert wide.iloc[0]["PSNR (dB), effect measured"] == "reference"
