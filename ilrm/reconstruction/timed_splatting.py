@@ -14,7 +14,7 @@ import torch
 from ilrm import metrics
 from ilrm.data.scene import PointCloud
 from ilrm.errors import ConfigError
-from ilrm.evaluation.baselines import plane_sweep
+from ilrm.evaluation.baselines import half_resolution, plane_sweep
 from ilrm.gaussians import SH_DEGREE_0, Gaussians
 from ilrm.planes import (
     blended,
@@ -34,6 +34,7 @@ from ilrm.warping import unproject
 PILOT = 20  # steps, the second half of which is timed to plan the schedule
 GROWTH = 1.2  # steps take so much longer in the mean, because Gaussians are added
 FEWEST_STEPS = 100
+DETAIL = 2.0  # error of a start, in that of half-resolution copies
 POINTS = 20  # of the held-out curve
 STRIDE = 2  # pixels between plane-sweep points, as far apart as viewpoint pixels at half resolution
 
@@ -110,11 +111,16 @@ def splat_for(
 @torch.no_grad()
 def is_better_start(reconstruction: Reconstruction) -> bool:
     """Whether the prediction draws its own input views better than plane-sweep stereo predicts them from each
-    other. Held-out frames have no part in it.
+    other, and with detail: within 3 dB of their half-resolution copies. A blurred start costs more than it
+    brings, even where its geometry is right. Held-out frames have no part in it.
     """
     inputs = reconstruction.batch.inputs
     views = inputs.to(reconstruction.gaussians.means.device)
     drawn = render(reconstruction.gaussians, views.cameras).images.clamp(0, 1)
+    error = float((drawn - views.images).square().mean())
+    copies = half_resolution(replace(reconstruction.batch, targets=inputs))
+    if error > DETAIL * float((copies - inputs.images).square().mean()):
+        return False
     count = inputs.images.shape[1]
     swept = []
     for i in range(count):
@@ -124,7 +130,7 @@ def is_better_start(reconstruction: Reconstruction) -> bool:
         )
         batch = replace(reconstruction.batch, inputs=rest, targets=own, input_depths=None)
         swept.append((plane_sweep(batch) - own.images).square().mean())
-    return float((drawn - views.images).square().mean()) < float(torch.stack(swept).mean())
+    return error < float(torch.stack(swept).mean())
 
 
 @torch.no_grad()
