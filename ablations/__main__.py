@@ -115,6 +115,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
+    from ablations.record import recorded
     from ablations.runner import Plan
     from ablations.storage import quiet_optuna
 
@@ -122,7 +123,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     studies = find_studies(options.studies)
     if options.steps:
         studies = [study.trained_for(options.steps) for study in studies]
-    return Plan.make(studies, options.scale, options.storage, options.seeds)
+    without = set(recorded(options.scale).runs.index) if options.unrecorded else ()
+    return Plan.make(studies, options.scale, options.storage, options.seeds, without)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         "--steps",
         type=positive,
         help="training steps, where they should not be those of the study (effects against length)",
+    )
+    shared.add_argument(
+        "--unrecorded",
+        action="store_true",
+        help="leave out the runs that are in the project's records: to go on on another machine",
     )
     kinds = "names (see list), paths of TOML files, or all"
 

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,9 +33,22 @@ class Plan:
     queues: list[tuple[Queue, list[Cell]]]
 
     @classmethod
-    def make(cls, studies: list[Study], scale: str, storage: str, seeds: int = SEEDS) -> "Plan":
-        """Open the storage. Raises StudyError, also if this scale cannot run a study."""
-        cells = [(study, study.cells(scale, seeds)) for study in studies]
+    def make(
+        cls,
+        studies: list[Study],
+        scale: str,
+        storage: str,
+        seeds: int = SEEDS,
+        without: Container[str] = (),
+    ) -> "Plan":
+        """Open the storage. Raises StudyError, also if this scale cannot run a study.
+
+        `without`: names of runs that are left out.
+        """
+        cells = [
+            (study, [cell for cell in study.cells(scale, seeds) if cell.run_name not in without])
+            for study in studies
+        ]
         opened = open_storage(storage)
         return cls(storage, [(Queue.open(study, scale, opened), own) for study, own in cells])
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ilrm.system.cli import add_capture_arguments, one_line_errors
+from ilrm.system.cli import add_capture_arguments, capture_options, one_line_errors
 
 
 @one_line_errors
@@ -29,20 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.export.scene_folder import check_out, write_scene
     from ilrm.reconstruction.inputs import open_capture
-    from ilrm.reconstruction.timed_splatting import splat_for
+    from ilrm.reconstruction.timed_splatting import check_seconds, splat_for
 
     check_out(options.out)
-    opened = open_capture(
-        options.capture,
-        options.weights,
-        options.views,
-        options.size,
-        options.images,
-        options.choice,
-        options.around,
-        options.frames,
-        options.everything,
-    )
+    if options.splat is not None:
+        check_seconds(options.splat)
+    opened = open_capture(**capture_options(options), everything=options.everything)
     print(opened.about)
     reconstruction, splatted = opened.reconstruct(options.refine), None
     if options.splat is not None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ilrm.errors import ConfigError
-from ilrm.system.cli import add_capture_arguments, one_line_errors
+from ilrm.system.cli import add_capture_arguments, capture_options, one_line_errors
 from ilrm.system.files import check_folder
 
 
@@ -35,16 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     from ilrm.reconstruction.tradeoff import trade_off, write_trade_off
     from ilrm.runs.records import TRADEOFFS
 
-    opened = open_capture(
-        options.capture,
-        options.weights,
-        options.views,
-        options.size,
-        options.images,
-        options.choice,
-        options.around,
-        options.frames,
-    )
+    opened = open_capture(**capture_options(options))
     print(opened.about)
     reconstruction = opened.reconstruct()
     rows = trade_off(reconstruction, opened.weights, options.steps)

@@ -28,7 +28,7 @@ from reports.full_attention import beside_costs
 from reports.model_card import model_card
 from reports.power import power
 from reports.readme import README, with_results
-from reports.regime import failed, regime, regime_table
+from reports.regime import failed, regime, regime_of_evaluations, regime_table
 from reports.tables import run_tables as tables
 from reports.tables.cost_tables import (
     counts,
@@ -211,6 +211,7 @@ def tradeoffs(writer: Writer, _: Measurements) -> None:
 def evaluations(writer: Writer, _: Measurements) -> None:
     """All recorded evaluations of weights on data sets."""
     writer.table("evaluations", evaluations_table(), evaluations_notes())
+    writer.table("regime_of_evaluations", regime_of_evaluations(), [REGIME_NOTE])
 
 
 def pictures(writer: Writer, _: Measurements) -> None:

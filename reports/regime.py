@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ablations.study import studies
+from ilrm.config import ModelConfig, RunConfig
 from ilrm.presets import run_config
+from ilrm.runs.evaluation_runs import recorded_evaluations
 from reports.effects import Measurements
 
 ROOM = 5.0  # dB between the half-resolution ceiling and the plane warp
@@ -54,6 +56,35 @@ def regime_table(conditions: list[Condition]) -> pd.DataFrame:
     )
 
 
+def regime_of_evaluations() -> pd.DataFrame:
+    """What evaluations can tell: room, capacity and the plane warp, one row per recorded evaluation. What
+    self-attention is worth takes a model trained without it.
+    """
+    rows = []
+    for result in recorded_evaluations():
+        about, summary = result.about, result.metrics["summary"]
+        ceiling, plane, model = (
+            summary[m]["psnr"]["mean"] for m in ("half_resolution", "plane_warp", "model")
+        )
+        config = RunConfig.from_dict(about["run"]).model
+        rows.append(
+            {
+                "weights": about["weights"],
+                "data": about["data"],
+                "views": about["views"],
+                f"room, at least {ROOM:g} dB": f"{ceiling - plane:.2f}",
+                "width, at least the values": f"{config.width}, {values_under(config)} values",
+                "model above the plane warp (dB)": f"{model - plane:+.2f}",
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["data", "views"], ignore_index=True)
+
+
+def values_under(config: ModelConfig) -> int:
+    """Colour values under a viewpoint token at the images' resolution, 3 (p f)^2."""
+    return 3 * (config.patch * config.viewpoint_factor) ** 2
+
+
 def _room(measurements: Measurements) -> Condition:
     config = run_config(measurements.scale)
     pair = [measurements.baseline(config, m) for m in ("half_resolution", "plane_warp")]
@@ -66,7 +97,7 @@ def _room(measurements: Measurements) -> Condition:
 
 def _capacity(measurements: Measurements) -> Condition:
     model = run_config(measurements.scale).model
-    values = 3 * (model.patch * model.viewpoint_factor) ** 2
+    values = values_under(model)
     measured = f"width {model.width}, {values} values"
     needs = "width >= colour values under a token"
     return Condition("capacity of a token", needs, measured, model.width >= values)

@@ -5,7 +5,7 @@ other part sees its place from nearer by: then that part draws it, and draws it 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
 from itertools import chain
 
 import torch
@@ -21,6 +21,7 @@ from ilrm.rendering import render
 from ilrm.system.progress import progress_bar
 from ilrm.weights.state import Weights
 
+FIELDS = [field.name for field in fields(Gaussians)]
 BEHIND = 1.1  # a point this much deeper than what a view draws is hidden from it
 
 
@@ -44,14 +45,20 @@ def reconstruct_parts(
     about = f"{len(parts)} parts with {len(inputs)} input views, {len(targets)} frames held out"
     whole = Chosen(inputs, targets, frames, about)
     batch = chosen_batch(scene, weights, whole, framing)
-    merged = merge(done).to_scene(batch.normalization)
+    merged = in_precision(merge(done).to_scene(batch.normalization), torch.float32)
     return Reconstruction(scene, inputs, targets, frames, batch, merged, len(parts))
 
 
 @torch.no_grad()
 def merge(parts: Sequence[Reconstruction]) -> Gaussians:
-    """All parts' Gaussians in world coordinates, without those that another part sees from nearer by."""
-    worlds = [part.world_gaussians for part in parts]
+    """All parts' Gaussians in world coordinates, without those that another part sees from nearer by.
+
+    In double precision: a world's origin may be far away.
+    """
+    worlds = [
+        in_precision(part.gaussians, torch.float64).to_world(part.batch.normalization)
+        for part in parts
+    ]
     drawn = [_drawn_depths(part) for part in parts]
     kept = []
     for own, gaussians in enumerate(worlds):
@@ -63,12 +70,12 @@ def merge(parts: Sequence[Reconstruction]) -> Gaussians:
         hidden = seen.isinf().all(0)  # behind a surface: decided by what has it in view
         owner = torch.where(hidden, in_view.argmin(0), seen.argmin(0))
         kept.append(_selected(gaussians, owner == own))
-    return Gaussians(
-        *(
-            torch.cat([getattr(g, name) for g in kept], 1)
-            for name in ("means", "quats", "scales", "opacities", "colors")
-        )
-    )
+    return Gaussians(*(torch.cat([getattr(g, name) for g in kept], 1) for name in FIELDS))
+
+
+def in_precision(gaussians: Gaussians, dtype: torch.dtype) -> Gaussians:
+    """The same Gaussians in another floating-point type."""
+    return Gaussians(*(getattr(gaussians, name).to(dtype) for name in FIELDS))
 
 
 def _drawn_depths(part: Reconstruction) -> Float[Tensor, "V H W"]:
@@ -104,10 +111,4 @@ def _distances(
 
 
 def _selected(gaussians: Gaussians, chosen: Bool[Tensor, " G"]) -> Gaussians:
-    return replace(
-        gaussians,
-        **{
-            name: getattr(gaussians, name)[:, chosen]
-            for name in ("means", "quats", "scales", "opacities", "colors")
-        },
-    )
+    return Gaussians(*(getattr(gaussians, name)[:, chosen] for name in FIELDS))

@@ -25,9 +25,8 @@ class Reconstruction:
     scene: Scene
     inputs: Sequence[int]  # frame numbers of the input views
     targets: Sequence[int]  # frame numbers of the held-out target views
-    frames: Sequence[
-        int
-    ]  # all frames of the part that is reconstructed, inputs and targets among them
+    # all frames of the part that is reconstructed, inputs and targets among them
+    frames: Sequence[int]
     batch: Batch  # B = 1, cameras normalised
     gaussians: Gaussians  # B = 1, in the coordinates of the batch
     parts: int = 1  # local reconstructions that it is merged of

@@ -4,6 +4,7 @@ A prediction in one forward pass is a start, not an end: per-scene optimisation 
 Where the weights are too weak for a capture, plane-sweep stereo gives the better start.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -60,8 +61,7 @@ def splat_for(
     control need it. Held-out frames are measured along the way and decide nothing. Raises ConfigError, and
     ViewsError as `splat` does.
     """
-    if seconds <= 0:
-        raise ConfigError(f"splat={seconds:g}: give a number of seconds above 0")
+    check_seconds(seconds)
     device = reconstruction.gaussians.means.device
     batch = reconstruction.batch.to(device)
     usable = is_better_start(reconstruction)
@@ -106,6 +106,12 @@ def splat_for(
     return Splatted(
         replace(reconstruction, gaussians=found, optimised=True), name, pd.DataFrame(rows)
     )
+
+
+def check_seconds(seconds: float) -> None:
+    """Raise ConfigError unless this is a finite time above 0."""
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"splat={seconds:g}: give a number of seconds above 0")
 
 
 @torch.no_grad()

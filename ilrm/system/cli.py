@@ -7,7 +7,7 @@ import argparse
 import functools
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ilrm.errors import IlrmError
 
@@ -32,6 +32,12 @@ def one_line_errors(main: Main) -> Main:
         return 2
 
     return guarded
+
+
+def capture_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What `add_capture_arguments` added, as arguments of `ilrm.reconstruction.inputs.open_capture`."""
+    names = ("capture", "weights", "views", "size", "images", "choice", "around", "frames")
+    return {name: getattr(options, name) for name in names}
 
 
 def add_capture_arguments(parser: argparse.ArgumentParser) -> None:

@@ -211,6 +211,14 @@ class Benchmark:
             rows[name] = rows[name].astype(object).fillna("")
         return cls(rows, json.loads((folder / "environment.json").read_text()))
 
+    def is_of(self, scale: str) -> bool:
+        """Whether the measured models are those of the scale's present preset."""
+        return all(
+            row["parameters"]
+            == cost.parameters(run_config(scale, **json.loads(row["fields"])).model)
+            for row in self.rows.to_dict("records")
+        )
+
     @property
     def provenance(self) -> str:
         a = self.about
@@ -240,9 +248,12 @@ class Benchmark:
 
 
 def recorded_benchmarks(scale: str, records: Path = BENCHMARKS) -> list[Benchmark]:
-    """The benchmarks recorded in the project at a scale, sorted by device name."""
+    """The benchmarks recorded in the project at a scale, sorted by device name; without those of a former
+    preset, whose models have other numbers of parameters.
+    """
     folders = sorted(records.glob(f"{scale}-*/measurements.csv"))
-    return [Benchmark.read(path.parent) for path in folders]
+    found = [Benchmark.read(path.parent) for path in folders]
+    return [benchmark for benchmark in found if benchmark.is_of(scale)]
 
 
 def paper_case(entry: pd.Series) -> Case | None:

@@ -9,7 +9,8 @@ from collections import Counter
 
 import pytest
 
-from ablations.runner import effort
+from ablations.runner import Plan, effort
+from ablations.study import studies
 from ilrm.presets import run_config
 from ilrm.system.paths import PROJECT
 from tests.ablations.processes import children, wait_for
@@ -93,3 +94,10 @@ def test_effort_grows_with_depth_and_is_small_for_an_evaluation():
     base = effort(run_config("tiny"))
     assert effort(run_config("tiny", layers=12)) > 2.5 * base
     assert effort(run_config("tiny", camera_noise=0.1)) < 0.3 * base
+
+
+def test_runs_that_are_left_out_are_not_planned(tmp_path):
+    study = studies()["components"]
+    cells = study.cells("smoke", 2)
+    plan = Plan.make([study], "smoke", str(tmp_path / "journal"), 2, {cells[0].run_name})
+    assert set(plan.cells) == {cell.run_name for cell in cells[1:]}

@@ -21,7 +21,7 @@ from ilrm.data.sources.captures import read_capture
 from ilrm.errors import TooFewFramesError
 from ilrm.export.ply import read_ply
 from ilrm.export.scene_folder import write_scene
-from ilrm.export.video import smooth_path
+from ilrm.export.video import flight_order, smooth_path
 from ilrm.reconstruction.predict import framing_of, larger
 from ilrm.reconstruction.predict import reconstruct as reconstruct_capture
 from ilrm.reconstruction.view_choice import choose_views
@@ -103,6 +103,16 @@ def test_sizes_follow_the_shape_of_the_frames(capture, smoke_run):
     assert framing_of(small, weights) == Framing(16, 16)
     cameras = larger(some_cameras(batch=1), 480)
     assert (cameras.height, cameras.width) == (480, 480)
+
+
+def test_a_flight_keeps_the_capture_s_order_unless_it_jumps():
+    line = torch.eye(4).repeat(20, 1, 1)
+    line[:, 0, 3] = torch.arange(20.0)
+    order = flight_order(line)
+    assert order == sorted(order) and len(order) == 16 and {order[0], order[-1]} == {0, 19}
+    mixed = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+    places = line[mixed][flight_order(line[mixed])][:, 0, 3]
+    assert (places.diff() > 0).all() or (places.diff() < 0).all()
 
 
 def test_a_smooth_path_passes_the_cameras():

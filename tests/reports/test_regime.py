@@ -5,9 +5,10 @@ import pytest
 
 from ablations.study import studies
 from ilrm.presets import run_config
+from ilrm.runs.evaluation_runs import recorded_evaluations
 from reports.claims import CONFIRMED, Claim, Judged, scorecard
 from reports.effects import Measurements
-from reports.regime import failed, regime, regime_table
+from reports.regime import failed, regime, regime_of_evaluations, regime_table
 
 STUDY = studies()["architecture"]
 
@@ -68,3 +69,16 @@ def test_a_verdict_of_a_scale_that_fails_says_so():
     assert judged.verdict == CONFIRMED
     assert scorecard([judged], "tiny", ["room for geometry"]).note[0].startswith("at a scale that")
     assert scorecard([judged], "tiny").note[0] == ""
+
+
+def test_evaluations_are_checked_as_far_as_they_tell():
+    table = regime_of_evaluations()
+    assert len(table) == len(list(recorded_evaluations()))
+    row = table[(table.data == "re10k") & (table.views == 4)].iloc[0]
+    assert row["width, at least the values"] == "128, 192 values"
+    (result,) = (
+        r for r in recorded_evaluations() if (r.about["data"], r.about["views"]) == ("re10k", 4)
+    )
+    psnr = {name: values["psnr"]["mean"] for name, values in result.metrics["summary"].items()}
+    assert row["room, at least 5 dB"] == f"{psnr['half_resolution'] - psnr['plane_warp']:.2f}"
+    assert row["model above the plane warp (dB)"] == f"{psnr['model'] - psnr['plane_warp']:+.2f}"

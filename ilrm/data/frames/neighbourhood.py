@@ -7,6 +7,7 @@ directions that are not too different.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -70,19 +71,22 @@ def connections(scene: Scene) -> Connections:
     focal, centre = scene.fxfycxcy.double().split(2, -1)
     steps = (torch.arange(GRID, dtype=torch.double) + 0.5) / GRID
     share = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).view(-1, 2)  # [P, 2]
-    rays = (share * size[:, None] - centre[:, None]) / focal[:, None]  # [N, P, 2]
-    local = torch.cat([rays, torch.ones_like(rays[..., :1])], -1) * depths[:, None, None]
-    world = local @ c2w[:, :3, :3].mT + c2w[:, None, :3, 3]  # [N, P, 3]
     w2c = torch.linalg.inv(c2w)
-    seen = torch.einsum("jab,ipb->ijpa", w2c[:, :3, :3], world) + w2c[None, :, None, :3, 3]
-    z = seen[..., 2:].clamp(min=1e-9)
-    pixels = seen[..., :2] / z * focal[:, None] + centre[:, None]  # [N, N, P, 2]
-    inside = (seen[..., 2] > 0) & (pixels >= 0).all(-1) & (pixels < size[:, None]).all(-1)
+    overlap = []
+    for i, depth in enumerate(depths):  # frame by frame, so that memory grows with N only
+        rays = (share * size[i] - centre[i]) / focal[i]  # [P, 2]
+        local = torch.cat([rays, torch.ones_like(rays[:, :1])], -1) * depth
+        world = local @ c2w[i, :3, :3].mT + c2w[i, :3, 3]  # [P, 3]
+        seen = world @ w2c[:, :3, :3].mT + w2c[:, None, :3, 3]  # [N, P, 3]
+        z = seen[..., 2:].clamp(min=1e-9)
+        pixels = seen[..., :2] / z * focal[:, None] + centre[:, None]  # [N, P, 2]
+        inside = (seen[..., 2] > 0) & (pixels >= 0).all(-1) & (pixels < size[:, None]).all(-1)
+        overlap.append(inside.double().mean(-1))
     middle = c2w[:, :3, 3] + depths[:, None] * c2w[:, :3, 2]  # [N, 3]
     to_cameras = torch.nn.functional.normalize(c2w[None, :, :3, 3] - middle[:, None], dim=-1)
     own = to_cameras.diagonal().T  # [N, 3]: from the point back to frame i
     cosine = (to_cameras * own[:, None]).sum(-1).clamp(-1, 1)
-    return Connections(inside.double().mean(-1).numpy(), torch.rad2deg(torch.acos(cosine)).numpy())
+    return Connections(torch.stack(overlap).numpy(), torch.rad2deg(torch.acos(cosine)).numpy())
 
 
 def frame_depths(scene: Scene) -> Float[Tensor, " N"]:
@@ -229,15 +233,11 @@ class LocalCoverage:
 
 
 def frame_number(scene: Scene, text: str) -> int:
-    """A frame by its number, its name or the end of its name. Raises ConfigError."""
+    """A frame by its name, with or without folder and suffix, or by its number. Raises ConfigError."""
     matching = [i for i, name in enumerate(scene.names) if name == text]
     if not matching:
-        ends = ("/" + text, "/" + text + ".")
-        matching = [
-            i
-            for i, name in enumerate(scene.names)
-            if ("/" + name).endswith(ends[0]) or ends[1] in "/" + name
-        ]
+        paths = map(PurePosixPath, scene.names)
+        matching = [i for i, path in enumerate(paths) if text in (path.name, path.stem)]
     if len(matching) == 1:
         return matching[0]
     if not matching and text.isdecimal() and int(text) < len(scene):

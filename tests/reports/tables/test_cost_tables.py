@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from ilrm import cost
 from ilrm.paper_configs import CASES
 from reports.effects import Measurements
 from reports.published import published
@@ -87,7 +88,8 @@ def test_mini_batches_keep_less_memory_in_the_order_of_table_8():
 def _record(folder, case, **values):
     folder.mkdir(parents=True)
     row = {"case": case.name, "attention": "flash_attention", "left_out": "", **values}
-    row = {"training_left_out": "", **row}
+    row = {"training_left_out": "", "fields": json.dumps(case.fields), **row}
+    row = {"parameters": cost.parameters(case.config), **row}
     pd.DataFrame([row]).to_csv(folder / "measurements.csv", index=False)
     (folder / "environment.json").write_text(json.dumps(ABOUT))
 
@@ -107,6 +109,14 @@ def test_a_benchmark_at_the_papers_scale_fills_its_rows(tmp_path, monkeypatch):
     assert quarter["device"] == "Some GPU" and "flash_attention" in quarter["note"]
     others = long[(long.method == "baseline") & (long.metric == "iteration_s")]
     assert others.measured.isna().all() and others.note.str.contains("not measured").all()
+
+
+def test_a_benchmark_of_a_former_preset_is_not_shown_as_the_present_one_s(tmp_path):
+    _record(tmp_path / "paper-some-gpu", CASES[0])
+    assert len(recorded_benchmarks("paper", tmp_path)) == 1
+    _record(tmp_path / "paper-other-gpu", CASES[0], parameters=123)
+    assert [b.about for b in recorded_benchmarks("paper", tmp_path)] == [ABOUT]
+    assert len(recorded_benchmarks("paper", tmp_path)) == 1
 
 
 def test_a_benchmark_reads_with_its_reasons(tmp_path):
