@@ -95,10 +95,10 @@ def claims(writer: Writer, measurements: Measurements) -> None:
     table = scorecard(judged, measurements.scale, failed(conditions))
     verdicts = [entry.verdict for entry in judged]
     resolved = verdicts.count(CONFIRMED) + verdicts.count(CONTRADICTED)
-    missing = [c.name for c in conditions if c.met is None]
+    unknown = [f"{c.name} ({c.word})" for c in conditions if c.met is None]
     notes = [
         f"regime of this scale (regime.md): {_listed('fails', failed(conditions))}, "
-        f"{_listed('not measured', missing)}",
+        f"{_listed('open', unknown)}",
         f"{resolved} of {len(verdicts)} claims resolved: {verdicts.count(CONFIRMED)} confirmed, "
         f"{verdicts.count(CONTRADICTED)} contradicted",
         f"effects at the {measurements.scale} scale, paired over the same seeds and held-out "

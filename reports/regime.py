@@ -22,12 +22,19 @@ STUDY, BASE, WITHOUT = "architecture", "base", "w/o self-attention"
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: what it asks for, what was measured, whether it is met (None: not measured)."""
+    """One condition: what it asks for, what was measured, whether it is met (None: not known)."""
 
     name: str
     needs: str
     measured: str
     met: bool | None
+
+    @property
+    def word(self) -> str:
+        """Yes, no, or why it is neither: nothing measured, or an interval on both sides of the threshold."""
+        if self.met is None:
+            return "not measured" if self.measured == "-" else "not resolved"
+        return "yes" if self.met else "no"
 
 
 def regime(measurements: Measurements) -> list[Condition]:
@@ -47,10 +54,9 @@ def failed(conditions: list[Condition]) -> list[str]:
 
 def regime_table(conditions: list[Condition]) -> pd.DataFrame:
     """One row per condition."""
-    words = {True: "yes", False: "no", None: "not measured"}
     return pd.DataFrame(
         [
-            {"condition": c.name, "needs": c.needs, "measured": c.measured, "met": words[c.met]}
+            {"condition": c.name, "needs": c.needs, "measured": c.measured, "met": c.word}
             for c in conditions
         ]
     )
@@ -127,4 +133,5 @@ def _above_plane_warp(measurements: Measurements) -> Condition:
     if model is None or above is None:
         return Condition(name, needs, "-", None)
     text = f"{model.mean:.2f} dB, above the plane warp by {above.text(2)} dB"
-    return Condition(name, needs, text, above.mean > 0)
+    resolved = above.low > 0 or above.high < 0
+    return Condition(name, needs, text, above.mean > 0 if resolved else None)

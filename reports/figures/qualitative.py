@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ilrm.evaluation.baselines import nearest_view
+from ilrm.evaluation.baselines import Baselines, nearest_view, plane_warp
 from ilrm.evaluation.layers import layer_gaussians
 from ilrm.export.pictures import depth_image, depth_limits, mosaic, to_image
 from ilrm.gaussians import Gaussians
@@ -81,13 +81,14 @@ def rows(methods: dict[str, Method], scenes: Sequence[EvaluationScene]) -> list[
     showing the middle target view.
     """
     first = next(iter(methods.values()))
+    plane = Baselines.of(scenes).plane
     shown = progress_bar(scenes, desc="render", unit="scene", leave=False)
     quality = {
         number: _quality(scene, _rendering(first, scene, depth=False))
         for number, scene in enumerate(shown)
     }
     return [
-        row(f"{rank} of {len(scenes)}", methods, scenes[number])
+        row(f"{rank} of {len(scenes)}", methods, scenes[number], plane)
         for rank, number in by_rule(quality).items()
     ]
 
@@ -135,11 +136,10 @@ def _quality(scene: EvaluationScene, rendering: Rendering) -> float:
     return float(psnr(rendering.images[0], scene.batch.targets.images[0]).mean())
 
 
-def row(heading: str, methods: dict[str, Method], scene: EvaluationScene) -> Row:
-    """The row for a scene's middle target view."""
+def row(heading: str, methods: dict[str, Method], scene: EvaluationScene, plane: float) -> Row:
+    """The row for a scene's middle target view. `plane`: inverse depth of the data set's plane warp."""
     view = len(scene.frames) // 2
     truth = scene.batch.targets.images[0, view]
-    nearest = nearest_view(scene.batch)[0, view]
     inputs = [to_image(image) for image in scene.batch.inputs.images[0]]
     panels = {
         "inputs": Panel(np.asarray(mosaic(inputs)), f"{len(inputs)} views"),
@@ -147,7 +147,8 @@ def row(heading: str, methods: dict[str, Method], scene: EvaluationScene) -> Row
     }
     renderings = {name: _rendering(method, scene, depth=True) for name, method in methods.items()}
     images = {name: rendering.images[0, view] for name, rendering in renderings.items()}
-    images["nearest view"] = nearest
+    images["nearest view"] = nearest_view(scene.batch)[0, view]
+    images["plane warp"] = plane_warp(scene.batch, plane)[0, view]
     for name, image in images.items():
         value = psnr(image[None].clamp(0, 1), truth[None]).item()
         panels[name] = Panel(_pixels(image), f"{value:.1f} dB")

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from ilrm.data.batches import VALIDATION_SCENES, held_out_scenes
+from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
 from ilrm.evaluation.summary import scene_means
 from ilrm.runs.store import Run
@@ -42,9 +43,10 @@ def renders(run: Run) -> Figure:
     quality = scene_means(run.per_view, "model", "psnr")
     scenes = held_out_scenes(run.config.evaluation_data)
     methods = {"iLRM": qualitative.method_of(run.model(), layer=options.decoded_layer)}
+    plane = Baselines.of(scenes).plane
     rows = []
     for name, key in qualitative.by_rule(quality.to_dict()).items():
         scene = scenes.load(key)
         batch = with_inaccurate_poses(scene, options.camera_noise)
-        rows.append(qualitative.row(name, methods, replace(scene, batch=batch)))
+        rows.append(qualitative.row(name, methods, replace(scene, batch=batch), plane))
     return qualitative.draw(rows)

@@ -82,3 +82,12 @@ def test_evaluations_are_checked_as_far_as_they_tell():
     psnr = {name: values["psnr"]["mean"] for name, values in result.metrics["summary"].items()}
     assert row["room, at least 5 dB"] == f"{psnr['half_resolution'] - psnr['plane_warp']:.2f}"
     assert row["model above the plane warp (dB)"] == f"{psnr['model'] - psnr['plane_warp']:+.2f}"
+
+
+def test_an_interval_on_both_sides_is_not_resolved():
+    found = measurements()
+    psnr = found.scenes.psnr + pd.Series([5.0, -5.0, 5.0, -5.0] * 2) - 2.0
+    mixed = Measurements("tiny", found.runs, found.scenes.assign(psnr=psnr), found.baselines)
+    condition = regime(mixed)[-1]
+    assert condition.met is None and condition.word == "not resolved"
+    assert failed([condition]) == []
