@@ -64,4 +64,5 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
         f"{about['environment']['device'].replace('(R)', '')}",
         fontsize=9,
     )
+    plt.close(figure)
     return figure
