@@ -19,6 +19,9 @@ from ilrm.system.paths import RUNS
 if TYPE_CHECKING:
     from ilrm.runs.store import RunFolder
 
+SCENES_FAILED = 3  # exit status of an evaluation without the scenes that are missing or damaged
+MOST_REASONS = 20  # reasons printed
+
 
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
                         help="number of scenes to keep renders of; default: %(default)s")  # fmt: skip
     parser.add_argument("--store", type=Path, default=RUNS, help="run store; default: %(default)s")
     parser.add_argument("--record", action="store_true", help="record the result for `make report`")
+    parser.add_argument("--strict", action="store_true",
+                        help="stop at a scene that is missing or damaged; by default the others are "
+                        "evaluated, and the exit status is 3")  # fmt: skip
     options = parser.parse_args(arguments)
     result = _perform(options, PROTOCOLS[options.protocol])
 
@@ -51,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         _show(result)
         if options.record:
             print(f"recorded in {record(result.folder, RECORDED, EVALUATIONS)}")
-    return 0
+    return SCENES_FAILED if result.metrics.get("failed") else 0
 
 
 def _perform(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
@@ -72,20 +78,26 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
     job = evaluations.Job(
         weights, protocol, options.data, options.index, views, framing, evaluation, options.scenes
     )
-    return evaluations.perform_evaluation(job, options.store, options.pictures)
+    return evaluations.perform_evaluation(
+        job, options.store, options.pictures, strict=options.strict
+    )
 
 
 def _show(result: RunFolder) -> None:
     from ilrm.evaluation.scoring import lpips_missing
 
     metrics = result.metrics
-    skipped = metrics["skipped"]
+    skipped, failed = metrics["skipped"], metrics.get("failed", {})
+    problems = f", {len(failed)} failed" if failed else ""
     print(
-        f"{metrics['scenes']} scenes evaluated, {len(skipped)} skipped, {metrics['null']} null entries; "
-        "mean [95% interval over scenes]"
+        f"{metrics['scenes']} scenes evaluated, {len(skipped)} skipped{problems}, {metrics['null']} null "
+        "entries; mean [95% interval over scenes]"
     )
-    for key, reason in skipped.items():
-        print(f"  skipped {key}: {reason}")
+    for word, reasons in (("skipped", skipped), ("failed", failed)):
+        for key, reason in list(reasons.items())[:MOST_REASONS]:
+            print(f"  {word} {key}: {reason}")
+        if len(reasons) > MOST_REASONS:
+            print(f"  {word} {len(reasons) - MOST_REASONS} more, listed in metrics.json")
     for method, values in metrics["summary"].items():
         text = (f"{n} {v['mean']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for n, v in values.items())
         print(f"{method:>12}: {', '.join(text)}")

@@ -194,6 +194,68 @@ def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
         assert status == 2 and line.startswith("error: ") and message in line
 
 
+def test_scenes_that_fail_are_left_out_and_counted(smoke_run, tmp_path, capsys):
+    """A damaged photo and damaged cameras: the rest is evaluated. What was mended is evaluated by the next
+    call; --strict stops.
+    """
+    captures = tmp_path / "captures"
+    for name in ("a", "b", "c"):
+        example_capture(captures / name, 32)
+    whole = (captures / "b/images/000.png").read_bytes()
+    (captures / "b/images/000.png").write_bytes(whole[:60])
+    cameras = (captures / "c/opencv_cameras.json").read_text()
+    (captures / "c/opencv_cameras.json").write_text("{")
+    arguments = ("--weights", smoke_run.folder, "--data", captures, "--protocol", "captures")
+    arguments += ("--views", 4, "--pictures", 0)
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 3 and "1 scenes evaluated, 0 skipped, 2 failed" in printed
+    assert "failed b: " in printed and "000.png cannot be decoded" in printed
+    assert "failed c: " in printed and "not valid JSON" in printed
+    (folder,) = (tmp_path / "evaluations").iterdir()
+    assert set(json.loads((folder / "metrics.json").read_text())["failed"]) == {"b", "c"}
+    status, _, error = evaluated(capsys, tmp_path, *arguments, "--strict")
+    assert status == 2 and "error: scene b: " in error
+    (captures / "b/images/000.png").write_bytes(whole)
+    (captures / "c/opencv_cameras.json").write_text(cameras)
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 0 and "3 scenes evaluated, 0 skipped, 0 null" in printed
+
+
+def test_an_index_may_name_scenes_that_are_not_on_the_disk(smoke_run, tmp_path, capsys):
+    root = dataset_root(smoke_run.config.data)
+    entries = json.loads((root / "evaluation_index_4v.json").read_text())
+    index = tmp_path / "index.json"
+    index.write_text(
+        json.dumps(entries | {f"none{i}": dict(next(iter(entries.values()))) for i in range(30)})
+    )
+    arguments = ("--weights", smoke_run.folder, "--data", root, "--protocol", "re10k")
+    arguments += ("--index", index, "--views", 4, "--pictures", 0)
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 3 and f"{len(entries)} scenes evaluated, 0 skipped, 30 failed" in printed
+    assert (
+        "failed none0: scene none0 is not in" in printed and "failed 10 more, listed in" in printed
+    )
+    index.write_text(json.dumps({"none": next(iter(entries.values()))}))
+    status, _, error = evaluated(capsys, tmp_path, *arguments)
+    assert status == 2 and "none of 1 scenes can be evaluated; none: scene none is not in" in error
+
+
+def test_photos_of_another_aspect_are_cropped_and_said_to_be(smoke_run, tmp_path, capsys):
+    example_capture(tmp_path / "room", 32)
+    arguments = (
+        "--weights",
+        smoke_run.folder,
+        "--data",
+        tmp_path / "room",
+        "--protocol",
+        "captures",
+    )
+    arguments += ("--views", 4, "--pictures", 0, "--size", "16x32")
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 0
+    assert printed.count("images of 32x32 pixels are cropped to the 50% in the middle") == 1
+
+
 def test_train_by_fields(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ilrm.runs.training_runs.RUNS", tmp_path)
     assert train.main(["--scale", "smoke", "layer=2"]) == 2

@@ -22,7 +22,7 @@ from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset
 from ilrm.data.scene import Scene, Scenes
 from ilrm.data.sources.captures import CaptureScenes
 from ilrm.data.sources.chunks import ChunkScenes
-from ilrm.errors import EmptyDatasetError, TooFewFramesError
+from ilrm.errors import CameraError, DataError, EmptyDatasetError, TooFewFramesError
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # held-out scenes used for the validation points of a learning curve
@@ -133,29 +133,33 @@ class HeldOutScenes:
         return self.selection.keys(self.stored)
 
     def __iter__(self) -> Iterator[EvaluationScene]:
-        """Yield the usable scenes. Raises EmptyDatasetError if every scene is skipped."""
+        """Yield the usable scenes. Raises EmptyDatasetError if every scene is left out."""
         any_usable = False
         for key in self.keys:
             if (scene := self.usable(key)) is not None:
                 any_usable = True
                 yield scene
         if not any_usable:
+            left_out = self.stored.failed | self.stored.skipped
             raise EmptyDatasetError(
-                f"{self.stored.folder}: every scene to evaluate was skipped (see the reasons above)"
+                f"{self.stored.folder}: none of {len(self.keys)} scenes can be evaluated"
+                + "".join(f"; {key}: {reason}" for key, reason in list(left_out.items())[:1])
             )
 
     def usable(self, key: str) -> EvaluationScene | None:
-        """Load a scene, or return None if it is skipped by the rules of published loaders or has too few
-        frames. Skipped scenes are counted and printed.
+        """Load a scene, or return None if the rules of published loaders exclude it, or if it has too few
+        frames, is missing or is damaged. Scenes that are left out are counted and printed.
         """
-        scene = self.stored.load(key)
-        reason = self.stored.skip_reason(scene)
-        if reason is None:
-            try:
+        try:
+            scene = self.stored.load(key)
+            reason = self.stored.skip_reason(scene)
+            if reason is None:
                 return self._scene(scene)
-            except TooFewFramesError as error:
-                reason = str(error)
-        self.stored.skip(key, reason)
+            self.stored.skip(key, reason)
+        except TooFewFramesError as error:
+            self.stored.skip(key, str(error))
+        except (DataError, CameraError) as error:
+            self.stored.skip(key, str(error), failed=True)
         return None
 
     def load(self, key: str) -> EvaluationScene:
@@ -164,6 +168,8 @@ class HeldOutScenes:
 
     def _scene(self, scene: Scene) -> EvaluationScene:
         context, target = self.selection.frames(scene)
+        if len(sizes := set(scene.sizes)) == 1 and (remark := self.framing.remark(*sizes.pop())):
+            self.stored.say(remark)
         views = example(scene, context, target, self.framing)
         batch = to_batch(views, self.camera_scale)
         depths = None

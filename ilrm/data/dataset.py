@@ -119,7 +119,7 @@ class ViewsDataset(Dataset[Example]):
             scene = self.scenes.load(key)
             if self._usable(scene):
                 keys.append(key)
-                decoded.append(self._decode(scene, range(len(scene))))
+                decoded.append(self._decode(scene, scene.sequence))
         if not keys:
             raise self._all_skipped()
         self.keys = keys
@@ -210,6 +210,7 @@ class ViewsDataset(Dataset[Example]):
                     break
             else:
                 raise self._all_skipped()
+            scene = scene.part(scene.sequence)
             frames, flipped = self._window(scene.c2w, step, sample)
             decoded.append(self._decode(scene, frames))
             flips.append(flipped)

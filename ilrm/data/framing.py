@@ -1,5 +1,6 @@
 """Preparation of stored frames for the model: target size, resizing, and treatment of lens distortion."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +9,7 @@ from ilrm.errors import ConfigError
 
 Resize = Literal["cover", "crop", "stretch"]
 Distortion = Literal["undistort", "ignore"]
+LEAST_KEPT = 0.8  # share of a picture; more is cropped without a remark
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,17 @@ class Framing:
             return self.height, self.width
         scale = max(self.height / height, self.width / width)
         return max(round(height * scale), self.height), max(round(width * scale), self.width)
+
+    def remark(self, height: int, width: int) -> str | None:
+        """A line about frames of this size that lose a part of the picture or change its aspect, or None."""
+        h, w = self.scaled_size(height, width)
+        size = f"images of {height}x{width} pixels"
+        if self.resize == "stretch" and abs(math.log(h * width / (w * height))) > math.log(1.1):
+            return f"{size} are stretched to {h}x{w}: their aspect changes"
+        kept = self.height * self.width / (h * w)
+        if kept < LEAST_KEPT:
+            return f"{size} are cropped to the {kept:.0%} in the middle, for {self.height}x{self.width}"
+        return None
 
 
 def parse_size(text: str, multiple: int = 1) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Scenes on disk, whose posed frames are decoded on demand, and collections of such scenes."""
 
 import hashlib
-import io
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,48 +10,31 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from ilrm.data.framing import Framing
+from ilrm.data.images import decode
 from ilrm.errors import DataError
 
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image to 8-bit RGB: 16-bit grey is rescaled, transparent pixels are composited over white.
-
-    Raises OSError on floating-point or 32-bit images, whose value range is unknown.
-    """
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise OSError(f"its pixels have 32 bits ({image.mode}); need 8 or 16 bits")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert("RGB")
+MOST_REASONS = 20  # scenes that are left out with a printed reason
 
 
 class FrameSource(Protocol):
     """Source of a frame's pixels."""
 
     def open(self) -> Image.Image:
-        """Decode the frame into an RGB image. Raises OSError or SyntaxError if it cannot be decoded."""
+        """Decode the frame into an RGB image. Raises DataError if it cannot be decoded."""
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """JPEG or PNG data in memory, uint8 [number of bytes]."""
+    """Data of an image file in memory, such as JPEG, uint8 [number of bytes]."""
 
     data: Tensor
 
     def open(self) -> Image.Image:
-        data = self.data.numpy().tobytes()
-        try:
-            image = Image.open(io.BytesIO(data))
-        except UnidentifiedImageError:
-            raise OSError(f"its {len(data)} bytes are not a JPEG or PNG file") from None
-        return to_rgb(image)
+        return decode(self.data.numpy().tobytes())
 
 
 @dataclass(frozen=True)
@@ -78,6 +61,13 @@ class Scene:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @property
+    def sequence(self) -> list[int]:
+        """Frame numbers in the order in which they were taken: by the numbers in their names, 2 before 10."""
+        parts = [re.split(r"(\d+)", name) for name in self.names]
+        keys = [[int(p) if i % 2 else p.casefold() for i, p in enumerate(ps)] for ps in parts]
+        return sorted(range(len(keys)), key=keys.__getitem__)
 
     def part(self, frames: Sequence[int]) -> "Scene":
         """The scene with only these frames, in this order."""
@@ -108,7 +98,7 @@ class Scene:
             if top < 0 or left < 0:
                 raise DataError(
                     f"scene {self.key}, frame {self.names[index]}: {h}x{w} pixels cannot be cropped to "
-                    f"{height}x{width}: use larger images, or resize=cover"
+                    f"{height}x{width}: fetch larger images"
                 )
             image = self._open(index)
             if (scaled_h, scaled_w) != (h, w):
@@ -133,12 +123,8 @@ class Scene:
         where = f"scene {self.key}, frame {self.names[index]}"
         try:
             image = self.sources[index].open()
-        except FileNotFoundError as error:
-            raise DataError(f"{where}: {error.filename} is missing: fetch the image") from error
-        except (OSError, SyntaxError) as error:
-            raise DataError(
-                f"{where}: cannot decode the image ({error}): fetch it again"
-            ) from error
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
         height, width = self.sizes[index]
         if image.size != (width, height):
             raise DataError(
@@ -159,7 +145,9 @@ class Scenes(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.skipped: dict[str, str] = {}  # reason for each scene skipped so far
+        self.skipped: dict[str, str] = {}  # reason for each scene that the data set's rules exclude
+        self.failed: dict[str, str] = {}  # reason for each scene that could not be used
+        self._said: set[str] = set()
 
     @property
     @abstractmethod
@@ -185,8 +173,22 @@ class Scenes(ABC):
     def __len__(self) -> int:
         return len(self.keys)
 
-    def skip(self, key: str, reason: str) -> None:
-        """Record a skipped scene and print the reason, once per scene."""
-        if key not in self.skipped:
-            self.skipped[key] = reason
-            print(f"skipped scene {key} of {self.folder} ({len(self.skipped)} so far): {reason}")
+    def skip(self, key: str, reason: str, failed: bool = False) -> None:
+        """Record a scene that is left out, because of the rules or because it failed, and print the reason of
+        the first ones.
+        """
+        left_out = self.failed if failed else self.skipped
+        if key in left_out:
+            return
+        left_out[key] = reason
+        word = "failed" if failed else "skipped"
+        if len(left_out) <= MOST_REASONS:
+            print(f"{word} scene {key} of {self.folder} ({len(left_out)} so far): {reason}")
+        elif len(left_out) == MOST_REASONS + 1:
+            print(f"{word} more scenes of {self.folder}: only the first reasons are printed")
+
+    def say(self, line: str) -> None:
+        """Print a remark about the data, once."""
+        if line not in self._said:
+            self._said.add(line)
+            print(line)

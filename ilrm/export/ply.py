@@ -4,6 +4,8 @@ Binary little-endian, one vertex per Gaussian: x y z, nx ny nz (zero), f_dc (SH 
 0.2821 f_dc), f_rest (higher degrees, channel by channel), opacity (logit), scale (log), rot (wxyz).
 """
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,13 @@ from ilrm.errors import IlrmError
 from ilrm.gaussians import OPACITY_RANGE, SH_DEGREE_0, Gaussians
 from ilrm.system.files import atomic_path
 
+LONGEST_HEADER = 1 << 20  # bytes
+_REST = (0, 9, 24, 45)  # numbers of f_rest of SH degrees 0 to 3
+_BYTE_ORDER = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _TYPES = {
-    "char": "i1", "uchar": "u1", "short": "<i2", "ushort": "<u2", "int": "<i4", "uint": "<u4",
-    "float": "<f4", "double": "<f8", "int8": "i1", "uint8": "u1", "int16": "<i2", "uint16": "<u2",
-    "int32": "<i4", "uint32": "<u4", "float32": "<f4", "float64": "<f8",
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
+    "float": "f4", "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2",
+    "int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8",
 }  # fmt: skip
 
 
@@ -57,24 +62,23 @@ def _named(names, columns: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def read_ply(path: Path) -> Gaussians:
-    """Read the Gaussians of a 3D-GS PLY file (B = 1); colours are SH coefficients [1, G, K, 3].
+    """Read the Gaussians of a 3D-GS PLY file, ASCII or binary (B = 1); colours are SH coefficients
+    [1, G, K, 3].
 
-    Raises IlrmError on a file that is missing, truncated, not PLY, or without the properties of 3D-GS.
+    Raises IlrmError on a file that is missing, truncated, not PLY, without the properties of 3D-GS, or with
+    values that are not finite.
     """
     rows = _vertices(path)
     names = rows.dtype.names or ()
-    rest = sorted(
-        (n for n in names if n.startswith("f_rest_")), key=lambda n: int(n.rpartition("_")[2])
-    )
-    needed = ["x", "y", "z", "opacity"]
+    rest = [f"f_rest_{i}" for i in range(sum(n.startswith("f_rest_") for n in names))]
+    needed = ["x", "y", "z", "opacity", *rest]
     needed += [f"f_dc_{i}" for i in range(3)] + [f"scale_{i}" for i in range(3)]
     needed += [f"rot_{i}" for i in range(4)]
     missing = [name for name in needed if name not in names]
-    if missing or len(rest) % 3:
+    if missing or len(rest) not in _REST:
+        problem = f"it has no {', '.join(missing)}" if missing else f"it has {len(rest)} f_rest"
         raise IlrmError(
-            f"{path} is not a 3D-GS file, it has no "
-            f"{', '.join(missing) or 'whole number of f_rest per channel'}: export compressed splats as "
-            "plain PLY"
+            f"{path} is not a 3D-GS file, {problem}: export compressed splats as plain PLY"
         )
 
     def columns(*wanted: str) -> torch.Tensor:
@@ -83,47 +87,103 @@ def read_ply(path: Path) -> Gaussians:
     colors = columns(*(f"f_dc_{i}" for i in range(3)))[:, :, None]  # [1, G, 1, 3]
     if rest:
         colors = torch.cat([colors, columns(*rest).unflatten(2, (3, -1)).transpose(2, 3)], 2)
-    return Gaussians(
-        means=columns("x", "y", "z"),
-        quats=torch.nn.functional.normalize(columns(*(f"rot_{i}" for i in range(4))), dim=-1),
-        scales=columns(*(f"scale_{i}" for i in range(3))).exp(),
-        opacities=torch.sigmoid(columns("opacity")[..., 0]),
-        colors=colors,
-    )
+    means, rotations = columns("x", "y", "z"), columns(*(f"rot_{i}" for i in range(4)))
+    scales = columns(*(f"scale_{i}" for i in range(3))).exp()
+    opacities = torch.sigmoid(columns("opacity")[..., 0])  # a logit may be infinite
+    values = torch.cat([means, rotations, scales, opacities[..., None], colors.flatten(2)], 2)
+    usable = torch.isfinite(values).all(2) & (rotations != 0).any(2)
+    if not usable.all():
+        raise IlrmError(
+            f"{path}: {int((~usable).sum())} of {usable.numel()} Gaussians have values that are not finite, "
+            "or no rotation: remove them"
+        )
+    quats = torch.nn.functional.normalize(rotations, dim=-1)
+    return Gaussians(means, quats, scales, opacities, colors)
 
 
 def _vertices(path: Path) -> np.ndarray:
+    """The vertices as a structured array. Raises IlrmError."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise IlrmError(f"{path} cannot be read ({error.strerror}): check the path") from error
-    head, end, body = data.partition(b"end_header\n")
-    lines = head.decode("ascii", "replace").split("\n")
-    if not end or lines[0].strip() != "ply" or "binary_little_endian" not in lines[1]:
-        raise IlrmError(f"{path} is not a binary little-endian PLY file: export it as one")
-    count = 0
-    fields: list[tuple[str, str]] = []
-    element = ""
-    for line in lines[2:]:
+    try:
+        form, elements, body = _header(data)
+        return _element(form, elements, body)
+    except ValueError as error:
+        raise IlrmError(f"{path}: {error}: export it as 3D-GS PLY") from error
+
+
+@dataclass
+class _Element:
+    """A declared element: its name, number of entries, and properties as (name, NumPy type)."""
+
+    name: str
+    count: int
+    fields: list[tuple[str, str]]
+    has_lists: bool = False
+
+
+def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
+    """Format, elements and what follows the header. Raises ValueError on what is not a PLY header."""
+    end = re.search(rb"^end_header[ \t]*(\r\n|\n|\r)", data[:LONGEST_HEADER], re.MULTILINE)
+    lines = data[: end.start()].decode("ascii", "replace").splitlines() if end else [""]
+    if end is None or lines[0].strip() != "ply":
+        raise ValueError("it is not a PLY file, or its header is damaged")
+    form, elements = "", []
+    for line in lines[1:]:
         words = line.split()
-        if words[:1] == ["element"]:
-            element = words[1]
-            if element == "vertex":
-                count = int(words[2])
-            elif not fields:
-                raise IlrmError(
-                    f"{path}: {element} comes before its vertices: export it as 3D-GS PLY"
-                )
-        elif words[:1] == ["property"] and element == "vertex":
-            if len(words) != 3 or words[1] not in _TYPES:
-                raise IlrmError(
-                    f"{path}: property {' '.join(words[1:])} is not supported: export it as 3D-GS PLY"
-                )
-            fields.append((words[2], _TYPES[words[1]]))
-    kind = np.dtype(fields)
-    if len(body) < count * kind.itemsize:
-        raise IlrmError(
-            f"{path} is truncated: {len(body)} bytes for {count} Gaussians of {kind.itemsize} bytes each: "
-            "export it again"
+        if not words or words[0] in ("comment", "obj_info"):
+            continue
+        if words[0] == "format" and len(words) == 3 and words[1] in _BYTE_ORDER:
+            form = words[1]
+        elif words[0] == "element" and len(words) == 3 and words[2].isdecimal():
+            elements.append(_Element(words[1], int(words[2]), []))
+        elif words[0] == "property" and elements and words[1:2] == ["list"]:
+            elements[-1].has_lists = True
+        elif words[0] == "property" and elements and len(words) == 3 and words[1] in _TYPES:
+            elements[-1].fields.append((words[2], _TYPES[words[1]]))
+        else:
+            raise ValueError(f"line {line.strip()!r:.60} of its header is not understood")
+    if not form:
+        raise ValueError("its header has no format")
+    return form, elements, data[end.end() :]
+
+
+def _element(form: str, elements: list[_Element], body: bytes) -> np.ndarray:
+    """The vertices; elements before them are passed over. Raises ValueError."""
+    before: list[_Element] = []
+    for element in elements:
+        names = [name for name, _ in element.fields]
+        if element.name == "vertex":
+            break
+        before.append(element)
+    else:
+        raise ValueError("it has no vertices")
+    if element.has_lists or any(other.has_lists for other in before):
+        raise ValueError("it has lists of properties in or before its vertices")
+    if len(set(names)) < len(names):
+        raise ValueError("a property of its vertices is declared twice")
+    if form == "ascii":
+        first = sum(other.count for other in before)
+        rows = [line.split() for line in body.split(b"\n") if line.strip()]
+        rows = rows[first : first + element.count]
+        if len(rows) < element.count or any(len(row) != len(names) for row in rows):
+            raise ValueError(
+                f"it is truncated: {len(rows)} whole lines for {element.count} Gaussians"
+            )
+        table = np.empty(len(rows), [(name, "f8") for name in names])
+        for column, name in enumerate(names):
+            table[name] = [float(row[column]) for row in rows]
+        return table
+    order = _BYTE_ORDER[form]
+    kinds = [
+        np.dtype([(n, order + t) for n, t in part.fields] or "V0") for part in (*before, element)
+    ]
+    skip = sum(part.count * kind.itemsize for part, kind in zip(before, kinds, strict=False))
+    if len(body) < skip + element.count * kinds[-1].itemsize:
+        raise ValueError(
+            f"it is truncated: {max(len(body) - skip, 0)} bytes for {element.count} Gaussians of "
+            f"{kinds[-1].itemsize} bytes each"
         )
-    return np.frombuffer(body, kind, count)
+    return np.frombuffer(body, kinds[-1], element.count, skip)

@@ -106,7 +106,8 @@ def _write(reconstruction: Reconstruction, weights: Weights, out: Path) -> Writt
 def _flight(reconstruction: Reconstruction) -> Cameras:
     """Cameras [1, N] that a flight passes: those of the capture itself, in scene units."""
     inputs = reconstruction.batch.inputs.cameras
-    c2w = reconstruction.scene.c2w[list(reconstruction.frames)]
+    frames = set(reconstruction.frames)
+    c2w = reconstruction.scene.c2w[[i for i in reconstruction.scene.sequence if i in frames]]
     c2w = c2w[flight_order(c2w)][None].double()
     fxfycxcy = inputs.fxfycxcy.mean(1, keepdim=True).expand(-1, c2w.shape[1], -1)
     cameras = Cameras.from_fxfycxcy(fxfycxcy, c2w, inputs.height, inputs.width)

@@ -57,18 +57,20 @@ def open_capture(
     around: str | None = None,
     frames: str | None = None,
     everything: bool = False,
+    colmap: str = "",
 ) -> Opened:
     """Open a capture and choose views; by default as many as the weights were trained with at most.
 
     `around`: number or name of the frame whose neighbourhood is reconstructed. `frames`: A:B, a part of the
-    capture that everything is chosen from. `everything`: parts that hold every frame. Raises whatever reading
-    the capture and the weights raises, and ConfigError on values that do not fit.
+    capture that everything is chosen from. `everything`: parts that hold every frame. `colmap`: the COLMAP
+    model to read, such as sparse/1, instead of the one with most images. Raises whatever reading the capture
+    and the weights raises, and ConfigError on values that do not fit.
     """
     if views is not None:
         check_views("views", views)
     if everything and (choice != "near" or around is not None):
         raise ConfigError("all frames are reconstructed in near parts: leave out choice and around")
-    scene = read_capture(capture, images)
+    scene = read_capture(capture, images, model=colmap)
     if frames is not None:
         scene = frame_range(scene, frames)
     loaded = read_weights(weights)

@@ -20,7 +20,7 @@ from ilrm.data.batches import HeldOutScenes, open_scenes
 from ilrm.data.frames.evaluation_indices import check_index
 from ilrm.data.frames.protocols import Protocol
 from ilrm.data.framing import Framing, parse_size
-from ilrm.errors import EmptyDatasetError
+from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
 from ilrm.evaluation.scoring import evaluate, lpips_missing, predict
@@ -101,13 +101,18 @@ def framing_for(protocol: Protocol, config: RunConfig, size: str | None = None) 
 
 
 def perform_evaluation(
-    job: Job, store: Path = RUNS, pictures: int = 8, show_progress: bool = True
+    job: Job,
+    store: Path = RUNS,
+    pictures: int = 8,
+    show_progress: bool = True,
+    strict: bool = False,
 ) -> RunFolder:
     """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
     the scenes. `pictures`: for this many first scenes, renders beside the targets are kept.
 
-    Scenes done before are kept, unless their files have changed since or they lack their picture. Raises
-    DataError on whatever is wrong with the data.
+    Scenes done before are kept, unless their files have changed since or they lack their picture. A scene
+    that fails, because it is missing or damaged, is left out, counted in metrics.json and tried again by the
+    next call; with `strict` it raises DataError. Raises EmptyDatasetError if no scene can be evaluated.
     """
     folder = store / STORE / job.name
     group = processes()
@@ -131,6 +136,8 @@ def perform_evaluation(
     shown = show_progress and group.is_first
     for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
         found = _evaluate_scene(job, model, held_out, baselines, key, folder, key in pictured)
+        if strict and "failed" in found:
+            raise DataError(f"scene {key}: {found['failed']}")
         write_json(_file(folder, key), {"version": versions[key], **found})
     wait_for_all()
     if group.is_first:
@@ -153,10 +160,12 @@ def _evaluate_scene(
     folder: Path,
     picture: bool,
 ) -> dict[str, Any]:
-    """The rows of a scene, or why it is skipped."""
+    """The rows of a scene, or why it is skipped or has failed."""
+    stored = held_out.stored
     scene = held_out.usable(key)
     if scene is None:
-        return {"skipped": held_out.stored.skipped[key]}
+        failed = key in stored.failed
+        return {"failed": stored.failed[key]} if failed else {"skipped": stored.skipped[key]}
     rows = evaluate(model, [scene], job.how, baselines).per_view
     if picture:
         seen = with_inaccurate_poses(scene, job.how.camera_noise)
@@ -177,6 +186,8 @@ def _picture(folder: Path, key: str) -> Path:
 
 def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:
     found = _evaluated(folder, key)
+    if "failed" in found:
+        return False
     drawn = not picture or "skipped" in found or _picture(folder, key).exists()
     return found.get("version") == version and drawn
 
@@ -188,14 +199,19 @@ def _evaluated(folder: Path, key: str) -> dict[str, Any]:
 
 
 def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
-    rows, skipped = [], {}
+    rows = []
+    left_out: dict[str, dict[str, str]] = {"skipped": {}, "failed": {}}
     for key in keys:
         found = _evaluated(folder, key)
         rows += found.get("rows", [])
-        if "skipped" in found:
-            skipped[key] = found["skipped"]
+        for why, reasons in left_out.items():
+            if why in found:
+                reasons[key] = found[why]
     if not rows:
-        raise EmptyDatasetError(f"{job.data}: every evaluated scene was skipped (reasons above)")
+        key, reason = next(iter((left_out["failed"] or left_out["skipped"]).items()))
+        raise EmptyDatasetError(
+            f"{job.data}: none of {len(keys)} scenes can be evaluated; {key}: {reason}"
+        )
     per_view = pd.DataFrame(rows)
     write_csv(folder / PER_VIEW, per_view)
     size = (job.views, job.framing.height, job.framing.width)
@@ -203,7 +219,7 @@ def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
     metrics = {
         "summary": summarize(per_view),
         "scenes": int(per_view.scene.nunique()),
-        "skipped": skipped,
+        **left_out,
         "null": null,
         "lpips_missing": lpips_missing(),
         "parameters": cost.parameters(model),

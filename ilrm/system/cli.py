@@ -36,7 +36,9 @@ def one_line_errors(main: Main) -> Main:
 
 def capture_options(options: argparse.Namespace) -> dict[str, Any]:
     """What `add_capture_arguments` added, as arguments of `ilrm.reconstruction.inputs.open_capture`."""
-    names = ("capture", "weights", "views", "size", "images", "choice", "around", "frames")
+    names = (
+        "capture", "weights", "views", "size", "images", "choice", "around", "frames", "colmap"
+    )  # fmt: skip
     return {name: getattr(options, name) for name in names}
 
 
@@ -67,3 +69,9 @@ def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
         "--around", metavar="FRAME", help="reconstruct what is near this frame (number or name)"
     )
     parser.add_argument("--frames", metavar="A:B", help="use only these frames of the capture")
+    parser.add_argument(
+        "--colmap",
+        default="",
+        metavar="MODEL",
+        help="COLMAP model to read, e.g. sparse/1; default: the one with most images",
+    )

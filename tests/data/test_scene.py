@@ -97,5 +97,5 @@ def test_pixels_without_a_known_white_are_refused():
 def test_a_file_that_is_no_image():
     source = EncodedImage(torch.zeros(10, dtype=torch.uint8))
     scene = Scene("a", FXFYCXCY, torch.eye(4)[None], [source], [STORED], ["one.png"])
-    with pytest.raises(DataError, match=r"one\.png: cannot decode the image \(its 10 bytes"):
+    with pytest.raises(DataError, match=r"one\.png: its image data of 10 bytes is not an image"):
         scene.frames([0], Framing(16, 16))

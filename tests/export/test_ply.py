@@ -87,24 +87,117 @@ def test_in_the_world_the_capture_s_own_cameras_see_the_same(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"no ply", "is not a binary little-endian PLY"),
-        (b"ply\nformat ascii 1.0\nend_header\n", "is not a binary little-endian PLY"),
-        (
-            b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n0123",
-            "is not a 3D-GS file",
-        ),
-        (
-            b"ply\nformat binary_little_endian 1.0\nelement vertex 2\nproperty float x\nend_header\n0123",
-            "is truncated: 4 bytes",
-        ),
-    ],
-)
-def test_files_that_are_none(tmp_path, content, message):
+HEAD = b"ply\nformat binary_little_endian 1.0\n"
+BROKEN = {
+    "not PLY": (b"no ply", "is not a PLY file, or its header is damaged"),
+    "no end": (HEAD + b"element vertex 1\n", "is not a PLY file, or its header is damaged"),
+    "no format": (b"ply\nelement vertex 0\nend_header\n", "its header has no format"),
+    "unknown format": (
+        b"ply\nformat binary 1.0\nend_header\n",
+        "line 'format binary 1.0' of its header",
+    ),
+    "no vertices": (HEAD + b"element face 0\nend_header\n", "it has no vertices"),
+    "no count": (HEAD + b"element vertex\nend_header\n", "line 'element vertex' of its header"),
+    "negative count": (
+        HEAD + b"element vertex -1\nend_header\n",
+        "line 'element vertex -1' of its",
+    ),
+    "unknown type": (
+        HEAD + b"element vertex 1\nproperty half x\nend_header\n",
+        "'property half x'",
+    ),
+    "property of nothing": (
+        HEAD + b"property float x\nend_header\n",
+        "'property float x' of its header",
+    ),
+    "a property twice": (
+        HEAD + b"element vertex 0\nproperty float x\nproperty float x\nend_header\n",
+        "is declared twice",
+    ),
+    "lists": (
+        HEAD + b"element vertex 1\nproperty list uchar int i\nend_header\n",
+        "it has lists of properties",
+    ),
+    "not of 3D-GS": (
+        HEAD + b"element vertex 1\nproperty float x\nend_header\n0123",
+        "is not a 3D-GS file, it has no y, z",
+    ),
+    "truncated": (
+        HEAD + b"element vertex 2\nproperty float x\nend_header\n0123",
+        "is truncated: 4 bytes for 2 Gaussians",
+    ),
+    "a count beyond the file": (
+        HEAD + b"element vertex 99999999999999\nproperty float x\nend_header\n0123",
+        "is truncated: 4 bytes for 99999999999999 Gaussians",
+    ),
+    "truncated text": (
+        b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nend_header\n1\n",
+        "is truncated: 1 whole lines for 2 Gaussians",
+    ),
+    "words for numbers": (
+        b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\none\n",
+        "could not convert string to float",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_files_that_are_none(case, tmp_path):
+    content, message = BROKEN[case]
     (tmp_path / "scene.ply").write_bytes(content)
-    with pytest.raises(IlrmError, match=message):
+    with pytest.raises(IlrmError, match=message) as caught:
+        read_ply(tmp_path / "scene.ply")
+    assert "\n" not in str(caught.value)
+
+
+def rewritten(data, form="binary_little_endian", newline="\n", before=(), extra=None):
+    """The same Gaussians as another tool might write them."""
+    head, _, body = data.partition(b"end_header\n")
+    lines = head.decode().splitlines()
+    names = [line.split()[2] for line in lines if line.startswith("property")]
+    rows = np.frombuffer(body, [(name, "<f4") for name in names])
+    properties = [f"property float {name}" for name in names]
+    start = ["ply", "comment made elsewhere", f"format {form} 1.0", "obj_info 3", *before]
+    header = newline.join([*start, f"element vertex {len(rows)}", *properties, "end_header", ""])
+    if form == "ascii":
+        table = [" ".join(f"{value:.9g}" for value in row.tolist()) for row in rows]
+        body = newline.join([*table, ""]).encode()
+    elif form == "binary_big_endian":
+        body = rows.astype([(name, ">f4") for name in names]).tobytes()
+    return header.encode() + (extra or b"") + body
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"newline": "\r\n"},
+        {"form": "ascii"},
+        {"form": "ascii", "newline": "\r\n"},
+        {"form": "binary_big_endian"},
+        {
+            "before": ["element camera 2", "property double f", "property uchar n"],
+            "extra": bytes(18),
+        },
+    ],
+    ids=str,
+)
+def test_files_of_other_tools(how, tmp_path):
+    write_ply(some_gaussians(), tmp_path / "scene.ply")
+    ours = read_ply(tmp_path / "scene.ply")
+    (tmp_path / "other.ply").write_bytes(rewritten((tmp_path / "scene.ply").read_bytes(), **how))
+    theirs = read_ply(tmp_path / "other.ply")
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        torch.testing.assert_close(getattr(theirs, name), getattr(ours, name), msg=name)
+
+
+@pytest.mark.parametrize("name", ["means", "scales", "colors"])
+def test_values_that_are_not_finite(name, tmp_path):
+    gaussians = some_gaussians()
+    getattr(gaussians, name)[0, 3] = float("nan")
+    write_ply(gaussians, tmp_path / "scene.ply")
+    with pytest.raises(
+        IlrmError, match=f"1 of {len(gaussians)} Gaussians have values that are not"
+    ):
         read_ply(tmp_path / "scene.ply")
 
 

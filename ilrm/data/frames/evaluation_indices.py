@@ -6,7 +6,6 @@ Long-LRM's format is a list of {"scene_name", "fold_8_kmeans_V_input": [frames]}
 wide-coverage protocol for V views.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ilrm.data.frames.training_windows import evaluation_context
 from ilrm.data.frames.view_selection import HOLD_OUT
 from ilrm.data.scene import Scene, Scenes
 from ilrm.errors import DataError, EmptyDatasetError
+from ilrm.system.json_files import read_json
 
 FIELDS = ("context", "target")
 
@@ -153,7 +153,4 @@ def check_index(path: Path) -> None:
 
 def _json(path: Path) -> Any:
     check_index(path)
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}): fetch it again") from error
+    return read_json(path, fix="fetch it again")

@@ -241,7 +241,7 @@ def frame_number(scene: Scene, text: str) -> int:
     if len(matching) == 1:
         return matching[0]
     if not matching and text.isdecimal() and int(text) < len(scene):
-        return int(text)
+        return scene.sequence[int(text)]
     problem = f"is the name of {len(matching)} frames" if matching else "is not a frame"
     raise ConfigError(
         f"{text!r} {problem} of {scene.key}: give a number from 0 to {len(scene) - 1} or a name, for "
@@ -250,7 +250,7 @@ def frame_number(scene: Scene, text: str) -> int:
 
 
 def frame_range(scene: Scene, text: str) -> Scene:
-    """The frames A:B of a scene, as in Python: A and what follows up to, not including, B."""
+    """The frames A:B of a scene, in the order in which they were taken; as in Python, B is not included."""
     first, colon, last = text.partition(":")
     try:
         start, stop, _ = slice(int(first or 0), int(last) if last else None).indices(len(scene))
@@ -260,4 +260,4 @@ def frame_range(scene: Scene, text: str) -> Scene:
         raise ConfigError(
             f"frames={text!r}: give A:B, at least {FEWEST} of the {len(scene)} frames of {scene.key}"
         ) from None
-    return scene.part(range(start, stop))
+    return scene.part(sorted(scene.sequence[start:stop]))

@@ -128,8 +128,9 @@ _ALL = (
     _wide("tanks-and-temples-wide-32", 32, "13", "tanks-and-temples"),
     _wide("mipnerf360-wide-32", 32, "13", "mipnerf360"),
     # for your own captures, not protocols of the paper: wide coverage, and a part that sees the same things
-    Protocol("captures", WIDE, 8, ""),
-    Protocol("captures-near", WIDE, 8, "", near=True),
+    # photos of any aspect are cropped, not stretched
+    Protocol("captures", Framing(544, 960), 8, ""),
+    Protocol("captures-near", Framing(544, 960), 8, "", near=True),
 )
 
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}

@@ -102,5 +102,6 @@ class FullCoverage:
         if self.choice == "kmeans":
             chosen = kmeans_views(scene.c2w[others], self.views)
         else:
+            others = [i for i in scene.sequence if i % HOLD_OUT]
             chosen = even_views(len(others), self.views)
-        return [others[i] for i in chosen], list(range(0, len(scene), HOLD_OUT))
+        return sorted(others[i] for i in chosen), list(range(0, len(scene), HOLD_OUT))

@@ -7,7 +7,6 @@ procedural datasets, depths float32 [N, H, W]. Chunks are only opened with `weig
 code in them is executed.
 """
 
-import json
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 from ilrm.data.scene import EncodedImage, Scene, Scenes, fingerprint
 from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.system.files import below
+from ilrm.system.json_files import read_json
 
 OPEN_CHUNKS = 8  # memory-mapped chunks kept open
 MAX_FOCAL = 20.0  # in units of the image size; larger values are taken to be pixels
@@ -68,10 +68,8 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
     sources = [EncodedImage(image) for image in images]
     try:
         width, height = sources[0].open().size
-    except (OSError, SyntaxError) as error:
-        raise DataError(
-            f"{where}, scene {key}, frame 0: cannot decode its JPEG ({error}): fetch the chunk again"
-        ) from error
+    except DataError as error:
+        raise DataError(f"{where}, scene {key}, frame 0: {error}") from error
     depths = raw.get("depths")
     shape = (len(images), height, width)
     if depths is not None and (not isinstance(depths, Tensor) or depths.shape != shape):
@@ -108,10 +106,7 @@ def skip_reason(scene: Scene) -> str | None:
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    try:
-        index = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not valid JSON ({error}): fetch it again") from error
+    index = read_json(path, fix="fetch it again")
     if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
         raise DataError(
             f"{path}: need a dict from scene to chunk file, as in pixelSplat's datasets"

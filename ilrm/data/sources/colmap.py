@@ -7,6 +7,7 @@ points. The camera models are pycolmap's.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import struct
 from collections.abc import Callable
@@ -24,7 +25,8 @@ from ilrm.errors import DataError
 if TYPE_CHECKING:
     import pycolmap
 
-FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", ".")  # possible locations of a capture's model
+# possible locations of a capture's models; "*": COLMAP numbers the parts that it could not join
+FOLDERS = ("sparse/*", "sparse", "colmap/sparse/*", "colmap/sparse", "dense/sparse")
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,56 @@ class ColmapModel:
     points: PointCloud
 
 
-def find_model(capture: Path) -> Path | None:
-    """The folder of a capture's COLMAP model, or None."""
-    for folder in FOLDERS:
-        for suffix in (".bin", ".txt"):
-            if (capture / folder / f"cameras{suffix}").is_file():
-                return capture / folder
-    return None
+def find_models(capture: Path) -> list[Path]:
+    """The folders of a capture's COLMAP models, those with most images first; empty if there are none."""
+    for pattern in FOLDERS:
+        models = [folder for folder in sorted(capture.glob(pattern)) if _suffix(folder)]
+        if models:
+            return sorted(models, key=_image_count, reverse=True)
+    return [capture] if _suffix(capture) else []
+
+
+def other_models(capture: Path, models: list[Path]) -> list[str]:
+    """A line that says which of a capture's models is read, if there are several."""
+    if len(models) < 2:
+        return []
+    counts = [f"{_name(capture, folder)} ({_image_count(folder)} images)" for folder in models]
+    return [
+        f"COLMAP left it in {len(models)} models that are not connected: {counts[0]} is read, "
+        f"{', '.join(counts[1:])} left out; reconstruct --colmap names another one"
+    ]
+
+
+def _name(capture: Path, folder: Path) -> str:
+    return folder.relative_to(capture).as_posix()
+
+
+def _suffix(folder: Path) -> str | None:
+    """Format of the model in a folder, or None if there is no model."""
+    return next((s for s in (".bin", ".txt") if (folder / f"cameras{s}").is_file()), None)
+
+
+def _image_count(folder: Path) -> int:
+    """Number of images of a model by the start of its file; 0 if that cannot be read."""
+    suffix = _suffix(folder)
+    try:
+        if suffix == ".bin":
+            with (folder / "images.bin").open("rb") as file:
+                return struct.unpack("<Q", file.read(8))[0]
+        return len(_text_images(folder / "images.txt"))
+    except (OSError, struct.error, ValueError, IndexError):
+        return 0
 
 
 def read_model(folder: Path) -> ColmapModel:
     """Read a model from its folder. Raises DataError on truncated files, another format, or an unknown camera
     model.
     """
-    suffix = ".bin" if (folder / "cameras.bin").is_file() else ".txt"
+    suffix = _suffix(folder)
+    if suffix is None:
+        raise DataError(
+            f"{folder} is not a COLMAP model: give a folder with cameras.bin or cameras.txt"
+        )
     read = {".bin": _BINARY, ".txt": _TEXT}[suffix]
     cameras: dict[int, pycolmap.Camera] = _read(folder / f"cameras{suffix}", read[0])
     posed = _read(folder / f"images{suffix}", read[1])
@@ -121,7 +159,7 @@ class _Bytes:
 
     def name(self) -> str:
         end = self.data.index(b"\0", self.at)
-        name, self.at = self.data[self.at : end].decode(), end + 1
+        name, self.at = os.fsdecode(self.data[self.at : end]), end + 1  # any bytes may name a file
         return name
 
     def skip(self, size: int) -> None:
@@ -169,8 +207,12 @@ def _binary_points(path: Path) -> list[tuple[float, ...]]:
 
 
 def _lines(path: Path) -> list[list[str]]:
-    text = path.read_text(encoding="utf-8-sig").splitlines()
-    return [line.split() for line in text if not line.startswith("#")]
+    """The words of each line but comments."""
+    return [line.split() for line in _text(path).split("\n") if not line.startswith("#")]
+
+
+def _text(path: Path) -> str:
+    return os.fsdecode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
 
 
 def _is_number(word: str) -> bool:
@@ -183,7 +225,7 @@ def _is_number(word: str) -> bool:
 
 def _check_count(path: Path, entries: int) -> None:
     """Raise ValueError if the number of entries differs from the one in COLMAP's header."""
-    header = re.search(r"^# Number of \w+: (\d+)", path.read_text(), re.MULTILINE)
+    header = re.search(r"^# Number of \w+: (\d+)", _text(path), re.MULTILINE)
     if header and int(header[1]) != entries:
         raise ValueError(f"its header announces {header[1]} entries, but it has {entries}")
 
@@ -200,13 +242,13 @@ def _text_cameras(path: Path) -> dict[int, pycolmap.Camera]:
 
 
 def _text_images(path: Path) -> list[tuple[str, int, tuple[float, ...]]]:
-    lines = _lines(path)
-    while lines and not lines[0]:
+    lines = [line.rstrip("\r") for line in _text(path).split("\n") if not line.startswith("#")]
+    while lines and not lines[0].strip():
         lines.pop(0)
     images = []
-    empty: list[str] = []
     # every second line lists observations (x, y, point) and may be empty
-    for words, observations in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=empty):
+    for line, after in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=""):
+        words, observations = line.split(maxsplit=9), after.split()  # a name may contain spaces
         if not words:
             continue
         if len(observations) % 3 or not all(map(_is_number, observations)):
@@ -215,7 +257,7 @@ def _text_images(path: Path) -> list[tuple[str, int, tuple[float, ...]]]:
             )
         if len(words) < 10:
             raise ValueError(f"an image has {len(words)} values instead of 10")
-        images.append((" ".join(words[9:]), int(words[8]), tuple(map(float, words[1:8]))))
+        images.append((words[9], int(words[8]), tuple(map(float, words[1:8]))))
     _check_count(path, len(images))
     return images
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ilrm.data.scene import to_rgb
+from ilrm.data.images import decode
 from ilrm.errors import DataError
 
 if TYPE_CHECKING:
@@ -102,9 +102,10 @@ class ImageFile:
 
     path: Path
     distorted: tuple[str, int, int, tuple[float, ...]] | None = None  # model, width, height, params
+    upright: bool = False  # turned as its EXIF orientation says
 
     def open(self) -> Image.Image:
-        image = to_rgb(Image.open(self.path))
+        image = decode(self.path, self.upright)
         if self.distorted is None:
             return image
         pycolmap = load_pycolmap()
@@ -132,8 +133,9 @@ def model_names() -> dict[int, str]:
     return {model.value: name for name, model in members.items()}
 
 
-def source(path: Path, camera: pycolmap.Camera) -> ImageFile:
+def source(path: Path, camera: pycolmap.Camera, upright: bool = False) -> ImageFile:
     """The image file of a frame, which opens as an image of `pinhole(camera)`."""
     if camera.model_name in PINHOLES:
-        return ImageFile(path)
-    return ImageFile(path, (camera.model_name, camera.width, camera.height, tuple(camera.params)))
+        return ImageFile(path, None, upright)
+    lens = camera.model_name, camera.width, camera.height, tuple(camera.params)
+    return ImageFile(path, lens, upright)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from ilrm.data.images import OTHER_SUFFIXES, read_size
 from ilrm.data.scene import PointCloud
 from ilrm.data.sources import colmap
-from ilrm.data.sources.distortion import PINHOLES, make_camera
+from ilrm.data.sources.distortion import make_camera
+from ilrm.data.sources.image_lookup import IMAGE_FOLDERS, ImageLookup, image_files, reduction
+from ilrm.data.sources.lens import check_lens, nerfstudio_camera
 from ilrm.errors import DataError, IlrmError
 from ilrm.system.files import below
+from ilrm.system.json_files import read_json
 
 if TYPE_CHECKING:
     import pycolmap
 
-IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG")
+MASK_FOLDERS = ("masks", "mask")
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -37,7 +36,18 @@ class Frame:
     c2w: np.ndarray  # [4, 4] OpenCV
 
 
-Reader = Callable[[Path, str], tuple[list[Frame], PointCloud | None]]
+@dataclass(frozen=True)
+class Contents:
+    """What the files of a layout describe."""
+
+    frames: list[Frame]
+    points: PointCloud | None = None
+    notes: list[str] = field(
+        default_factory=list
+    )  # lines about what is not used or named otherwise
+
+
+Reader = Callable[[Path, str], Contents]
 
 
 def find_layout(folder: Path) -> Reader | None:
@@ -48,33 +58,38 @@ def find_layout(folder: Path) -> Reader | None:
         return _nerfstudio
     if (folder / "nerfstudio" / "transforms.json").is_file():
         return lambda root, images: _nerfstudio(root, images, "nerfstudio")
-    if colmap.find_model(folder) is not None:
+    if colmap.find_models(folder):
         return _colmap
     if (folder / "poses_bounds.npy").is_file():
         return _llff
     return None
 
 
-def reduction(path: Path) -> int:
-    """Downsampling factor N of an image in a folder images_N, else 1."""
-    for folder in path.parents:  # images may lie in subfolders
-        if folder.name == "images":
-            return 1
-        if match := re.fullmatch(r"images_([1-9]\d*)", folder.name):
-            return int(match[1])
-    return 1
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} is truncated or not valid JSON ({error}): export it again"
-        ) from error
+def _frames_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A JSON file of cameras and its list of frames."""
+    value = read_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("frames"), list):
         raise DataError(f"{path} has no list of frames: export it again")
-    return value
+    for number, frame in enumerate(value["frames"]):
+        if not isinstance(frame, dict):
+            raise DataError(
+                f"{path}, frame {number}: a value of a wrong type ({frame!r:.40} instead of an object): "
+                "export the cameras again"
+            )
+    return value, value["frames"]
+
+
+def _names(path: Path, frames: list[dict[str, Any]]) -> list[str]:
+    names = []
+    for number, frame in enumerate(frames):
+        name = _field(frame, "file_path", f"{path}, frame {number}")
+        if not isinstance(name, str) or not name:
+            raise DataError(
+                f"{path}, frame {number}: a value of a wrong type (file_path is {name!r:.40}): export the "
+                "cameras again"
+            )
+        names.append(name)
+    return names
 
 
 def _matrix(value: Any, where: str) -> np.ndarray:
@@ -125,126 +140,98 @@ def _conversion_errors(where: str) -> Iterator[None]:
         ) from error
 
 
-def _opencv(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
+def _opencv(folder: Path, image_folder: str) -> Contents:
     """Long-LRM's layout: undistorted images, world-to-camera matrices, intrinsics in pixels."""
     path = folder / "opencv_cameras.json"
+    shared, entries = _frames_of(path)
+    lookup = ImageLookup(folder, image_folder)
+    images = lookup.find(_names(path, entries), folder, str(path))
     frames = []
-    for number, entry in enumerate(_json(path)["frames"]):
+    for number, (entry, image) in enumerate(zip(entries, images, strict=True)):
         where = f"{path}, frame {number}"
         with _conversion_errors(where):
+            check_lens({**shared, **entry}, where)
             width, height = (_whole(_field(entry, name, where)) for name in ("w", "h"))
             intrinsics = [float(_field(entry, name, where)) for name in ("fx", "fy", "cx", "cy")]
             camera = make_camera("PINHOLE", width, height, intrinsics, where)
-            name = Path(_field(entry, "file_path", where))
             c2w = _inverse(_matrix(_field(entry, "w2c", where), where))
-            image = _image(folder, folder, name, image_folder, where)
             frames.append(Frame(image, camera, c2w))
-    return frames, None
+    return Contents(frames, None, lookup.notes + _unused(folder, entries))
 
 
-def _nerfstudio(
-    root: Path, image_folder: str, below_root: str = ""
-) -> tuple[list[Frame], PointCloud | None]:
+def _nerfstudio(root: Path, image_folder: str, below_root: str = "") -> Contents:
     """nerfstudio's and instant-ngp's transforms.json: OpenGL camera-to-world matrices."""
     folder = root / below_root
     path = folder / "transforms.json"
-    shared = _json(path)
+    shared, entries = _frames_of(path)
+    lookup, names = ImageLookup(root, image_folder), _names(path, entries)
+    images = lookup.find(names, folder, str(path))
+    full = ImageLookup(root).find(names, folder, str(path)) if image_folder else images
     frames = []
-    for number, own in enumerate(shared["frames"]):
+    for number, own in enumerate(entries):
         where = f"{path}, frame {number}"
         with _conversion_errors(where):
-            entry = {**shared, **own}
-            name = Path(_field(entry, "file_path", where))
-            image = _image(root, folder, name, image_folder, where)
-            full = _image(root, folder, name, "", where)
-            camera = _nerfstudio_camera(entry, full, image, where)
-            c2w = _matrix(_field(entry, "transform_matrix", where), where) @ OPENGL_TO_OPENCV
-            frames.append(Frame(image, camera, c2w))
-    return sorted(frames, key=lambda frame: frame.path), None
+            size = _size({**shared, **own}, full[number], images[number], where)
+            camera = nerfstudio_camera(shared, own, size, where)
+            matrix = _field(own, "transform_matrix", where)
+            c2w = _matrix(matrix, where) @ OPENGL_TO_OPENCV
+            frames.append(Frame(images[number], camera, c2w))
+    frames.sort(key=lambda frame: frame.path)
+    return Contents(frames, None, lookup.notes + _unused(root, entries))
 
 
-def _full_size(full: Path, image: Path) -> tuple[int, int]:
-    """Width and height for a camera without a size: those of the full-size image if it exists, else those of
-    the downsampled image times its factor. (1, 1) if both are missing, which `_scene` reports.
+def _unused(folder: Path, entries: list[dict[str, Any]]) -> list[str]:
+    """A line about masks, if the capture has any."""
+    named = any(entry.get("mask_path") for entry in entries)
+    if named or any((folder / name).is_dir() for name in MASK_FOLDERS):
+        return ["its masks are not used: the whole images are read"]
+    return []
+
+
+def _size(entry: dict[str, Any], full: Path, image: Path, where: str) -> tuple[int, int]:
+    """Width and height of a camera: its own, else those of the full-size image if it exists, else those of
+    the downsampled image times its factor. (1, 1) if both are missing, which `captures` reports.
     """
+    if "w" in entry or "h" in entry:
+        return _whole(_field(entry, "w", where)), _whole(_field(entry, "h", where))
     path = full if full.is_file() else image
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
-    except OSError:
+        (width, height), _ = read_size(path)
+    except DataError:
         return 1, 1
     factor = reduction(path)
     return width * factor, height * factor
 
 
-def _focal(entry: dict[str, Any], axis: str, side: int, where: str) -> float:
-    """Focal length in pixels, stored as such or as the field of view along an axis of `side` pixels."""
-    if f"fl_{axis}" in entry:
-        return float(entry[f"fl_{axis}"])
-    name = f"camera_angle_{axis}"
-    angle = float(_field(entry, name, where))
-    if not 0 < angle < math.pi:
-        raise DataError(f"{where}: {name} is {angle:.4g}: need radians, between 0 and pi")
-    return 0.5 * side / math.tan(0.5 * angle)
+def colmap_layout(folder: Path, model: str) -> Reader:
+    """The reader for one of a capture's COLMAP models. Raises DataError on a folder outside of it."""
+    where = below(folder, folder / model)
+    if where is None:
+        raise DataError(f"model {model!r} is outside of {folder}: give a folder such as sparse/1")
+    return lambda root, images: _colmap(root, images, where)
 
 
-def _nerfstudio_camera(
-    entry: dict[str, Any], full: Path, image: Path, where: str
-) -> pycolmap.Camera:
-    """The camera of the image `full` that the file refers to, when `image` is the one that is read."""
-    if "w" in entry or "h" in entry:
-        width, height = (_whole(_field(entry, name, where)) for name in ("w", "h"))
-    else:
-        width, height = _full_size(full, image)
-    fx = _focal(entry, "x", width, where)
-    fy = _focal(entry, "y", height, where) if {"fl_y", "camera_angle_y"} & entry.keys() else fx
-    centre = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
-    k = [float(entry.get(f"k{i}", 0.0)) for i in range(1, 7)]
-    p = [float(entry.get(f"p{i}", 0.0)) for i in (1, 2)]
-    model = str(entry.get("camera_model", "OPENCV"))
-    if entry.get("is_fisheye"):
-        model = "OPENCV_FISHEYE"
-    if model in PINHOLES and any([*k, *p]):
-        model = "OPENCV"  # nerfstudio applies the coefficients even to pinhole models
-    distortion = {
-        "SIMPLE_PINHOLE": [],
-        "PINHOLE": [],
-        "OPENCV": [*k[:2], *p],
-        "OPENCV_FISHEYE": k[:4],
-    }
-    if model not in distortion:
-        raise DataError(
-            f"{where}: camera model {model} is not one of {', '.join(distortion)}: render perspective "
-            "views, or undistort the images first"
-        )
-    if model == "OPENCV" and any(k[2:]):
-        if any(k[3:]):
-            raise DataError(
-                f"{where}: distortion k4 and higher is not defined for camera model OPENCV: "
-                "undistort the images first"
-            )
-        model, coefficients = "FULL_OPENCV", [*k[:2], *p, k[2], 0.0, 0.0, 0.0]
-    else:
-        coefficients = distortion[model]
-    if not any(coefficients) and model != "OPENCV_FISHEYE":
-        model, coefficients = "PINHOLE", []
-    return make_camera(model, width, height, [fx, fy, *centre, *coefficients], where)
-
-
-def _colmap(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
-    where = colmap.find_model(folder)
-    assert where is not None
+def _colmap(folder: Path, image_folder: str, where: Path | None = None) -> Contents:
+    models = colmap.find_models(folder) if where is None else [where]
+    where = models[0]
     model = colmap.read_model(where)
     # raw 3D-GS captures have their images in `input`
-    images = folder / (image_folder or _first(folder, ("images", "input")))
-    frames = []
-    for image in model.images:
-        path = _inside(folder, images / image.name, image_folder, f"{where}, image {image.name!r}")
-        frames.append(Frame(path, image.camera, _inverse(image.w2c)))
-    return frames, model.points
+    images = _first(folder, IMAGE_FOLDERS)
+    names = [
+        image.name if Path(image.name).is_absolute() else f"{images}/{image.name}"
+        for image in model.images
+    ]
+    lookup = ImageLookup(folder, image_folder)
+    paths = lookup.find(names, folder, str(where / "images"))
+    frames = [
+        Frame(path, image.camera, _inverse(image.w2c))
+        for path, image in zip(paths, model.images, strict=True)
+    ]
+    notes = lookup.notes + _unused(folder, []) + colmap.other_models(folder, models)
+    return Contents(frames, model.points, notes)
 
 
-def _llff(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | None]:
+def _llff(folder: Path, image_folder: str) -> Contents:
     """LLFF's poses_bounds.npy: per view a 3x5 matrix (axes down, right, backward; h, w, f), near, far."""
     path = folder / "poses_bounds.npy"
     try:
@@ -258,10 +245,11 @@ def _llff(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | No
             f"{path}: shape {list(poses.shape)} instead of [N, 17]: give a file in LLFF's format"
         )
     images = folder / (image_folder or _first(folder, IMAGE_FOLDERS))
-    files = sorted(f for f in images.glob("*") if f.suffix in SUFFIXES)
+    files = image_files(images)
     if len(files) != len(poses):
         raise DataError(
-            f"{path} has {len(poses)} poses, but {images} has {len(files)} images: need one image per pose"
+            f"{path} has {len(poses)} poses, but {images} has {len(files)} images{_unread(images)}: need "
+            "one image per pose"
         )
     frames = []
     for number, (file, row) in enumerate(zip(files, poses, strict=True)):
@@ -277,40 +265,16 @@ def _llff(folder: Path, image_folder: str) -> tuple[list[Frame], PointCloud | No
             parameters = [focal, focal, width / 2, height / 2]
             camera = make_camera("PINHOLE", round(width), round(height), parameters, where)
             frames.append(Frame(file, camera, c2w))
-    return frames, None
+    return Contents(frames, None, _unused(folder, []))
+
+
+def _unread(folder: Path) -> str:
+    """A remark about images that are in a format that is not read, if there are any."""
+    others = [f for f in folder.glob("[!.]*") if f.suffix.lower() in OTHER_SUFFIXES]
+    if not others:
+        return ""
+    return f" and {len(others)} like {others[0].name} that have to be converted to JPEG"
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> str:
     return next((name for name in names if (folder / name).is_dir()), names[0])
-
-
-def _inside(root: Path, path: Path, image_folder: str, where: str) -> Path:
-    """Resolve the path of an image inside the capture's folder or the requested image folder.
-
-    Raises DataError if the path lies outside.
-    """
-    inside = below(root, path) or below(root / image_folder, path)
-    if inside is None:
-        raise DataError(
-            f"{where}: its image {str(path)!r} lies outside of {root}: move it into that folder and correct "
-            "its name in the cameras"
-        )
-    return inside
-
-
-def _image(root: Path, folder: Path, name: Path, image_folder: str, where: str) -> Path:
-    """Path of the image that a JSON file in `folder` refers to, moved to `image_folder` if one is given.
-
-    A name without a suffix is completed to an existing PNG or JPEG file. Raises DataError on a path outside
-    of `root`.
-    """
-    path = _inside(root, folder / name, image_folder, where)
-    if image_folder:
-        shorter = Path(*name.parts[1:]) if len(name.parts) > 1 else name
-        path = _inside(root, folder / image_folder / shorter, image_folder, where)
-        if not path.parent.is_dir():
-            path = _inside(root, folder / image_folder / name.name, image_folder, where)
-    if not path.suffix:
-        options = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
-        path = next((option for option in options if option.is_file()), options[0])
-    return path

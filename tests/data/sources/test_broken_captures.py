@@ -62,7 +62,7 @@ BROKEN = {
     "missing image": (
         lambda f: (opencv(f) / "images/001.png").unlink(),
         errors.DataError,
-        r"frame 001\.png: .* is missing",
+        r"frame 001\.png: .* is missing \(images has 3 images, from 000\.png to 003\.png\)",
     ),
     "wrong size": (
         lambda f: Image.new("RGB", (30, 20)).save(opencv(f) / "images/002.png"),
@@ -145,7 +145,7 @@ BROKEN = {
     "no image folder": (
         lambda f: shutil.rmtree(colmap(f) / "images"),
         errors.DataError,
-        r"a/images/000\.png is missing",
+        r"a/images/000\.png is missing \(a has sparse\): fetch the image",
     ),
     "intrinsics in units of the size": (
         lambda f: edited(
@@ -156,12 +156,41 @@ BROKEN = {
         errors.DataError,
         "intrinsics must be in pixels",
     ),
-    "principal point outside": (
+    "principal point in units of the size": (
         lambda f: edited(
-            opencv(f), "opencv_cameras.json", lambda v: v["frames"][0].update(cx=70.0)
+            opencv(f), "opencv_cameras.json", lambda v: v["frames"][0].update(cx=0.5, cy=0.5)
         ),
         errors.DataError,
-        "intrinsics must be in pixels",
+        "principal point is in the corner: intrinsics must be in pixels",
+    ),
+    "principal point far outside": (
+        lambda f: edited(
+            opencv(f), "opencv_cameras.json", lambda v: v["frames"][0].update(cx=700.0)
+        ),
+        errors.DataError,
+        "seen 85 degrees off the optical axis",
+    ),
+    "another lens in opencv_cameras.json": (
+        lambda f: edited(opencv(f), "opencv_cameras.json", lambda v: v["frames"][1].update(k1=0.1)),
+        errors.DataError,
+        r"frame 1: its lens is described by k1=0\.1, which is not supported",
+    ),
+    "no focal length": (
+        lambda f: edited(
+            nerfstudio(f), "transforms.json", lambda v: (v.pop("fl_x"), v.pop("fl_y"))
+        ),
+        errors.DataError,
+        r"has no focal length \(fl_x, camera_angle_x or x_fov\)",
+    ),
+    "deeply nested json": (
+        lambda f: (opencv(f) / "opencv_cameras.json").write_text("[" * 100_000),
+        errors.DataError,
+        "nested too deeply|not valid JSON",
+    ),
+    "photos in a format that is not read": (
+        lambda f: [p.rename(p.with_suffix(".HEIC")) for p in (llff(f) / "images").iterdir()],
+        errors.DataError,
+        "has 0 images and 4 like 00.*HEIC that have to be converted to JPEG",
     ),
     "no lines of observations": (
         lambda f: without_observations(colmap(f, binary=False)),

@@ -1,5 +1,6 @@
 """One capture in every layout gives one scene, whatever its layout leaves out or names otherwise."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,9 @@ from PIL import Image
 
 from ilrm import errors
 from ilrm.data.batches import HeldOutScenes, open_scenes
+from ilrm.data.dataset import ViewsDataset
+from ilrm.data.frames.neighbourhood import frame_number, frame_range
+from ilrm.data.frames.training_windows import WindowSchedule
 from ilrm.data.frames.view_selection import FullCoverage
 from ilrm.data.framing import Framing
 from ilrm.data.sources.captures import CaptureScenes, read_capture
@@ -250,3 +254,167 @@ def test_a_process_that_is_stopped_prints_no_stack():
     code += "os.kill(os.getpid(), signal.SIGTERM)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize("layout", ["opencv", "nerfstudio", "colmap-binary", "llff"])
+@pytest.mark.parametrize("what", ["folder", "files", "capture"])
+def test_a_replaced_image_changes_the_version_wherever_it_lies(layout, what, tmp_path):
+    """On another disk, behind links, an image that is replaced makes an evaluation stale."""
+    folder = LAYOUTS[layout](tmp_path / "data/a")
+    images = folder / "images"
+    (tmp_path / "disk").mkdir()
+    if what == "folder":
+        images.rename(tmp_path / "disk/images")
+        images.symlink_to(tmp_path / "disk/images")
+    elif what == "files":
+        for path in list(images.iterdir()):
+            path.rename(tmp_path / "disk" / path.name)
+            path.symlink_to(tmp_path / "disk" / path.name)
+    else:
+        folder.rename(tmp_path / "disk/a")
+        folder.symlink_to(tmp_path / "disk/a")
+    (folder / "loop").symlink_to(folder)  # is not followed for ever
+    scenes = CaptureScenes(tmp_path / "data")
+    before = scenes.version("a")
+    assert CaptureScenes(tmp_path / "data").version("a") == before
+    (image,) = (tmp_path / "disk").rglob("001.png")
+    Image.new("RGB", (WIDTH, HEIGHT), "red").save(image)
+    assert scenes.version("a") != before
+
+
+def parts_of_colmap(folder, *counts, binary=True):
+    """A capture whose COLMAP models sparse/0, sparse/1, ... have these numbers of its images."""
+    colmap(folder, binary)
+    (folder / "sparse/0").rename(folder / "whole")
+    for number, count in enumerate(counts):
+        scene = pycolmap.Reconstruction(str(folder / "whole"))
+        for image in list(scene.images)[count:]:
+            scene.deregister_frame(scene.images[image].frame_id)
+        (folder / f"sparse/{number}").mkdir(parents=True)
+        write = scene.write_binary if binary else scene.write_text
+        write(str(folder / f"sparse/{number}"))
+    shutil.rmtree(folder / "whole")
+    return folder
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_largest_of_several_colmap_models_is_read(binary, tmp_path, capsys):
+    folder = parts_of_colmap(tmp_path / "a", 1, 3, 2, binary=binary)
+    assert len(read_capture(folder)) == 3
+    assert (
+        "capture a: COLMAP left it in 3 models that are not connected: sparse/1 (3 images) is read, "
+        "sparse/2 (2 images), sparse/0 (1 images) left out" in capsys.readouterr().out
+    )
+    assert len(read_capture(folder, model="sparse/2")) == 2
+    assert "models" not in capsys.readouterr().out
+    for wrong in ("sparse/7", "../a/../b"):
+        with pytest.raises(errors.DataError, match=r"sparse/7 is not a COLMAP model|outside of"):
+            read_capture(folder, model=wrong)
+    for path in (folder / "sparse/1").iterdir():
+        path.write_bytes(b"")  # a damaged one has no images
+    assert len(read_capture(folder)) == 2
+
+
+def test_a_folder_of_captures_says_its_remarks_once(tmp_path, capsys):
+    parts_of_colmap(tmp_path / "data/a", 3, 1)
+    scenes = CaptureScenes(tmp_path / "data")
+    for _ in range(3):
+        scenes.load("a")
+    assert capsys.readouterr().out.count("COLMAP left it") == 1
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_names_of_colmap_s_images_may_hold_spaces(binary, tmp_path):
+    folder = colmap(tmp_path / "a", binary)
+    model = folder / "sparse/0"
+    scene = pycolmap.Reconstruction(str(model))
+    for i, image in enumerate(scene.images.values()):
+        (folder / "images" / image.name).rename(folder / f"images/two  spaces {i}.png")
+        image.name = f"two  spaces {i}.png"
+    (scene.write_binary if binary else scene.write_text)(str(model))
+    assert read_capture(folder).names == [f"two  spaces {i}.png" for i in range(FRAMES)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("orientation", [6, 8])
+def test_photos_that_are_stored_turned(layout, orientation, tmp_path, capsys):
+    """Cameras made from the upright photo get the upright photo; cameras of the stored one that one."""
+    folder = LAYOUTS[layout](tmp_path / "a")
+    stored = tmp_path / "stored"
+    shutil.copytree(folder, stored)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    back = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}[orientation]
+    for path in (folder / "images").iterdir():
+        upright = Image.open(path).convert("RGB")
+        upright.putpixel((0, 0), (255, 255, 255))
+        upright.transpose(back).save(path, exif=exif)
+        upright.save(stored / "images" / path.name, exif=exif)
+    scene = read_capture(folder)
+    assert scene.sizes[0] == (HEIGHT, WIDTH)
+    assert scene.sources[0].open().getpixel((0, 0)) == (255, 255, 255)
+    assert f"{FRAMES} photos are turned upright" in capsys.readouterr().out
+    scene = read_capture(stored)
+    assert scene.sources[0].open().getpixel((0, 0)) == (255, 255, 255)
+    assert "turned" not in capsys.readouterr().out
+
+
+def test_a_crop_keeps_its_principal_point_outside_of_it(tmp_path):
+    folder = edited(
+        opencv(tmp_path / "a"),
+        "opencv_cameras.json",
+        lambda value: [frame.update(cx=-10.0, cy=70.0) for frame in value["frames"]],
+    )
+    assert read_capture(folder).fxfycxcy[0, 2:].tolist() == [-10, 70]
+
+
+def unpadded(folder, layout="nerfstudio", count=12):
+    """A capture of images 1.png to 12.png on a line, in this order."""
+    folder = with_images(folder)
+    shutil.rmtree(folder / "images")
+    (folder / "images").mkdir()
+    frames = []
+    for i in range(1, count + 1):
+        Image.new("RGB", (WIDTH, HEIGHT), (i, 0, 0)).save(folder / f"images/{i}.png")
+        pose = np.eye(4)
+        pose[0, 3] = i
+        frames.append({"file_path": f"images/{i}.png", "transform_matrix": pose.tolist()})
+    value = {"fl_x": 60.0, "w": WIDTH, "h": HEIGHT, "frames": frames}
+    (folder / "transforms.json").write_text(json.dumps(value))
+    return folder
+
+
+def test_numbers_without_padding_are_followed_where_order_matters(tmp_path):
+    """Hold-outs are published for the order of names; flights, even choices and ranges follow numbers."""
+    scene = read_capture(unpadded(tmp_path / "a"))
+    assert scene.names[:3] == ["1.png", "10.png", "11.png"]
+    assert [scene.names[i] for i in scene.sequence] == [f"{i}.png" for i in range(1, 13)]
+    inputs, targets = FullCoverage(4, "even").frames(scene)
+    assert [scene.names[i] for i in targets] == ["1.png", "6.png"]  # the first and ninth by name
+    assert {scene.names[i] for i in inputs} == {"2.png", "5.png", "9.png", "12.png"}
+    part = frame_range(scene, "1:5")
+    assert set(part.names) == {"2.png", "3.png", "4.png", "5.png"}
+    assert scene.names[frame_number(scene, "0")] == "1.png"
+
+
+def test_training_windows_follow_numbers_without_padding(tmp_path):
+    unpadded(tmp_path / "train/a")
+    for budget in (0, 2 << 30):  # decoded on demand, and kept in memory
+        scenes = CaptureScenes(tmp_path / "train")
+        data = ViewsDataset(
+            scenes,
+            Framing(48, 64),
+            1,
+            2,
+            1,
+            schedule=WindowSchedule((3, 3), (3, 3), 1),
+            memory_budget=budget,
+        )
+        for step in range(8):
+            views = data.batch(step)
+            at = [
+                float(views[f"{part}_c2w"][0, :, 0, 3].abs().max())
+                for part in ("context", "target")
+            ]
+            low = float(views["context_c2w"][0, :, 0, 3].abs().min())
+            assert at[0] - low <= 3 and low <= at[1] <= at[0]  # neighbours by number

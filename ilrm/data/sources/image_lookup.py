@@ -1,0 +1,201 @@
+"""Where the images of a capture are, by the names that its files of cameras give them.
+
+Names are written by other tools on other systems: with backslashes, without a suffix or with that of the
+original photo, in another case or Unicode form, relative to a folder that was not copied. All layouts look
+for images here. A name that leads out of the capture's folder is refused.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ilrm.data.images import OTHER_SUFFIXES, SUFFIXES, is_image_name
+from ilrm.errors import DataError
+from ilrm.system.files import below
+
+IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8")
+_DRIVE = re.compile(r"[A-Za-z]:/|//")  # start of an absolute path on Windows
+
+
+def reduction(path: Path) -> int:
+    """Downsampling factor N of an image in a folder images_N, else 1."""
+    for folder in path.parents:  # images may lie in subfolders
+        if folder.name == "images":
+            return 1
+        if match := re.fullmatch(r"images_([1-9]\d*)", folder.name):
+            return int(match[1])
+    return 1
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images directly in a folder, sorted by name; empty if there is no such folder."""
+    return sorted(path for path in folder.glob("*") if is_image_name(path))
+
+
+@dataclass
+class ImageLookup:
+    """Finds images below `root`, in `image_folder` if one is named."""
+
+    root: Path
+    image_folder: str = ""
+    notes: list[str] = field(default_factory=list)  # what was read otherwise than it is named
+    _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root = _absolute(self.root)
+
+    def find(self, names: Sequence[str], base: Path, where: str) -> list[Path]:
+        """The image of each name, which is relative to `base` or absolute; a path that does not exist if
+        there is none. `where` names the file of cameras in errors.
+
+        Raises DataError on a name that leads out of the capture.
+        """
+        base = _absolute(base)
+        wanted = [self._wanted(name, base, f"{where}, frame {i}") for i, name in enumerate(names)]
+        found = [self._match(path) for path in wanted]
+        for path, match in zip(wanted, found, strict=True):
+            if match is not None and match.parent != path.parent and not path.parent.is_dir():
+                self._note(
+                    f"{path.parent.name} does not exist: {match.parent.name} is read instead"
+                )
+        if wanted and not any(found) and (ordered := self._by_order(wanted, names, base)):
+            return ordered
+        return [match or path for match, path in zip(found, wanted, strict=True)]
+
+    def _wanted(self, name: str, base: Path, where: str) -> Path:
+        """Where an image should lie."""
+        if "\0" in name:
+            raise DataError(f"{where}: its name contains a null byte: export the cameras again")
+        path = self._inside(base / name, where) if _is_file(base / name) else None
+        if path is None:
+            name = name.replace("\\", "/")
+            moved = bool(_DRIVE.match(name)) or (name.startswith("/") and not _is_file(Path(name)))
+            path = self._elsewhere(name) if moved else None
+            path = path or self._inside(base / name, where)
+        if not self.image_folder:
+            return path
+        inside = next((r for r in (base, self.root) if path.is_relative_to(r)), path.parent)
+        relative = path.relative_to(inside)
+        below_folder = Path(*relative.parts[1:]) if len(relative.parts) > 1 else relative
+        folders = [base / self.image_folder, self.root / self.image_folder]
+        options = [
+            folder / tail
+            for folder in folders
+            for tail in (below_folder, relative, Path(path.name))
+        ]
+        best = next((o for o in options if self._match(o)), None)
+        best = best or next((o for o in options if o.parent.is_dir()), options[0])
+        return self._inside(best, where)
+
+    def _elsewhere(self, name: str) -> Path | None:
+        """The image of this capture whose path shares most with the end of one of another machine."""
+        parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+        tails = (self.root / Path(*parts[start:]) for start in range(len(parts)))
+        return next((tail for tail in tails if self._match(tail)), None)
+
+    def _inside(self, path: Path, where: str) -> Path:
+        inside = below(self.root, path) or below(self.root / self.image_folder, path)
+        if inside is None:
+            raise DataError(
+                f"{where}: its image {str(path)!r} lies outside of {self.root}: move it into that folder and "
+                "correct its name in the cameras"
+            )
+        real = self.root.resolve()
+        return self.root / inside.relative_to(real) if inside.is_relative_to(real) else inside
+
+    def _match(self, path: Path) -> Path | None:
+        """The image of this name, or with another suffix, case or Unicode form, or in another of the usual
+        folders.
+        """
+        if (found := self._in_folder(path)) is not None:
+            return found
+        if self.image_folder or not path.is_relative_to(self.root):
+            return None
+        tail = path.relative_to(self.root)
+        if len(tail.parts) > 1 and tail.parts[0] in IMAGE_FOLDERS:
+            if (self.root / tail.parts[0]).is_dir():
+                return None
+            tail = Path(*tail.parts[1:])  # the named folder was not copied
+        options = (self.root / folder / tail for folder in ("", *IMAGE_FOLDERS))
+        return next((found for o in options if (found := self._in_folder(o)) is not None), None)
+
+    def _in_folder(self, path: Path) -> Path | None:
+        if _is_file(path):
+            return path
+        listing = self._listing(path.parent)
+        name = _plain(path.name)
+        known = path.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES)
+        stem = name.rpartition(".")[0] if known else name
+        for key in (name, stem):  # the name itself in another form; then any image of that stem
+            if key in listing:
+                return listing[key][0]
+        return None
+
+    def _listing(self, folder: Path) -> dict[str, list[Path]]:
+        """The images of a folder by name and by stem, in the order in which suffixes are preferred."""
+        if folder not in self._listings:
+            files = sorted(image_files(folder), key=lambda f: SUFFIXES.index(f.suffix.lower()))
+            listing: dict[str, list[Path]] = {}
+            for file in files:
+                for key in (_plain(file.name), _plain(file.stem)):
+                    listing.setdefault(key, []).append(file)
+            self._listings[folder] = listing
+        return self._listings[folder]
+
+    def _by_order(self, wanted: list[Path], names: Sequence[str], base: Path) -> list[Path] | None:
+        """Downsampled images under other names, one for each full-size image or each frame, in order."""
+        folder = wanted[0].parent
+        if not self.image_folder or any(path.parent != folder for path in wanted):
+            return None
+        files = image_files(folder)
+        full = ImageLookup(self.root).find(names, base, "")
+        whole = image_files(full[0].parent)
+        if not set(full) <= set(whole):
+            whole = sorted(set(full))  # the full-size images were not copied
+        if not files or len(files) != len(whole):
+            return None
+        self._note(
+            f"the images of {folder.name} have other names than the cameras': read in order, "
+            f"{files[0].name} for {whole[0].name}"
+        )
+        number = {path: i for i, path in enumerate(whole)}
+        return [files[number[path]] for path in full]
+
+    def _note(self, line: str) -> None:
+        if line not in self.notes:
+            self.notes.append(line)
+
+
+def what_is_there(path: Path) -> str:
+    """What is found where a file is missing, for an error message."""
+    folder = path.parent
+    while not folder.is_dir():
+        path, folder = folder, folder.parent
+    files = image_files(folder)
+    if files:
+        return f"{folder.name} has {len(files)} images, from {files[0].name} to {files[-1].name}"
+    others = sorted(f.name for f in folder.iterdir() if not f.name.startswith("."))
+    if not others:
+        return f"{folder.name} is empty"
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return f"{folder.name} has {', '.join(others[:3])}{more}"
+
+
+def _absolute(path: Path) -> Path:
+    """The path without `..`; links are not resolved."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _plain(name: str) -> str:
+    """A name without the differences that file systems and tools introduce."""
+    return unicodedata.normalize("NFC", name).casefold()

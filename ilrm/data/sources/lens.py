@@ -1,0 +1,110 @@
+"""Cameras of transforms.json, in nerfstudio's and in instant-ngp's terms."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from ilrm.data.sources.distortion import make_camera
+from ilrm.errors import DataError
+
+if TYPE_CHECKING:
+    import pycolmap
+
+READ = {"camera_model", "is_fisheye", "k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2"}
+# Names of entries that describe a lens; one that is set and not READ changes what the pixels mean.
+LENS = re.compile(
+    r"fish|lat_?long|equirect|orthogr|orthoph|panoram|spheric|omnidir|f_?theta|rolling|"
+    r"projection(_type|_mode|_model)?$|distort|camera_(model|type)|^(k|p|s|tau|xi)_?\d+$|^xi$",
+    re.IGNORECASE,
+)
+NO_LENS = ("perspective", "pinhole", "simple_pinhole", "opencv", "none", "linear")
+MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
+
+
+def check_lens(entry: dict[str, Any], where: str, read: frozenset[str] = frozenset()) -> None:
+    """Raise DataError on an entry, not among those that are `read`, that says of a lens that it is not a
+    pinhole.
+    """
+    for name, value in entry.items():
+        if name not in read and LENS.search(name) and _says_something(value):
+            raise DataError(
+                f"{where}: its lens is described by {name}={value!r:.40}, which is not supported: undistort "
+                "the images to perspective views first"
+            )
+
+
+def _says_something(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_says_something, value))
+    return bool(value) and str(value).lower() not in NO_LENS
+
+
+def nerfstudio_camera(
+    shared: dict[str, Any], own: dict[str, Any], size: tuple[int, int], where: str
+) -> pycolmap.Camera:
+    """The camera of a frame of this width and height. A frame's `own` values replace `shared` ones.
+
+    Raises DataError, and ValueError or TypeError on values that are not numbers.
+    """
+    entry = {**shared, **own}
+    check_lens(entry, where, frozenset(READ))
+    width, height = size
+    fx, fy = _focal_lengths(shared, own, width, height, where)
+    centre = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
+    k = [float(entry.get(f"k{i}", 0.0)) for i in range(1, 7)]
+    p = [float(entry.get(f"p{i}", 0.0)) for i in (1, 2)]
+    model = str(entry.get("camera_model") or "OPENCV").upper()
+    if entry.get("is_fisheye"):
+        model = "OPENCV_FISHEYE"
+    if model not in MODELS:
+        raise DataError(
+            f"{where}: camera model {model} is not one of {', '.join(MODELS)}: render perspective "
+            "views, or undistort the images first"
+        )
+    if model == "OPENCV_FISHEYE":
+        coefficients = k[:4]
+    elif not any([*k, *p]):
+        model, coefficients = "PINHOLE", []
+    elif any(k[3:]):
+        raise DataError(
+            f"{where}: distortion k4 and higher is not defined for camera model {model}: "
+            "undistort the images first"
+        )
+    elif k[2]:
+        model, coefficients = "FULL_OPENCV", [*k[:2], *p, k[2], 0.0, 0.0, 0.0]
+    else:  # nerfstudio applies the coefficients to every perspective model
+        model, coefficients = "OPENCV", [*k[:2], *p]
+    return make_camera(model, width, height, [fx, fy, *centre, *coefficients], where)
+
+
+def _focal_lengths(
+    shared: dict[str, Any], own: dict[str, Any], width: int, height: int, where: str
+) -> tuple[float, float]:
+    """Focal lengths in pixels. One that is given for one axis holds for both, as in instant-ngp."""
+    for entry in (own, shared):
+        x, y = _focal(entry, "x", width, where), _focal(entry, "y", height, where)
+        if x is not None or y is not None:
+            return (y if x is None else x), (x if y is None else y)  # type: ignore[return-value]
+    raise DataError(
+        f"{where} has no focal length (fl_x, camera_angle_x or x_fov): export the cameras again"
+    )
+
+
+def _focal(entry: dict[str, Any], axis: str, side: int, where: str) -> float | None:
+    """Focal length along an axis of `side` pixels, stored as such or as a field of view; None if unknown."""
+    if f"fl_{axis}" in entry:
+        return float(entry[f"fl_{axis}"])
+    for name, unit, half_turn in (
+        (f"camera_angle_{axis}", "radians", math.pi),
+        (f"{axis}_fov", "degrees", 180.0),
+    ):
+        if name in entry:
+            angle = float(entry[name])
+            if not 0 < angle < half_turn:
+                raise DataError(
+                    f"{where}: {name} is {angle:.4g}: need {unit}, between 0 and {half_turn:.4g}"
+                )
+            return 0.5 * side / math.tan(0.5 * angle * math.pi / half_turn)
+    return None

@@ -1,0 +1,22 @@
+"""Reading of JSON files that others wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ilrm.errors import DataError, IlrmError
+
+
+def read_json(path: Path, kind: type[IlrmError] = DataError, fix: str = "export it again") -> Any:
+    """Contents of a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+
+    Raises an error of this kind, which ends in `fix`, if the file cannot be read or is not valid JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise kind(f"{path} cannot be read ({error.strerror}): check the path") from error
+    except RecursionError as error:
+        raise kind(f"{path} is nested too deeply: {fix}") from error
+    except ValueError as error:
+        raise kind(f"{path} is truncated or not valid JSON ({error}): {fix}") from error
