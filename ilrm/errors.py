@@ -3,9 +3,23 @@
 A separate type exists only where some caller handles it differently from the others.
 """
 
+import re
+
+LONGEST = 1_000  # characters of a message, which may quote names and values from files
+
 
 class IlrmError(ValueError):
-    """Base class of every error that a user of this package can fix."""
+    """Base class of every error that a user of this package can fix.
+
+    The message is kept to one printable line, whatever names and values from files it quotes.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = re.sub(r"\s*[^\S ]\s*", " ", message)
+        line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+        super().__init__(line)
 
 
 class ConfigError(IlrmError):

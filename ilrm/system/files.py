@@ -86,6 +86,14 @@ def file_name(name: str) -> str:
     return f"{plain}~{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:10]}"
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for names that the file system does not accept."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long or contains a null byte
+        return False
+
+
 def below(root: Path, path: Path) -> Path | None:
     """`path`, without `..`, if it lies inside `root`, else None.
 

@@ -6,7 +6,6 @@ channels: rays, then RGB) and the two-view model (a Lightning checkpoint with th
 everything else is inferred from the shapes.
 """
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 from ilrm.config import DataConfig, ModelConfig, RunConfig
 from ilrm.errors import WeightsError
 from ilrm.model import ILRM
+from ilrm.system.tensor_files import read_tensors
 from ilrm.weights.state import Weights, check_keys, load_state
 
 PREFIX = "encoder.scaler."
@@ -184,15 +184,7 @@ def load_released(
     `views` and `size` (height, width) override the training setup that is otherwise inferred from the family
     and the file name: 2 views of 256x256, or 16 or 32 views of 544x960.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} contains pickled objects other than tensors, which are not loaded: if you trust the "
-            "file, load it yourself and save only its state_dict"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is truncated or not a torch file: fetch it again") from error
+    content = read_tensors(path, WeightsError)
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

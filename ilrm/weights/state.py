@@ -5,7 +5,6 @@ data, resolution, views and the hash of the weights.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from ilrm.config import RunConfig
 from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.system.files import atomic_folder, write_json
+from ilrm.system.json_files import read_json
 from ilrm.weights.training_ranges import FILE as SEEN
 from ilrm.weights.training_ranges import TrainingRanges
 
@@ -67,8 +67,9 @@ def _from_folder(folder: Path, source: str) -> Weights:
     config_file = folder / CONFIG
     if not config_file.is_file():
         raise WeightsError(f"{source} contains no {CONFIG}: give a weights folder or a run folder")
+    values = read_json(config_file, WeightsError, "fetch it again")
     try:
-        config = RunConfig.from_dict(json.loads(config_file.read_text()))
+        config = RunConfig.from_dict(values)
     except (ValueError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"{config_file} is not a valid run configuration ({error}): fetch it again"

@@ -3,7 +3,6 @@
 Cameras of a capture outside of these ranges are a likely cause of poor quality.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ilrm.errors import WeightsError
 from ilrm.model import ILRM
 from ilrm.rendering import render
 from ilrm.system.files import write_json
+from ilrm.system.json_files import read_json
 
 FILE = "seen.json"
 SAMPLES = 128  # number of training samples to measure, spread over all of training
@@ -44,8 +44,8 @@ class TrainingRanges:
         path = folder / FILE
         if not path.is_file():
             return None
+        values = read_json(path, WeightsError, "delete it")
         try:
-            values = json.loads(path.read_text())
             return cls(**{name: (low, high) for name, (low, high) in values.items()})
         except (ValueError, TypeError, AttributeError) as error:
             raise WeightsError(

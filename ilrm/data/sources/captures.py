@@ -23,6 +23,7 @@ from ilrm.data.sources.distortion import ignoring_distortion, pinhole, scaled, s
 from ilrm.data.sources.image_lookup import reduction, what_is_there
 from ilrm.data.sources.layouts import Contents, colmap_layout, find_layout
 from ilrm.errors import DataError, EmptyDatasetError
+from ilrm.system.files import is_file
 
 if TYPE_CHECKING:
     import pycolmap
@@ -169,7 +170,7 @@ def _fitted(camera: pycolmap.Camera, path: Path, where: str) -> tuple[pycolmap.C
     """The camera, rescaled to its image if that comes from a folder of downsampled images, and whether the
     image has to be turned upright because its camera is that of the upright photo.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(
             f"{where}: {path} is missing ({what_is_there(path)}): fetch the image or remove the frame from "
             "the cameras"

@@ -7,7 +7,6 @@ procedural datasets, depths float32 [N, H, W]. Chunks are only opened with `weig
 code in them is executed.
 """
 
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from torch import Tensor
 
 from ilrm.data.scene import EncodedImage, Scene, Scenes, fingerprint
 from ilrm.errors import DataError, EmptyDatasetError
-from ilrm.system.files import below
+from ilrm.system.files import below, is_file
 from ilrm.system.json_files import read_json
+from ilrm.system.tensor_files import read_tensors
 
 OPEN_CHUNKS = 8  # memory-mapped chunks kept open
 MAX_FOCAL = 20.0  # in units of the image size; larger values are taken to be pixels
@@ -40,10 +40,11 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
             f"{where}, scene {key}: the key must be text, cameras a tensor, images a list: "
             "give a chunk in the RE10K format"
         )
-    if cameras.ndim != 2 or cameras.shape[1] != 18 or len(cameras) != len(images) or not images:
+    shape_fits = cameras.ndim == 2 and cameras.shape[1] == 18 and len(cameras) == len(images) > 0
+    if not shape_fits or not cameras.is_floating_point():
         raise DataError(
-            f"{where}, scene {key}: cameras {list(cameras.shape)} for {len(images)} images: "
-            "need [N, 18] for N > 0"
+            f"{where}, scene {key}: cameras {list(cameras.shape)}, {cameras.dtype}, for {len(images)} "
+            "images: need floating-point [N, 18] for N > 0"
         )
     if any(
         not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 1
@@ -72,7 +73,9 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
         raise DataError(f"{where}, scene {key}, frame 0: {error}") from error
     depths = raw.get("depths")
     shape = (len(images), height, width)
-    if depths is not None and (not isinstance(depths, Tensor) or depths.shape != shape):
+    if depths is not None and not (
+        isinstance(depths, Tensor) and depths.shape == shape and depths.is_floating_point()
+    ):
         raise DataError(f"{where}, scene {key}: depths must be a tensor of shape {list(shape)}")
     w2c = torch.eye(4, dtype=torch.float64).repeat(len(cameras), 1, 1)
     w2c[:, :3] = cameras[:, 6:].double().view(-1, 3, 4)
@@ -82,6 +85,10 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
         raise DataError(
             f"{where}, scene {key}: a camera matrix has no inverse: remove the scene"
         ) from error
+    if not torch.isfinite(c2w).all():
+        raise DataError(
+            f"{where}, scene {key}: a camera's position is not finite: remove the scene"
+        )
     pixels = torch.tensor([width, height, width, height])
     names = [str(i) for i in range(len(images))]
     sizes = [(height, width)] * len(images)
@@ -151,7 +158,7 @@ class ChunkScenes(Scenes):
 
     def version(self, key: str) -> str:
         path = self.folder / self.files[key] if key in self.files else self.folder
-        return fingerprint([path] if path.is_file() else [])
+        return fingerprint([path] if is_file(path) else [])
 
     def skip_reason(self, scene: Scene) -> str | None:
         return skip_reason(scene)
@@ -162,22 +169,13 @@ class ChunkScenes(Scenes):
             self._open.move_to_end(name)
             return self._open[name]
         path = self.folder / name
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(
                 f"{path} is missing but listed in index.json: fetch it or remove it from index.json"
             )
-        try:
-            scenes = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except pickle.UnpicklingError as error:
-            if "GLOBAL" not in str(error):
-                raise DataError(f"{path} is not a chunk of tensors: fetch it again") from error
-            raise DataError(
-                f"{path} contains pickled code, which is not run: use chunks of plain tensors only"
-            ) from error
-        except (RuntimeError, EOFError, OSError) as error:
-            raise DataError(f"{path} is truncated or not a torch file: fetch it again") from error
+        scenes = read_tensors(path)
         if not isinstance(scenes, list) or not all(
-            isinstance(s, dict) and "key" in s for s in scenes
+            isinstance(s, dict) and isinstance(s.get("key"), str) for s in scenes
         ):
             raise DataError(
                 f"{path} is not a list of scene dicts: give a chunk in the RE10K format"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ilrm.data.images import OTHER_SUFFIXES, SUFFIXES, is_image_name
 from ilrm.errors import DataError
-from ilrm.system.files import below
+from ilrm.system.files import below, is_file
 
 IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8")
 _DRIVE = re.compile(r"[A-Za-z]:/|//")  # start of an absolute path on Windows
@@ -32,7 +32,9 @@ def reduction(path: Path) -> int:
 
 def image_files(folder: Path) -> list[Path]:
     """The images directly in a folder, sorted by name; empty if there is no such folder."""
-    return sorted(path for path in folder.glob("*") if is_image_name(path))
+    if not _is_folder(folder):
+        return []
+    return sorted(path for path in folder.iterdir() if is_image_name(path))
 
 
 @dataclass
@@ -57,7 +59,7 @@ class ImageLookup:
         wanted = [self._wanted(name, base, f"{where}, frame {i}") for i, name in enumerate(names)]
         found = [self._match(path) for path in wanted]
         for path, match in zip(wanted, found, strict=True):
-            if match is not None and match.parent != path.parent and not path.parent.is_dir():
+            if match is not None and match.parent != path.parent and not _is_folder(path.parent):
                 self._note(
                     f"{path.parent.name} does not exist: {match.parent.name} is read instead"
                 )
@@ -69,10 +71,10 @@ class ImageLookup:
         """Where an image should lie."""
         if "\0" in name:
             raise DataError(f"{where}: its name contains a null byte: export the cameras again")
-        path = self._inside(base / name, where) if _is_file(base / name) else None
+        path = self._inside(base / name, where) if is_file(base / name) else None
         if path is None:
             name = name.replace("\\", "/")
-            moved = bool(_DRIVE.match(name)) or (name.startswith("/") and not _is_file(Path(name)))
+            moved = bool(_DRIVE.match(name)) or (name.startswith("/") and not is_file(Path(name)))
             path = self._elsewhere(name) if moved else None
             path = path or self._inside(base / name, where)
         if not self.image_folder:
@@ -87,7 +89,7 @@ class ImageLookup:
             for tail in (below_folder, relative, Path(path.name))
         ]
         best = next((o for o in options if self._match(o)), None)
-        best = best or next((o for o in options if o.parent.is_dir()), options[0])
+        best = best or next((o for o in options if _is_folder(o.parent)), options[0])
         return self._inside(best, where)
 
     def _elsewhere(self, name: str) -> Path | None:
@@ -123,7 +125,7 @@ class ImageLookup:
         return next((found for o in options if (found := self._in_folder(o)) is not None), None)
 
     def _in_folder(self, path: Path) -> Path | None:
-        if _is_file(path):
+        if is_file(path):
             return path
         listing = self._listing(path.parent)
         name = _plain(path.name)
@@ -172,7 +174,7 @@ class ImageLookup:
 def what_is_there(path: Path) -> str:
     """What is found where a file is missing, for an error message."""
     folder = path.parent
-    while not folder.is_dir():
+    while not _is_folder(folder):
         path, folder = folder, folder.parent
     files = image_files(folder)
     if files:
@@ -189,10 +191,10 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _is_file(path: Path) -> bool:
+def _is_folder(path: Path) -> bool:
     try:
-        return path.is_file()
-    except OSError:  # a name that is too long
+        return path.is_dir()
+    except (OSError, ValueError):
         return False
 
 

@@ -17,7 +17,7 @@ from ilrm.data.sources.distortion import make_camera
 from ilrm.data.sources.image_lookup import IMAGE_FOLDERS, ImageLookup, image_files, reduction
 from ilrm.data.sources.lens import check_lens, nerfstudio_camera
 from ilrm.errors import DataError, IlrmError
-from ilrm.system.files import below
+from ilrm.system.files import below, is_file
 from ilrm.system.json_files import read_json
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _size(entry: dict[str, Any], full: Path, image: Path, where: str) -> tuple[i
     """
     if "w" in entry or "h" in entry:
         return _whole(_field(entry, "w", where)), _whole(_field(entry, "h", where))
-    path = full if full.is_file() else image
+    path = full if is_file(full) else image
     try:
         (width, height), _ = read_size(path)
     except DataError:
@@ -235,15 +235,19 @@ def _llff(folder: Path, image_folder: str) -> Contents:
     """LLFF's poses_bounds.npy: per view a 3x5 matrix (axes down, right, backward; h, w, f), near, far."""
     path = folder / "poses_bounds.npy"
     try:
-        poses = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        # mapped, so that no more is read than the file has, whatever shape it claims
+        poses = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy's parser of headers raises almost anything
         raise DataError(
             f"{path} is truncated or not a NumPy array ({error}): export it again"
         ) from error
+    if not isinstance(poses, np.ndarray) or poses.dtype.kind not in "fiu":
+        raise DataError(f"{path} is not an array of numbers: give a file in LLFF's format")
     if poses.ndim != 2 or poses.shape[1] != 17:
         raise DataError(
             f"{path}: shape {list(poses.shape)} instead of [N, 17]: give a file in LLFF's format"
         )
+    poses = np.array(poses, dtype=np.float64)
     images = folder / (image_folder or _first(folder, IMAGE_FOLDERS))
     files = image_files(images)
     if len(files) != len(poses):

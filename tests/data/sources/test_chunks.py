@@ -102,7 +102,7 @@ class Code:
 def test_code_in_a_chunk_is_refused(folder, monkeypatch):
     monkeypatch.chdir(folder)
     torch.save([Code()], folder / "000000.torch")
-    with pytest.raises(errors.DataError, match="not run"):
+    with pytest.raises(errors.DataError, match="which are not loaded"):
         load(folder)
     assert not (folder / "was_run").exists()
 
