@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.strerror} ({error.filename})", file=sys.stderr)
+        print(f"error: {error.strerror or error} ({error.filename})", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped: run the same command again to resume", file=sys.stderr)
@@ -59,19 +59,18 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    plan = _plan(options)
+    plan = _plan(options, create=False)
     for queue, cells in plan.queues:
-        queue.recover()
-        counts = Counter(queue.states(cells).values())
+        counts = Counter(queue.states(cells, recovered=True).values())
         states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        print(f"{queue.trials.study_name}: {len(cells)} cells: {states}")
+        print(f"{queue.study}@{options.scale}: {len(cells)} cells: {states}")
         for name, error in queue.failures(cells).items():
             print(f"    failed: {name}: {error}")
     return 0
 
 
 def _record(options: argparse.Namespace) -> int:
-    from ablations.record import SHOWN_SCALE, record, record_shown, record_sweeps
+    from ablations.record import SHOWN_SCALE, left_out, record, record_shown, record_sweeps
     from ablations.storage import quiet_optuna
     from ilrm.runs.records import RUNS, STUDIES, SWEEPS
 
@@ -83,8 +82,10 @@ def _record(options: argparse.Namespace) -> int:
     print(
         f"{count} complete runs recorded in {STUDIES / options.scale}"
         if count
-        else "nothing to record"
+        else f"nothing to record at --scale {options.scale}"
     )
+    for line in left_out(cells, options.scale, everywhere=not count):
+        print(line)
     if options.scale == SHOWN_SCALE:
         for name in record_shown(options.scale):
             print(f"{name} recorded with its weights in {RUNS}")
@@ -114,7 +115,7 @@ def _sweep(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _plan(options: argparse.Namespace, create: bool = True) -> Plan:
     from ablations.record import recorded
     from ablations.runner import Plan
     from ablations.storage import quiet_optuna
@@ -124,7 +125,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.steps:
         studies = [study.trained_for(options.steps) for study in studies]
     without = set(recorded(options.scale).runs.index) if options.unrecorded else ()
-    return Plan.make(studies, options.scale, options.storage, options.seeds, without)
+    return Plan.make(studies, options.scale, options.storage, options.seeds, without, create)
 
 
 def _parser() -> argparse.ArgumentParser:

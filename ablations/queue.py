@@ -1,5 +1,6 @@
 """A study's cells as a queue of Optuna trials, each enqueued once and claimed by one worker."""
 
+import re
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ablations.study import Cell, Study
 from ilrm.runs.store import find_run
 
 RUN, PARAMETERS, ERROR, HOST, PLAN = "run", "parameters", "error", "host", "plan"
+SWEEP = "sweep-"  # how the names of the other studies in a storage start
 
 # States of a cell, in order of precedence for a cell in several queues
 STATES = RUNNING, WAITING, FAILED, NEW, REMOVED, ELSEWHERE, DONE = (
@@ -30,21 +32,43 @@ _OF_TRIALS = {
 }
 
 
+_NAME = re.compile(r"(?P<study>.+)-[0-9a-f]{8}@(?P<scale>\w+)", re.DOTALL)
+
+
+def studies_in(storage: BaseStorage, scale: str) -> set[str]:
+    """Names of the studies with a queue in a storage at a scale."""
+    names = (_NAME.fullmatch(study.study_name) for study in storage.get_all_studies())
+    queues = (name for name in names if name is not None and name["scale"] == scale)
+    return {name["study"] for name in queues if not name["study"].startswith(SWEEP)}
+
+
 @dataclass(frozen=True)
 class Queue:
-    """Queue of the cells of one study at one scale; its Optuna study is named STUDY@SCALE."""
+    """Queue of the cells of one study at one scale; its Optuna study is named STUDY-HASH@SCALE.
+
+    The hash is that of the runs that the study's variants are: a file that was edited, and another one of the
+    same name, has a queue of its own.
+    """
 
     trials: optuna.Study
 
-    @classmethod
-    def open(cls, study: Study, scale: str, storage: BaseStorage) -> "Queue":
-        """Open the queue in a storage; the first call creates it."""
-        return cls.named(f"{study.name}@{scale}", storage)
+    @property
+    def study(self) -> str:
+        """The name of the study whose cells are queued."""
+        return _NAME.fullmatch(self.trials.study_name)["study"]  # type: ignore[index]
 
     @classmethod
-    def named(cls, name: str, storage: BaseStorage) -> "Queue":
+    def open(cls, study: Study, scale: str, storage: BaseStorage, create: bool = True) -> "Queue":
+        """Open the queue in a storage; the first call creates it.
+
+        Without `create`, a queue that is missing is an empty one in memory.
+        """
+        return cls.named(f"{study.name}-{study.hash(scale)}@{scale}", storage, create)
+
+    @classmethod
+    def named(cls, name: str, storage: BaseStorage, create: bool = True) -> "Queue":
         sampler = optuna.samplers.RandomSampler(seed=0)  # required, but not used
-        return cls(open_trials(name, storage, direction="maximize", sampler=sampler))
+        return cls(open_trials(name, storage, create, direction="maximize", sampler=sampler))
 
     def add(
         self, cells: Iterable[Cell], retry_failed: bool = False, held: Container[str] = ()
@@ -79,10 +103,18 @@ class Queue:
         """Whether a claimed trial belongs to the newest plan; a queue may contain trials of older plans."""
         return trial.user_attrs.get(RUN) in self.trials.user_attrs.get(PLAN, ())
 
-    def states(self, cells: Iterable[Cell]) -> dict[str, str]:
-        """{run name: state}, one of STATES, from the newest trial of each cell and from the run store."""
+    def states(self, cells: Iterable[Cell], recovered: bool = False) -> dict[str, str]:
+        """{run name: state}, one of STATES, from the newest trial of each cell and from the run store.
+
+        `recovered`: as they will be after `recover`, which writes.
+        """
         newest = self._newest()
-        return {c.run_name: self._state(c, newest.get(c.run_name)) for c in cells}
+        states = {c.run_name: self._state(c, newest.get(c.run_name)) for c in cells}
+        if recovered:
+            for name, state in states.items():
+                if state == RUNNING and not is_held(self.trials, newest[name]):
+                    states[name] = WAITING
+        return states
 
     def failures(self, cells: Sequence[Cell]) -> dict[str, str]:
         """{run name: error} for the cells whose newest trial failed."""

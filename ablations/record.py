@@ -7,6 +7,8 @@ of the baselines, per data set. Sweeps of the project are recorded as tables of 
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +16,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ablations.study import LENGTHS, Cell
-from ilrm.presets import run_config
+from ilrm.presets import SCALES, run_config
 from ilrm.runs.records import RUNS as SHOWN
 from ilrm.runs.records import STUDIES, SWEEPS, record_run
-from ilrm.runs.store import Run, find_run
+from ilrm.runs.store import METRICS, Run, find_run
 from ilrm.system.files import atomic_path
 from ilrm.system.paths import RUNS
 from ilrm.vocabulary import QUALITY
@@ -81,6 +83,45 @@ def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> lis
                 table.to_csv(temporary, index=False, float_format="%.5g")
             names.append(sweep.name)
     return names
+
+
+def left_out(
+    cells: Iterable[Cell], scale: str, everywhere: bool, store: Path = RUNS, storage: str = ""
+) -> list[str]:
+    """Lines that say which complete runs of the store are not among these cells, and how to record them.
+
+    They are the runs of further studies in the journal (`storage`; by default the run store's) and, with
+    `everywhere`, all runs, also those of other scales.
+    """
+    from ablations.arguments import default_storage
+    from ablations.queue import studies_in
+    from ablations.storage import open_storage
+
+    cells = list(cells)
+    own = {cell.run_name for cell in cells}
+    others = [name for name in _complete_runs(store) if name not in own]
+    counts = Counter(name.partition("-")[0] for name in others)
+    known = {cell.study for cell in cells}
+    queued = studies_in(open_storage(storage or default_storage(), create=False), scale)
+    files = [f"{name}.toml" for name in sorted(queued - known)]
+    lines = []
+    if counts[scale] and (files or everywhere):
+        lines.append(
+            f"{counts[scale]} complete runs at --scale {scale} are of none of these studies: name the files "
+            f"of yours{': ' if files else ''}{', '.join(files)}"
+        )
+    if everywhere:
+        for other in (other for other in SCALES if other != scale and counts[other]):
+            lines.append(f"{counts[other]} complete runs are there at --scale {other}")
+    return lines
+
+
+def _complete_runs(store: Path) -> list[str]:
+    """Names of the complete training runs in a run store."""
+    scales = "|".join(SCALES)
+    name = re.compile(rf"(?:{scales})-\d+x\d+-.*-[0-9a-f]{{10}}")
+    found = (path.parent.name for path in sorted(store.glob(f"*/{METRICS}")))
+    return [folder for folder in found if name.fullmatch(folder)]
 
 
 def collect(cells: Iterable[Cell], store: Path = RUNS) -> Recorded:

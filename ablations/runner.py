@@ -8,8 +8,8 @@ from functools import cached_property
 
 from tqdm import tqdm
 
-from ablations.queue import DONE, RUNNING, STATES, WAITING, Queue
-from ablations.storage import open_storage
+from ablations.queue import DONE, NEW, RUNNING, STATES, WAITING, Queue
+from ablations.storage import address, open_storage
 from ablations.study import SEEDS, Cell, Study
 from ablations.workers import Workers
 from ilrm import cost
@@ -40,17 +40,19 @@ class Plan:
         storage: str,
         seeds: int = SEEDS,
         without: Container[str] = (),
+        create: bool = True,
     ) -> "Plan":
         """Open the storage. Raises StudyError, also if this scale cannot run a study.
 
-        `without`: names of runs that are left out.
+        `without`: names of runs that are left out. Without `create`, nothing is written.
         """
         cells = [
             (study, [cell for cell in study.cells(scale, seeds) if cell.run_name not in without])
             for study in studies
         ]
-        opened = open_storage(storage)
-        return cls(storage, [(Queue.open(study, scale, opened), own) for study, own in cells])
+        opened = open_storage(storage, create)
+        queues = [(Queue.open(study, scale, opened, create), own) for study, own in cells]
+        return cls(address(storage), queues)
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
@@ -81,10 +83,7 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
     Returns when no cell is waiting or running, on this host or any other. After an interruption of any kind,
     a new call resumes from the state of the run store and the queue. Raises StudyError.
     """
-    held: set[str] = set()
-    for queue, own in plan.queues:
-        queue.add(own, retry_failed, held)
-        held |= {cell.run_name for cell in own}
+    _enqueue(plan, retry_failed)
     for data in {cell.config.data for cell in plan.cells.values()}:
         dataset_root(data)  # generate the data once, before the workers need it
     names = [queue.trials.study_name for queue, _ in plan.queues]
@@ -96,7 +95,11 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
                     queue.recover()
                 counts = plan.counts()
                 _show(bar, plan, counts)
-                if not counts[WAITING] and not counts[RUNNING]:
+                if counts[
+                    NEW
+                ]:  # another runner of the study replaced the plan, and its workers dropped them
+                    _enqueue(plan)
+                elif not counts[WAITING] and not counts[RUNNING]:
                     break
                 pool.keep_going(counts[WAITING])
                 time.sleep(POLL)
@@ -106,6 +109,13 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
     for queue, own in plan.queues:
         failures |= queue.failures(own)
     return failures
+
+
+def _enqueue(plan: Plan, retry_failed: bool = False) -> None:
+    held: set[str] = set()
+    for queue, own in plan.queues:
+        queue.add(own, retry_failed, held)
+        held |= {cell.run_name for cell in own}
 
 
 def effort(config: RunConfig) -> float:

@@ -34,12 +34,10 @@ POLL = 0.5  # seconds
 
 def cells_by_value(names: Sequence[str], scale: str, seeds: int) -> list[Cell]:
     """The studies' cells, all studies of a seed before the next seed, without repeated runs."""
-    studies = find_studies(names)
     cells: dict[str, Cell] = {}
-    for seed in range(seeds):
-        for study in studies:
-            for cell in study.cells(scale, [seed]):
-                cells.setdefault(cell.run_name, cell)
+    found = [cell for study in find_studies(names) for cell in study.cells(scale, seeds)]
+    for cell in sorted(found, key=lambda cell: cell.seed):
+        cells.setdefault(cell.run_name, cell)
     return list(cells.values())
 
 
@@ -83,7 +81,7 @@ def _label(cell: Cell) -> str:
 def _claim(path: Path) -> Iterator[bool]:
     """Yield whether this process holds the claim on a cell, which the kernel releases when it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

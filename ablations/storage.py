@@ -5,7 +5,7 @@ import json
 import socket
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import IO, Any
 import optuna
 from optuna.storages import (
     BaseStorage,
+    InMemoryStorage,
     JournalStorage,
     RDBStorage,
     fail_stale_trials,
@@ -36,35 +37,61 @@ def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def open_storage(where: str) -> BaseStorage:
+def address(where: str) -> str:
+    """The same storage, named so that a process with another working folder opens the same one."""
+    return where if "://" in where else str(Path(where).absolute())
+
+
+def open_storage(where: str, create: bool = True, patient: bool = False) -> BaseStorage:
     """Open a storage, given the path of a journal file or a database URL
     (`postgresql://user:password@host/name`).
 
-    Raises StudyError if it cannot be opened.
+    Without `create`, nothing is written, and a storage that is missing is an empty one. `patient`: wait for
+    a database that does not answer. Raises StudyError if it cannot be opened.
     """
-    if "://" not in where:
-        return _open_journal(Path(where))
+    if "://" in where:
+        return _open_database(where, create, patient)
+    if not create and not Path(where).exists():
+        return InMemoryStorage()
+    return _open_journal(Path(where), create)
+
+
+def _open_database(where: str, create: bool, patient: bool) -> BaseStorage:
+    import sqlalchemy
+
+    from ablations.database import PatientStorage, reason, wait_out, without_password
+
     # pg8000 is the driver that is installed with this project
     url = where.replace("postgresql://", "postgresql+pg8000://", 1)
-    try:
-        return RDBStorage(
+
+    def opened() -> BaseStorage:
+        if not create:
+            engine = sqlalchemy.create_engine(url)
+            with engine.connect() as connection:
+                if not sqlalchemy.inspect(connection).has_table("studies"):
+                    return InMemoryStorage()
+        return PatientStorage(
             url,
-            engine_kwargs={"pool_pre_ping": True},
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=_enqueue_again,
+            skip_table_creation=not create,
         )
+
+    try:
+        return wait_out(opened, url, lambda: None) if patient else opened()
+    except StudyError:
+        raise
     except Exception as error:  # any driver error: wrong host, password or database
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StudyError(
-            f"storage {_without_password(where)} cannot be opened ({reason}): check the address and that "
-            "the database runs"
+            f"storage {without_password(where)} cannot be opened ({reason(error)}): check the address and "
+            "that the database runs"
         ) from error
 
 
-def _open_journal(path: Path) -> BaseStorage:
+def _open_journal(path: Path, create: bool) -> BaseStorage:
     try:
-        if path.parent == RUNS:
+        if create and path.parent == RUNS:
             RUNS.mkdir(parents=True, exist_ok=True)
         _check_journal(path)
         storage = JournalStorage(JournalFileBackend(str(path)))
@@ -90,8 +117,18 @@ def _check_journal(path: Path) -> None:
             raise ValueError("its first line is not a journal entry")
 
 
-def open_trials(name: str, storage: BaseStorage, **options: Any) -> optuna.Study:
-    """Open an Optuna study by name; the first call creates it with `options` of optuna.create_study."""
+def open_trials(
+    name: str, storage: BaseStorage, create: bool = True, **options: Any
+) -> optuna.Study:
+    """Open an Optuna study by name; the first call creates it with `options` of optuna.create_study.
+
+    Without `create`, a study that is missing is an empty one in memory.
+    """
+    if not create:
+        known = {study.study_name for study in storage.get_all_studies()}
+        if name in known:
+            return optuna.load_study(study_name=name, storage=storage)
+        return optuna.create_study(study_name=name, **options)
     trials = optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **options)
     if trials.user_attrs.get(SEVERAL_HOSTS) is None:
         trials.set_user_attr(SEVERAL_HOSTS, isinstance(storage, RDBStorage))
@@ -101,11 +138,6 @@ def open_trials(name: str, storage: BaseStorage, **options: Any) -> optuna.Study
 def of_another_host(trials: optuna.Study, host: str) -> bool:
     """Whether a trial was claimed by another host. Journals belong to one host, even if its name changes."""
     return bool(trials.user_attrs.get(SEVERAL_HOSTS)) and host != socket.gethostname()
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 # Journals have no heartbeat. Instead, a worker holds a file lock while it is alive, which the kernel releases
@@ -121,7 +153,7 @@ def sign_of_life() -> Iterator[str]:
     name = uuid.uuid4().hex[:8]
     path = RUNS / LOCKS / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield f"{socket.gethostname()}/{name}"
@@ -135,7 +167,7 @@ def is_alive(trials: optuna.Study, worker: str) -> bool:
     if of_another_host(trials, host):
         return True
     try:
-        with (RUNS / LOCKS / name).open() as file:
+        with (RUNS / LOCKS / name).open(encoding="utf-8") as file:
             return not _free(file)
     except FileNotFoundError:
         return False
@@ -146,7 +178,6 @@ def _free(file: IO[str]) -> bool:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    Path(file.name).unlink(missing_ok=True)  # left behind by a killed worker
     return True
 
 
@@ -160,7 +191,29 @@ def recover(trials: optuna.Study) -> None:
             trials.tell(trial.number, state=TrialState.FAIL)
         except (RuntimeError, ValueError):
             continue  # another process was faster
+        lock = RUNS / LOCKS / str(trial.user_attrs.get(WORKER, "")).rpartition("/")[2]
+        if lock.is_file():  # left behind by a killed worker
+            lock.unlink(missing_ok=True)
         _enqueue_again(trials, trial)
+
+
+def run_one(
+    trials: optuna.Study,
+    objective: Callable[[optuna.Trial], Any],
+    catch: tuple[type[Exception], ...],
+) -> None:
+    """Claim a trial and run it. Errors of types in `catch` are those of the trial alone.
+
+    A trial that another worker has taken over in the meantime, because this one had not been heard of, is
+    left to that worker.
+    """
+    try:
+        trials.optimize(objective, n_trials=1, catch=catch)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        return
+    except ValueError as error:
+        if not str(error).startswith("Cannot tell a "):  # Optuna has no type for it
+            raise
 
 
 def is_held(trials: optuna.Study, trial: FrozenTrial) -> bool:

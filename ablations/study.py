@@ -5,6 +5,7 @@ be anywhere.
 """
 
 import difflib
+import hashlib
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -91,11 +92,25 @@ class Study:
         scales = {scale: {**self.scales.get(scale, {}), "steps": steps} for scale in SCALES}
         return replace(self, scales=scales)
 
+    def hash(self, scale: str) -> str:
+        """Eight hex digits of what defines the study at a scale: the runs of its variants.
+
+        Names, texts and the number of seeds do not count. Raises what `cells` raises.
+        """
+        runs = sorted(cell.run_name for cell in self.cells(scale, [0]))
+        return hashlib.sha256("\n".join(runs).encode()).hexdigest()[:8]
+
     def cells(self, scale: str, seeds: int | Iterable[int] = SEEDS) -> list[Cell]:
         """All cells, with all variants of a seed before the next seed.
 
-        Raises StudyError if this scale cannot run a variant, or if two variants are the same run.
+        Raises StudyError if this scale cannot run a variant, if two variants are the same run, or if more
+        than `MOST_SEEDS` seeds are asked for, which would be neither recorded nor compared.
         """
+        if isinstance(seeds, int) and seeds > MOST_SEEDS:
+            raise StudyError(
+                f"study {self.name}: {seeds} seeds are more than are recorded and compared: give at most "
+                f"{MOST_SEEDS}"
+            )
         cells: dict[str, Cell] = {}
         for seed in range(seeds) if isinstance(seeds, int) else seeds:
             for variant in self.variants:
@@ -115,12 +130,12 @@ class Study:
 def read_study(path: Path) -> Study:
     """Read a study from its TOML file. Raises StudyError."""
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(
             f"{path} cannot be read ({error.strerror}): give the path of a study"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # TOML, UTF-8, or an integer of thousands of digits
         raise StudyError(f"{path} is not valid TOML ({error}): correct it") from error
     try:
         check_names(raw, list(_KEYS), str(path))

@@ -3,6 +3,8 @@
 Like a study, a sweep is a TOML file, with fixed `[fields]` and a `[space]` to search.
 """
 
+import hashlib
+import json
 import math
 import os
 import socket
@@ -10,7 +12,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +21,15 @@ import pandas as pd
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
-from ablations.queue import ERROR, HOST
+from ablations.queue import ERROR, HOST, SWEEP
 from ablations.storage import (
     WORKER,
+    address,
     open_storage,
     open_trials,
     quiet_optuna,
     recover,
+    run_one,
     sign_of_life,
 )
 from ablations.study import StudyError
@@ -35,7 +39,7 @@ from ilrm.config import RunConfig
 from ilrm.data.batches import dataset_root
 from ilrm.errors import ConfigError, IlrmError
 from ilrm.fields import check_names
-from ilrm.presets import parameter_names, run_config
+from ilrm.presets import check_field, parameter_names, run_config
 from ilrm.runs.training_runs import perform_run
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
@@ -55,16 +59,25 @@ _RANGE_KEYS = ("low", "high", "log", "step", "choices")
 class Sweep:
     """A search: objectives, fixed fields and search space."""
 
-    path: Path
+    name: str
     title: str
     # "psnr": validation PSNR, pruned by its learning curve; with "gmacs": the Pareto front
     objectives: tuple[str, ...]
     fields: dict[str, Any]
     space: dict[str, dict[str, Any]]  # field: low, high, log, step; or choices
 
-    @property
-    def name(self) -> str:
-        return self.path.stem
+    def hash(self, scale: str) -> str:
+        """Eight hex digits of what defines the search at a scale: objectives, space, the run that is varied.
+
+        Name and title do not count. Raises ConfigError where the fields do not fit the scale.
+        """
+        varied = run_config(scale, **self.fields).name
+        text = json.dumps([varied, self.objectives, self.space], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def study_name(self, scale: str) -> str:
+        """NAME-HASH@SCALE: a file that was edited, and another one of the same name, is another search."""
+        return f"{self.name}-{self.hash(scale)}@{scale}"
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Suggest a value for every searched field."""
@@ -94,7 +107,7 @@ def find_sweep(name: str) -> Sweep:
             f"sweep {name} is missing: give the path of a TOML file, or one of {known}"
         )
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
         check_names(raw, list(_KEYS), str(path))
         space, fields = raw.get("space", {}), raw.get("fields", {})
         for part, names in (("space", space), ("fields", fields)):
@@ -105,10 +118,10 @@ def find_sweep(name: str) -> Sweep:
                 raise StudyError(f"{path}: {field} needs low and high, or choices")
         objectives = tuple(raw.get("objectives", ["psnr"]))
         check_names(dict.fromkeys(objectives), list(OBJECTIVES), f"objectives of {path}")
-        sweep = Sweep(path.resolve(), raw.get("title", path.stem), objectives, fields, space)
-        sweep.distributions()  # raises on an invalid search space
-    except IlrmError:
-        raise
+        sweep = Sweep(path.stem, raw.get("title", path.stem), objectives, fields, space)
+        _check_space(sweep)
+    except IlrmError as error:
+        raise StudyError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     except (TypeError, AttributeError, KeyError, ValueError) as error:  # from TOML or Optuna
         raise StudyError(f"{path} does not describe a sweep ({error}): correct it") from error
     if not space or not objectives:
@@ -119,16 +132,30 @@ def find_sweep(name: str) -> Sweep:
     return sweep
 
 
+def _check_space(sweep: Sweep) -> None:
+    """Raise ConfigError on a value that its field cannot have, and what Optuna raises on a wrong range."""
+    for name, space in sweep.space.items():
+        for key in ("low", "high"):
+            if key in space and isinstance(space[key], str | bool):
+                raise TypeError(f"{key} of {name} is {space[key]!r}, not a number")
+        ends = [space[key] for key in ("low", "high") if key in space]
+        for value in space.get("choices", ends):
+            check_field(name, value)
+        if not math.isfinite(space.get("step", 1)) or space.get("step", 1) <= 0:
+            raise ValueError(f"step of {name} is {space['step']}, not a number above 0")
+    sweep.distributions()
+
+
 def trials_file(sweep: Sweep, scale: str, store: Path = RUNS) -> Path:
     """Path of the table of trials that the command line writes."""
-    return store / "sweeps" / f"{sweep.name}@{scale}" / "trials.csv"
+    return store / "sweeps" / sweep.study_name(scale) / "trials.csv"
 
 
-def open_sweep(sweep: Sweep, scale: str, storage: str) -> optuna.Study:
-    """The sweep's Optuna study, named sweep-NAME@SCALE, made at the first call."""
+def open_sweep(sweep: Sweep, scale: str, storage: str, patient: bool = False) -> optuna.Study:
+    """The sweep's Optuna study, named sweep-NAME-HASH@SCALE, made at the first call."""
     return open_trials(
-        f"sweep-{sweep.name}@{scale}",
-        open_storage(storage),
+        f"{SWEEP}{sweep.study_name(scale)}",
+        open_storage(storage, patient=patient),
         directions=[OBJECTIVES[name] for name in sweep.objectives],
         sampler=optuna.samplers.TPESampler(n_startup_trials=STARTUP, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
@@ -142,9 +169,11 @@ def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> op
     """
     # generate the data once, before the workers need it
     dataset_root(run_config(scale, **sweep.fields).data)
+    storage = address(storage)
     study = open_sweep(sweep, scale, storage)
     first = len(study.get_trials(deepcopy=False))
-    pool = Workers(workers, ["ablations.sweep", str(sweep.path), scale, storage, str(trials)])
+    # the workers search what was read here, whatever becomes of the file
+    pool = Workers(workers, ["ablations.sweep", _to_json(sweep), scale, storage, str(trials)])
     with progress_bar(total=trials, desc=study.study_name, unit="trial") as bar:
         try:
             while True:
@@ -185,7 +214,7 @@ def work(
             if sum(state in ENDED for state in states) + busy >= trials:
                 time.sleep(POLL)  # the last trials run elsewhere: wait in case their workers die
                 continue
-            study.optimize(_objective(sweep, scale, worker, store), n_trials=1, catch=(IlrmError,))
+            run_one(study, _objective(sweep, scale, worker, store), (IlrmError,))
 
 
 def _raise_if_always_fails(study: optuna.Study, first: int) -> None:
@@ -290,11 +319,21 @@ def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
         return {}
 
 
-def main(source: str, scale: str, storage: str, trials: str, run_by: str) -> None:
+def _to_json(sweep: Sweep) -> str:
+    return json.dumps(asdict(sweep))
+
+
+def _from_json(text: str) -> Sweep:
+    values = json.loads(text)
+    return Sweep(**{**values, "objectives": tuple(values["objectives"])})
+
+
+def main(definition: str, scale: str, storage: str, trials: str, run_by: str) -> None:
     """Entry point of the worker processes."""
     quiet_optuna()
-    sweep = find_sweep(source)
-    work(sweep, scale, open_sweep(sweep, scale, storage), int(trials), int(run_by))
+    sweep = _from_json(definition)
+    study = open_sweep(sweep, scale, storage, patient=True)
+    work(sweep, scale, study, int(trials), int(run_by))
 
 
 if __name__ == "__main__":

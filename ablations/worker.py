@@ -9,7 +9,7 @@ import optuna
 import papermill
 
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
-from ablations.storage import WORKER, open_storage, quiet_optuna, sign_of_life
+from ablations.storage import WORKER, open_storage, quiet_optuna, run_one, sign_of_life
 from ablations.study import StudyError
 from ilrm.presets import run_config
 from ilrm.runs.store import Run, find_run
@@ -27,7 +27,7 @@ def work(queues: list[Queue], run_by: int | None = None) -> None:
         for queue in queues:
             queue.recover()
             while queue.waiting() and (run_by is None or os.getppid() == run_by):
-                queue.trials.optimize(_objective(queue, name), n_trials=1, catch=(Exception,))
+                run_one(queue.trials, _objective(queue, name), (Exception,))
                 queue.recover()
 
 
@@ -63,9 +63,7 @@ def run_cell(run: str, parameters: dict[str, Any]) -> float:
     if (complete := find_run(config)) is not None and output.exists():
         return _psnr(complete)
     output.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(
-        str(NOTEBOOK), str(output), parameters, progress_bar=False, cwd=str(PROJECT)
-    )
+    papermill.execute_notebook(str(NOTEBOOK), str(output), parameters, progress_bar=False)
     if (complete := find_run(config)) is None:
         raise StudyError(f"{output} ended without a complete run: see its last cells")
     return _psnr(complete)
@@ -78,7 +76,8 @@ def _psnr(run: Run) -> float:
 def main(storage: str, names: list[str], run_by: int) -> None:
     """Entry point of the worker processes that `ablations.runner` starts."""
     quiet_optuna()
-    work([Queue.named(name, open_storage(storage)) for name in names], run_by)
+    opened = open_storage(storage, patient=True)
+    work([Queue.named(name, opened) for name in names], run_by)
 
 
 if __name__ == "__main__":

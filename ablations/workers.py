@@ -1,63 +1,122 @@
 """Worker processes on this host, which are started while there is work and replaced when they die."""
 
 import os
+import re
 import subprocess
 import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import IO
 
 import torch
 from tqdm import tqdm
 
 from ablations.study import StudyError
-from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.paths import RUNS
 
 DEATHS = 20  # number of worker deaths after which the runner gives up
+FRUITLESS = 3  # number of workers in succession that end at once, and nothing is done
+AT_ONCE = 60.0  # seconds; a worker that claims nothing lives as long as its imports take
+# of an error that a user can fix, its type; of another one, the module of its type
+_TYPE = re.compile(r"^(?:ilrm|ablations)(?:\.\w+)+: |^(?:\w+\.)+(?=\w+: )")
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """A process, what it writes to stderr, and what was waiting when it was started."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+    waiting: int
+    started: float
+
+    def written(self) -> bytes:
+        self.errors.seek(0)
+        return self.errors.read()
 
 
 class Workers:
     """Up to `count` processes `python -m MODULE ARGUMENTS... PID` that share the cores.
 
-    PID is this process; workers take no further work once it has ended.
+    PID is this process; workers take no further work once it has ended. They keep its working folder, so that
+    relative paths mean the same to them.
     """
 
     def __init__(self, count: int, module_and_arguments: list[str]):
         self.count, self.deaths, self.started = count, 0, 0
         self.command = [sys.executable, "-m", *module_and_arguments, str(os.getpid())]
-        self.alive: list[subprocess.Popen[bytes]] = []
+        self.workers: list[_Worker] = []
         self.log = RUNS / "workers.log"
+        self.last_error = ""
+        self.fruitless = 0
+
+    @property
+    def alive(self) -> list[subprocess.Popen[bytes]]:
+        """The processes that have not been seen to end."""
+        return [worker.process for worker in self.workers]
 
     def keep_going(self, waiting: int) -> None:
-        """Replace workers that have ended while work is waiting. Raises StudyError if they keep dying."""
-        ended = [process for process in self.alive if process.poll() is not None]
-        self.alive = [process for process in self.alive if process.poll() is None]
-        for process in ended:
-            if process.returncode:
-                self.deaths += 1
-                tqdm.write(
-                    f"a worker died (status {process.returncode}): another one takes over its work"
+        """Replace workers that have ended while work is waiting.
+
+        Raises StudyError where that would not help: two workers in succession died with the same error,
+        several ended at once without doing anything, or they keep dying.
+        """
+        ended = [worker for worker in self.workers if worker.process.poll() is not None]
+        self.workers = [worker for worker in self.workers if worker not in ended]
+        for worker in ended:
+            self._take_leave(worker, waiting)
+        for _ in range(min(self.count - len(self.workers), waiting)):
+            self._start(waiting)
+
+    def _take_leave(self, worker: _Worker, waiting: int) -> None:
+        error, status = self._keep(worker), worker.process.returncode
+        if not status:
+            idle = waiting >= worker.waiting and time.monotonic() - worker.started < AT_ONCE
+            self.fruitless = self.fruitless + 1 if idle and waiting else 0
+            if self.fruitless == FRUITLESS:
+                raise StudyError(
+                    f"{FRUITLESS} workers ended at once although {waiting} cells wait: see {self.log}"
                 )
+            return
+        self.deaths += 1
+        if status > 0 and error and error == self.last_error:
+            raise StudyError(f"two workers ended with the same error: {error}")
+        self.last_error = error
         if self.deaths > DEATHS:
             raise StudyError(f"{self.deaths} workers died: see {self.log}")
-        for _ in range(min(self.count - len(self.alive), waiting)):
-            self._start()
+        says = f", {error}" if error else ""
+        tqdm.write(f"a worker died (status {status}{says}): another one takes over its work")
 
-    def _start(self) -> None:
+    def _keep(self, worker: _Worker) -> str:
+        """Add what a worker wrote to stderr to the log; returns its last line, which names the error."""
+        written = worker.written()
+        worker.errors.close()
+        with self.log.open("ab") as log:
+            log.write(written)
+        lines = written.decode(errors="replace").strip().splitlines() or [""]
+        return _TYPE.sub("", lines[-1])
+
+    def _start(self, waiting: int) -> None:
         threads = max(1, (os.cpu_count() or 1) // self.count)
         # no spinning, which would take CPU time from the other workers
-        waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **waiting}
+        sleeping = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **sleeping}
         devices = torch.cuda.device_count()
         if devices > 1:  # assign GPUs in turn
             environment.setdefault("CUDA_VISIBLE_DEVICES", str(self.started % devices))
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("a") as log:
-            self.alive.append(
-                subprocess.Popen(self.command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
-            )
+        errors = tempfile.TemporaryFile()  # noqa: SIM115, as it is read when the worker has ended
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(self.command, env=environment, stdout=log, stderr=errors)
+        self.workers.append(_Worker(process, errors, waiting, time.monotonic()))
         self.started += 1
 
     def stop(self) -> None:
         """Terminate the workers that are still running."""
         for process in self.alive:
             process.terminate()
-        for process in self.alive:
-            process.wait()
+        for worker in self.workers:
+            worker.process.wait()
+            self._keep(worker)
+        self.workers = []

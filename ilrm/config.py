@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ilrm.errors import ConfigError
 from ilrm.fields import check_names, check_types
+from ilrm.ranges import check_ranges
 
 SCALE_FACTORS = {"F": 1, "H": 2, "Q": 4}  # full, half and quarter of the image resolution
 
@@ -87,18 +87,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("layers", "width", "heads", "patch", "initial_grid"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: give an integer of at least 1")
+        check_ranges(self)
         if self.width % self.heads:
             raise ConfigError(f"width={self.width} is not a multiple of heads={self.heads}")
         if self.uplift is None:
             object.__setattr__(
                 self, "uplift", 2 if self.viewpoint_factor > self.image_factor else 1
-            )
-        if self.queries_per_token < 1:
-            raise ConfigError(
-                f"uplift={self.uplift}: give an integer of at least 1 (1: no uplifting)"
             )
         if self.viewpoint_factor < self.image_factor:
             raise ConfigError(
@@ -122,8 +116,8 @@ class ModelConfig:
                 )
         if self.cross_attention == "group" and self.minibatch != 1:
             raise ConfigError("minibatch subsets are drawn a view: set cross_attention='view'")
-        if not 0 <= self.near < self.far:
-            raise ConfigError(f"near={self.near}, far={self.far}: need 0 <= near < far")
+        if self.near >= self.far:
+            raise ConfigError(f"near={self.near}, far={self.far}: need near < far")
         if self.distance == "log" and self.near <= 0:
             raise ConfigError("distance='log' needs near > 0")
 
@@ -226,6 +220,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_ranges(self)
         check_views("context_views", self.context_views)
         if self.context_range and not 2 <= self.context_range[0] <= self.context_range[1]:
             raise ConfigError(
@@ -236,6 +231,10 @@ class DataConfig:
         fewest = self.context_range[0] if self.context_range else self.context_views
         if not 0 <= self.input_targets <= fewest:
             raise ConfigError(f"input_targets={self.input_targets}: give 0 to {fewest} input views")
+        for name in ("gap_start", "gap_end"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ConfigError(f"{name}={(low, high)}: give (min, max), min at most max")
 
 
 @dataclass(frozen=True)
@@ -277,17 +276,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.steps < 1 or self.batch < 1:
-            raise ConfigError(f"steps={self.steps}, batch={self.batch}: give at least 1")
-        for name in ("lr", "matrix_lr", "clip_norm", "skip_norm"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{name}={value}: give a number above 0")
-        if min(self.weight_decay, self.perceptual_weight, self.depth_weight) < 0:
-            raise ConfigError("weight_decay, perceptual_weight and depth_weight: give 0 or more")
-        if self.eval_every < 1:
-            raise ConfigError(f"eval_every={self.eval_every}: give an integer of at least 1")
-        if not 0 <= self.warmup <= self.steps:
+        check_ranges(self)
+        if self.warmup > self.steps:
             raise ConfigError(f"warmup={self.warmup}: give 0 to steps={self.steps}")
 
 
@@ -304,10 +294,9 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_ranges(self)
         if self.input_views is not None:
             check_views("input_views", self.input_views)
-        if not 0 <= self.camera_noise < math.inf:
-            raise ConfigError(f"camera_noise={self.camera_noise}: give a finite number, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -323,7 +312,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_types(self)
         layer = self.evaluation.decoded_layer
-        if layer is not None and not 0 <= layer <= self.model.layers:
+        if layer is not None and layer > self.model.layers:
             raise ConfigError(f"decoded_layer={layer}: give 0 to layers={self.model.layers}")
         if self.train.depth_weight and not (self.data.root or self.data.procedural_depths):
             raise ConfigError(

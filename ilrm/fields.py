@@ -3,27 +3,45 @@
 import difflib
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ilrm.errors import ConfigError
 
+LONGEST = 60  # characters of a wrong value that an error repeats
 
-def check_names(values: dict[str, Any], allowed: list[str], where: str) -> None:
+
+def shown(value: object) -> str:
+    """A wrong value for an error's line, shortened if it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return "an integer of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def check_names(values: Mapping[Any, Any], allowed: list[str], where: str) -> None:
     """Raise ConfigError if a key of `values` is not in `allowed`, naming the nearest right one."""
     for name in values:
         if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
-            raise ConfigError(f"unknown parameter {name!r} in {where}: {hint}")
+            raise ConfigError(f"unknown parameter {shown(name)} in {where}: {hint}")
 
 
 def check_types(config: object) -> None:
     """Raise ConfigError on the first field whose value does not fit its annotation."""
     hints = typing.get_type_hints(type(config))
     for name, hint in hints.items():
-        value = getattr(config, name)
-        if not _fits(value, hint):
-            raise ConfigError(f"{name}={value!r}: {_describe(hint, value)}")
+        check_type(name, getattr(config, name), hint)
+
+
+def check_type(name: str, value: object, hint: Any) -> None:
+    """Raise ConfigError if a field's value does not fit its annotation."""
+    if not _fits(value, hint):
+        raise ConfigError(f"{name}={shown(value)}: {_describe(hint, value)}")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{name}={shown(value)}: leave out the null character")
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ilrm.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, TrainConfig
 from ilrm.errors import ConfigError
-from ilrm.fields import check_names
+from ilrm.fields import check_names, check_type, shown
+from ilrm.ranges import check_range
 
 # What procedural rooms at low resolution need: docs/regime.md and docs/tiny-scale.md have the measurements.
 _ROOMS: dict[str, Any] = {
@@ -120,9 +121,7 @@ def run_config(scale: str = "paper", **fields: Any) -> RunConfig:
     "[15, 31]"). Raises ConfigError on an unknown scale or name, with the nearest right one, and on values
     that do not fit.
     """
-    check_names(
-        {scale: None} if isinstance(scale, str) else {str(scale): None}, list(SCALES), "scale"
-    )
+    check_names({str(scale): None}, list(SCALES), "scale")
     owners = parameter_names()
     check_names(fields, list(owners), "parameters")
     chosen = {**PRESETS[scale], **fields}
@@ -131,6 +130,14 @@ def run_config(scale: str = "paper", **fields: Any) -> RunConfig:
         owner = owners[name]
         parts[owner][name] = _read(name, value, typing.get_type_hints(owner)[name])
     return RunConfig(scale, *(part(**parts[part]) for part in _PARTS))  # type: ignore[arg-type]
+
+
+def check_field(name: str, value: Any) -> None:
+    """Raise ConfigError if a field cannot have this value, whatever the other fields are."""
+    hint = typing.get_type_hints(parameter_names()[name])[name]
+    value = _read(name, value, hint)
+    check_type(name, value, hint)
+    check_range(name, value)
 
 
 def _read(name: str, value: Any, hint: Any) -> Any:
@@ -142,7 +149,10 @@ def _read(name: str, value: Any, hint: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return value  # its range says what is wrong
     if not isinstance(value, str) or hint is str:
         return value
     if typing.get_origin(hint) is typing.Literal:
@@ -156,5 +166,5 @@ def _read(name: str, value: Any, hint: Any) -> Any:
             return tuple(int(v) for v in value.strip("()[] ").split(","))
     except (KeyError, ValueError):
         kind = getattr(hint, "__name__", str(hint))
-        raise ConfigError(f"{name}={value!r}: give a value of type {kind}") from None
+        raise ConfigError(f"{name}={shown(value)}: give a value of type {kind}") from None
     return value

@@ -46,17 +46,25 @@ def _to_disk(path: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder next to `path`, renamed to it if the block succeeds, else removed."""
+    """A temporary folder next to `path`, renamed to it if the block succeeds, else removed.
+
+    Everything in it is on the disk before it is renamed, and an older folder is removed after that.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    older = temporary.with_name(f"{temporary.name}.older")
     try:
         yield temporary
         temporary.chmod(0o755)
+        for inside in (*temporary.rglob("*"), temporary):
+            _to_disk(inside)
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(older)
         temporary.replace(path)
+        _to_disk(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(older, ignore_errors=True)
 
 
 def check_folder(path: Path) -> None:
@@ -69,7 +77,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write indented JSON with keys in the given order. Raises ValueError on NaN; write None instead."""
     text = json.dumps(value, indent=2, allow_nan=False)
     with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def file_name(name: str) -> str:
@@ -80,6 +88,10 @@ def file_name(name: str) -> str:
     """
     encoded = re.sub(r"[^\w.-]+", "_", name).strip("._").encode()[:LONGEST_NAME]
     plain = encoded.decode(errors="ignore")
+    try:
+        os.fsencode(plain)
+    except UnicodeEncodeError:  # a locale that is not UTF-8 cannot name such a file
+        plain = plain.encode("ascii", "ignore").decode()
     if plain == name and plain:
         return plain
     # plain names do not contain a tilde

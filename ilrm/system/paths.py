@@ -10,6 +10,19 @@ def _project() -> Path:
     return root if (root / "pyproject.toml").exists() else Path.cwd()
 
 
+def folder_variable(name: str, default: Path) -> Path:
+    """The folder that an environment variable names, as an absolute path.
+
+    The variable is made absolute as well: processes that this one starts, a notebook's kernel with another
+    working folder among them, then mean the same folder.
+    """
+    if not os.environ.get(name):
+        return default
+    folder = Path(os.environ[name]).expanduser().absolute()
+    os.environ[name] = str(folder)
+    return folder
+
+
 PROJECT = _project()
-RUNS = Path(os.environ.get("ILRM_RUNS", PROJECT / "runs"))
+RUNS = folder_variable("ILRM_RUNS", PROJECT / "runs")
 RECORDS = PROJECT / "reports" / "records"  # measured results shipped with the project

@@ -1,5 +1,10 @@
-"""Checkpoints of a training run: one folder a checkpoint, complete or absent."""
+"""Checkpoints of a training run: one folder a checkpoint, complete or absent.
 
+A power failure may still leave a file empty or cut short, so each folder holds digests of its files, the last
+two checkpoints are kept, and a damaged one is passed over.
+"""
+
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -7,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
-from torch import nn
+from safetensors.torch import load_file, save_model
+from torch import Tensor, nn
 
+from ilrm.errors import RunError
+from ilrm.system.distributed import processes
 from ilrm.system.files import atomic_folder
 
 PREFIX = "checkpoint-"
+WEIGHTS, STATE, PROGRESS = "model.safetensors", "state.pt", "progress.json"
+DIGESTS = "sha256.json"  # {file name: SHA-256}; checkpoints of earlier versions have none
+KEPT = 2  # checkpoints
 
 
 @dataclass
@@ -30,34 +40,68 @@ def save(
     model: nn.Module,
     optimizers: list[torch.optim.Optimizer],
 ) -> None:
-    """Write `folder/checkpoint-STEP` (weights as safetensors, optimiser state), drop older ones."""
+    """Write `folder/checkpoint-STEP` (weights as safetensors, optimiser state); drop all but it and the one
+    before.
+    """
     target = folder / f"{PREFIX}{progress.step:08d}"
     with atomic_folder(target) as beside:
-        save_model(model, str(beside / "model.safetensors"))
+        save_model(model, str(beside / WEIGHTS))
         state = {
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "torch_rng": torch.get_rng_state(),
         }
-        torch.save(state, beside / "state.pt")
-        (beside / "progress.json").write_text(json.dumps(vars(progress)))
-    for old in _checkpoints(folder)[:-1]:
+        torch.save(state, beside / STATE)
+        (beside / PROGRESS).write_text(json.dumps(vars(progress)), encoding="utf-8")
+        digests = {name: _digest(beside / name) for name in (WEIGHTS, STATE, PROGRESS)}
+        (beside / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
+    found = _checkpoints(folder)
+    ahead = [checkpoint for checkpoint in found if checkpoint.name > target.name]  # damaged ones
+    for old in (*ahead, *[c for c in found if c not in ahead][:-KEPT]):
         shutil.rmtree(old)
 
 
 def load(
     folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]
 ) -> Progress | None:
-    """Restore the newest checkpoint into model and optimisers; None if there is none."""
-    found = _checkpoints(folder)
-    if not found:
-        return None
-    device = next(model.parameters()).device
-    load_model(model, str(found[-1] / "model.safetensors"), device=str(device))
-    state = torch.load(found[-1] / "state.pt", map_location="cpu", weights_only=True)
-    for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(values)
-    torch.set_rng_state(state["torch_rng"])
-    return Progress(**json.loads((found[-1] / "progress.json").read_text()))
+    """Restore the newest checkpoint that is not damaged into model and optimisers; None without one.
+
+    A damaged checkpoint is passed over, with a line that says so. Raises RunError on one of another model.
+    """
+    for checkpoint in reversed(_checkpoints(folder)):
+        try:
+            progress, weights, state = _read(checkpoint)
+        except Exception as error:  # whatever torch, safetensors or JSON make of damaged bytes
+            if processes().is_first:
+                reason = next(iter(str(error).splitlines()), type(error).__name__)
+                print(f"{checkpoint} is damaged ({reason}): passed over", flush=True)
+            continue
+        try:
+            for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(values)
+            model.load_state_dict(weights)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{checkpoint} does not fit the model: another version wrote it, remove it to start anew"
+            ) from error
+        torch.set_rng_state(state["torch_rng"])
+        return progress
+    return None
+
+
+def _read(checkpoint: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
+    """Progress, weights, and states of optimisers and random numbers. Raises on a damaged file."""
+    if (checkpoint / DIGESTS).exists():
+        for name, digest in json.loads((checkpoint / DIGESTS).read_text(encoding="utf-8")).items():
+            if _digest(checkpoint / name) != digest:
+                raise ValueError(f"{name} is not what was written")
+    progress = Progress(**json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8")))
+    weights = load_file(checkpoint / WEIGHTS)
+    return progress, weights, torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def latest_step(folder: Path) -> int:

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from ablations.record import record, record_shown, record_sweeps, recorded
-from ablations.study import Cell, studies
+from ablations.queue import Queue
+from ablations.record import left_out, record, record_shown, record_sweeps, recorded
+from ablations.storage import open_storage
+from ablations.study import Cell, read_study, studies
 from ablations.sweep import find_sweep, trials_file
 from ilrm.evaluation.summary import scene_means
 from ilrm.presets import run_config
@@ -82,3 +84,23 @@ def test_trials_of_the_projects_sweeps_are_recorded_in_order(tmp_path):
     assert record_sweeps("tiny", tmp_path, tmp_path / "records") == []
     assert record_sweeps("smoke", tmp_path, tmp_path / "records") == ["recipe"]
     assert list(pd.read_csv(tmp_path / "records" / "smoke" / "recipe.csv").trial) == [1, 3]
+
+
+def test_runs_that_are_not_recorded_say_which_scale_and_file_to_name(smoke_run, cell, tmp_path):
+    store, journal = smoke_run.folder.parent, tmp_path / "journal"
+    wanted = studies()["layers"]
+
+    def left(scale, everywhere=True):
+        found = wanted.cells(scale, 1)
+        return left_out(found, scale, everywhere, store, str(journal))
+
+    assert left("tiny") == ["1 complete runs are there at --scale smoke"]
+    assert left("smoke") == [
+        "1 complete runs at --scale smoke are of none of these studies: name the files of yours"
+    ]
+    assert left("smoke", everywhere=False) == [] and not journal.exists()
+    path = tmp_path / "mine.toml"
+    path.write_text("varies = 'layers'\nvalues = [1, 2]")
+    Queue.open(read_study(path), "smoke", open_storage(str(journal)))
+    assert left("smoke", everywhere=False)[0].endswith("name the files of yours: mine.toml")
+    assert left_out([cell], "smoke", True, store, str(journal)) == []

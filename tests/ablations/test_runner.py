@@ -8,7 +8,10 @@ import sys
 from collections import Counter
 
 import pytest
+from optuna.trial import TrialState
 
+from ablations import runner
+from ablations.queue import NEW, WAITING
 from ablations.runner import Plan, effort
 from ablations.study import studies
 from ilrm.presets import run_config
@@ -20,9 +23,9 @@ STUDY = "varies = 'uplift'\nvalues = [1, 2]\n[scales.smoke]\nsteps = 40\n"
 
 @pytest.fixture
 def command(tmp_path):
-    path = tmp_path / "own.toml"
-    path.write_text(STUDY)
-    shared = [str(path), "--scale", "smoke", "--seeds", "1"]
+    """Commands as they are typed in another folder than the checkout: all paths are relative."""
+    (tmp_path / "own.toml").write_text(STUDY)
+    shared = ["own.toml", "--scale", "smoke", "--seeds", "1", "--storage", "queue.journal"]
 
     def command(verb, *more):
         return [sys.executable, "-m", "ablations", verb, *shared, *more]
@@ -32,13 +35,13 @@ def command(tmp_path):
 
 @pytest.fixture
 def environment(tmp_path):
-    return {**os.environ, "ILRM_RUNS": str(tmp_path / "runs")}
+    return {**os.environ, "ILRM_RUNS": "runs", "PYTHONPATH": str(PROJECT)}
 
 
 @pytest.mark.timeout(400)
 def test_a_killed_worker_and_a_killed_runner_lose_nothing(command, environment, tmp_path):
     runs = tmp_path / "runs"
-    start = {"cwd": PROJECT, "env": environment, "stderr": subprocess.PIPE, "text": True}
+    start = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True}
     first = subprocess.Popen(command("run", "--workers", "1"), **start)
     wait_for(lambda: list(runs.glob("*/history.csv")))  # a cell is in the middle of its training
     (worker,) = children(first.pid, "ablations.worker")
@@ -66,10 +69,12 @@ def test_a_killed_worker_and_a_killed_runner_lose_nothing(command, environment, 
     start["stdout"] = subprocess.PIPE
     status = subprocess.run(command("status"), timeout=100, check=False, **start)
     assert status.stdout == "own@smoke: 2 cells: 2 done\n"
+    assert not (PROJECT / "queue.journal").exists() and (tmp_path / "queue.journal").exists()
 
 
-def test_mistakes_are_one_line(command, environment):
+def test_mistakes_are_one_line(command, environment, tmp_path):
     for arguments, words in (
+        (["run", "layers", "--seeds", "21"], "21 seeds are more than are recorded"),
         (["run", "layer"], "did you mean 'layers'?"),
         (["run", "none.toml"], "none.toml cannot be read"),
         (
@@ -80,7 +85,7 @@ def test_mistakes_are_one_line(command, environment):
     ):
         done = subprocess.run(
             [sys.executable, "-m", "ablations", *arguments],
-            cwd=PROJECT,
+            cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
@@ -90,10 +95,67 @@ def test_mistakes_are_one_line(command, environment):
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
+def test_status_on_a_new_machine_reads_only(environment, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "ablations", "status", "layers", "components"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("layers@tiny: ") and done.stdout.count("not enqueued\n") == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_effort_grows_with_depth_and_is_small_for_an_evaluation():
     base = effort(run_config("tiny"))
     assert effort(run_config("tiny", layers=12)) > 2.5 * base
     assert effort(run_config("tiny", camera_noise=0.1)) < 0.3 * base
+
+
+def test_status_of_a_journal_leaves_it_as_it_is(tmp_path):
+    journal = tmp_path / "journal"
+    study, other = studies()["components"], studies()["layers"]
+    plan = Plan.make([study], "smoke", str(journal), 1)
+    plan.queues[0][0].add(plan.cells.values())
+    before = journal.read_bytes()
+    seen = Plan.make([study, other], "smoke", str(journal), 1, create=False)
+    assert seen.counts() == {WAITING: len(plan.cells), NEW: len(seen.cells) - len(plan.cells)}
+    assert journal.read_bytes() == before
+
+
+def test_the_cells_that_another_runner_dropped_are_enqueued_again(tmp_path, monkeypatch):
+    """Another runner of the same study, with fewer seeds, replaced the plan: the run does not end early."""
+    study = studies()["components"]
+    plan = Plan.make([study], "smoke", str(tmp_path / "journal"), 1)
+    queue, cells = plan.queues[0]
+    done: set[str] = set()
+
+    class Workers:
+        def __init__(self, *_):
+            self.polls = 0
+
+        def keep_going(self, waiting):
+            self.polls += 1
+            for _ in range(waiting):
+                trial = queue.trials.ask()
+                if self.polls == 1:
+                    queue.trials.tell(trial, state=TrialState.PRUNED)
+                else:
+                    done.add(trial.user_attrs["run"])
+                    queue.trials.tell(trial, 1.0)
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr("ablations.queue.find_run", lambda config: config.name in done or None)
+    monkeypatch.setattr(runner, "share_done", lambda config: float(config.name in done))
+    monkeypatch.setattr(runner, "dataset_root", lambda data: None)
+    monkeypatch.setattr(runner, "Workers", Workers)
+    monkeypatch.setattr(runner, "POLL", 0.0)
+    assert runner.run(plan, 1) == {} and done == {cell.run_name for cell in cells}
 
 
 def test_runs_that_are_left_out_are_not_planned(tmp_path):

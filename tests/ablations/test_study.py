@@ -2,7 +2,8 @@
 
 import pytest
 
-from ablations.study import SEEDS, StudyError, find_studies, read_study, studies
+from ablations.side_by_side import cells_by_value
+from ablations.study import MOST_SEEDS, SEEDS, StudyError, find_studies, read_study, studies
 from ilrm.presets import run_config
 from reports.published import rows_of
 
@@ -122,3 +123,48 @@ def test_two_studies_of_one_name_are_refused(tmp_path):
 def test_all_are_found_once():
     assert next(s.name for s in find_studies(["layers", "all"])) == "layers"
     assert len(find_studies(["all", "layers"])) == len(studies())
+
+
+def test_more_seeds_than_are_recorded_are_refused():
+    study = studies()["layers"]
+    assert len(study.cells("smoke", MOST_SEEDS)) == MOST_SEEDS * len(study.variants)
+    with pytest.raises(StudyError, match="study layers: 21 seeds are more .* at most 20"):
+        study.cells("smoke", MOST_SEEDS + 1)
+    with pytest.raises(StudyError, match="21 seeds are more"):
+        cells_by_value(["layers"], "smoke", MOST_SEEDS + 1)
+
+
+def test_the_hash_is_that_of_what_is_run(write):
+    """Words do not count; what is run does, a preset and the number of steps among it."""
+    hashed = read_study(write(OWN)).hash("tiny")
+    for same in (OWN.replace("Smaller", "Larger"), "paper = 'Table 1'" + OWN, OWN + "# a comment"):
+        assert read_study(write(same)).hash("tiny") == hashed
+    for other in (
+        OWN.replace("[4, 2]", "[4, 2, 1]"),
+        OWN.replace("patch", "layers"),
+        OWN + "fields = { lr = 1e-3 }",
+        OWN + "scales.tiny = { steps = 600 }",
+    ):
+        assert read_study(write(other)).hash("tiny") != hashed, other
+    assert read_study(write(OWN)).hash("smoke") != hashed
+    assert read_study(write(OWN)).trained_for(600).hash("tiny") != hashed
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "1" + "0" * 24, "1" + "0" * 5000])
+def test_impossible_numbers_in_a_study_are_one_line(write, number):
+    for field in ("steps", "lr", "procedural_seed"):
+        with pytest.raises(StudyError) as caught:
+            read_study(write(f"varies = '{field}'\nvalues = [1, {number}]")).cells("tiny")
+        said = str(caught.value)
+        assert field in said or "not valid TOML" in said
+        assert "\n" not in said and len(said) < 600
+
+
+def test_a_study_is_read_as_utf_8_whatever_the_locale(write, tmp_path):
+    (tmp_path / "own.toml").write_bytes(
+        "title = '3 \u2192 6 \u00e4'".encode() + OWN[OWN.index("claim") - 1 :].encode()
+    )
+    assert read_study(tmp_path / "own.toml").title == "3 \u2192 6 \u00e4"
+    (tmp_path / "own.toml").write_bytes(OWN.encode() + b"# \xe4")
+    with pytest.raises(StudyError, match="own.toml is not valid TOML"):
+        read_study(tmp_path / "own.toml")

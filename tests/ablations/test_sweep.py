@@ -11,9 +11,12 @@ from ablations.sweep import (
     _raise_if_always_fails,
     find_sweep,
     importances,
+    main,
     open_sweep,
     results,
+    run,
     study_of,
+    trials_file,
     work,
 )
 from ilrm.errors import IlrmError, WeightsError
@@ -65,6 +68,17 @@ def test_committed_sweeps_can_be_run(path):
         ("[space]\nlr = {low = 'a', high = 2}", "does not describe a sweep"),
         ("fields = 3\n[space]\nlr = {low = 1, high = 2}", "does not describe a sweep"),
         ("objectives = []\n[space]\nlr = {low = 1, high = 2}", "has no objectives"),
+        ("[space]\nlr = {low = 1e-4, high = inf}", "own.toml: lr=inf: give a number"),
+        ("[space]\nlr = {low = nan, high = 1}", "own.toml: lr=nan: give a number"),
+        ("[space]\nlr = {low = -1, high = 1}", "own.toml: lr=-1.0: give a number above 0"),
+        ("[space]\nlr = {low = 0.1, high = 1, step = nan}", "step of lr is nan"),
+        ("[space]\nlayers = {choices = [3, 'six']}", "own.toml: layers='six'"),
+        (
+            "[space]\nseed = {low = 0, high = " + "9" * 24 + "}",
+            "own.toml: seed=9+: give an integer",
+        ),
+        ("[space]\nlayers = {low = 1, high = " + "9" * 5000 + "}", "does not describe a sweep"),
+        ("[space]\nlayers = {low = true, high = 3}", "does not describe a sweep"),
         ("[fields]\nstep = 3\n[space]\nlr = {low = 1, high = 2}", "did you mean 'steps'"),
     ],
 )
@@ -129,3 +143,57 @@ def test_recorded_trials_give_the_same_importances_and_front(write, tmp_path):
     assert [t.number for t in again.best_trials] == [t.number for t in study.best_trials]
     for k in range(2):
         assert importances(again, k) == pytest.approx(importances(study, k))
+
+
+def test_an_edited_sweep_and_another_of_its_name_are_searches_of_their_own(write, tmp_path):
+    text = SPACE.format(objectives="")
+    journal = str(tmp_path / "journal")
+    first = find_sweep(str(write(text)))
+    study = open_sweep(first, "smoke", journal)
+    study.enqueue_trial({"lr": 1e-3, "layers": 1, "heads": 4})
+    for edited in (
+        SPACE.format(objectives="objectives = ['psnr', 'gmacs']"),
+        text.replace("steps = 4", "steps = 8"),
+        text.replace("[4, 5]", "[4, 5, 8]"),
+        text.replace("high = 1e-2", "high = 1e-3"),
+    ):
+        other = find_sweep(str(write(edited)))
+        assert other.name == first.name and trials_file(other, "smoke") != trials_file(
+            first, "smoke"
+        )
+        assert not open_sweep(other, "smoke", journal).trials, edited
+    renamed = find_sweep(str(write(text.replace("small", "another title"))))
+    assert len(open_sweep(renamed, "smoke", journal).trials) == 1
+
+
+def test_workers_search_what_the_runner_has_read(write, tmp_path, monkeypatch):
+    """The definition itself is handed over: the file may be edited, moved or lie in another folder."""
+    path = write(SPACE.format(objectives=""))
+    sweep = find_sweep(str(path))
+    started = []
+
+    class Workers:
+        def __init__(self, count, command):
+            started.append(command)
+
+        def keep_going(self, waiting):
+            raise StudyError("seen")
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr("ablations.sweep.Workers", Workers)
+    monkeypatch.setattr("ablations.sweep.dataset_root", lambda data: None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match="seen"):
+        run(sweep, "smoke", "queue.journal", 3, 1)
+    path.unlink()
+    _, definition, scale, storage, trials = started[0]
+    assert storage == str(tmp_path / "queue.journal")
+    searched = []
+    monkeypatch.setattr("ablations.sweep.work", lambda *arguments: searched.append(arguments))
+    main(definition, scale, storage, trials, "1")
+    assert (
+        searched[0][0] == sweep
+        and searched[0][2].study_name == f"sweep-{sweep.study_name('smoke')}"
+    )

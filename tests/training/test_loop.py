@@ -67,6 +67,18 @@ def test_training_lowers_the_loss(tmp_path):
     assert [row["step"] for row in progress.history] == list(range(1, 81))
 
 
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path, capsys):
+    fields = {"steps": 8, "save_minutes": 0.0}
+    first, _ = train_smoke(tmp_path, **fields)
+    newest = sorted(tmp_path.glob("checkpoint-*"))[-1]
+    (newest / "state.pt").write_bytes(b"")
+    again, progress = train_smoke(tmp_path, **fields)
+    assert f"{newest} is damaged" in capsys.readouterr().out
+    assert [row["step"] for row in progress.history] == list(range(1, 9))
+    for one, other in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_steps_with_large_gradients_are_skipped_and_a_run_of_nothing_else_stops(tmp_path):
     with pytest.raises(RunError, match="every step .* skip_norm"):
         train_smoke(tmp_path, steps=40, skip_norm=1e-9)

@@ -28,6 +28,7 @@ from ilrm.data.procedural.rooms import random_room, room_size
 from ilrm.data.procedural.textures import texture_bank
 from ilrm.errors import ConfigError, DataError
 from ilrm.system.files import atomic_path, write_json
+from ilrm.system.paths import folder_variable
 from ilrm.system.progress import progress_bar
 
 VERSION = 1  # raise it whenever the same parameters give other bytes
@@ -239,7 +240,7 @@ def ensure_dataset(
     cache_dir: by default the environment's ILRM_CACHE, then ~/.cache/ilrm. Raises what generate
     raises.
     """
-    cache = Path(cache_dir or os.environ.get("ILRM_CACHE") or Path.home() / ".cache" / "ilrm")
+    cache = Path(cache_dir or folder_variable("ILRM_CACHE", Path.home() / ".cache" / "ilrm"))
     text = json.dumps({"version": VERSION, **config.recorded()}, sort_keys=True)
     name = f"rooms-{config.path}-{config.height}x{config.width}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]

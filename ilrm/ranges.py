@@ -1,0 +1,118 @@
+"""The values that the numbers of a configuration may have, whatever the other fields are.
+
+The upper ends are far above anything useful. They turn a slip, such as a seed of 24 digits, into a line that
+names the field, where a library would fail later in its own words.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ilrm.errors import ConfigError
+from ilrm.fields import shown
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Integers from low to high, both included."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: Any) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"an integer from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Real:
+    """Finite numbers from low, or above it, to high."""
+
+    low: float
+    high: float
+    above: bool = False  # low itself is left out
+
+    def __contains__(self, value: Any) -> bool:
+        return (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        if self.above:
+            return f"a number above {self.low:g}, at most {self.high:g}"
+        return f"a finite number, {self.low:g} or more, at most {self.high:g}"
+
+
+SEED = Whole(0, 2**32 - 1)  # what NumPy and torch both take
+_COUNT = Whole(1, 10**9)
+_VIEWS = Whole(0, 10_000)  # fewer than two are refused where views are counted
+_FRAMES = Whole(0, 10**6)
+_LOGIT = Real(-80, 80)  # exp of it is a number
+_RATE = Real(0, 1e3, above=True)
+_NORM = Real(0, 1e12, above=True)
+_WEIGHT = Real(0, 1e6)
+_SIDE = Whole(0, 2**16)  # sizes that have no whole patches are refused beside the model
+
+RANGES: dict[str, Whole | Real] = {
+    # model
+    "layers": Whole(1, 1000),
+    "width": Whole(1, 2**16),
+    "heads": Whole(1, 2**12),
+    "patch": Whole(1, 2**10),
+    "uplift": Whole(1, 64),
+    "initial_grid": Whole(1, 2**12),
+    "near": Real(0, 1e6),
+    "far": Real(0, 1e9, above=True),
+    "scale_bias": _LOGIT,
+    "scale_max": _LOGIT,
+    "opacity_bias": _LOGIT,
+    "init_std": Real(0, 100),
+    # data
+    "image_height": _SIDE,
+    "image_width": _SIDE,
+    "context_views": _VIEWS,
+    "context_range": _VIEWS,
+    "target_views": _VIEWS,
+    "input_targets": _VIEWS,
+    "gap_start": _FRAMES,
+    "gap_end": _FRAMES,
+    "gap_steps": Whole(0, 10**9),
+    "procedural_train": Whole(1, 10**7),
+    "procedural_test": Whole(1, 10**7),
+    "procedural_frames": Whole(12, 10**5),  # eight context views with targets between
+    "procedural_seed": SEED,
+    # training
+    "steps": _COUNT,
+    "batch": Whole(1, 10**6),
+    "lr": _RATE,
+    "matrix_lr": _RATE,
+    "warmup": Whole(0, 10**9),
+    "weight_decay": Real(0, 1e3),
+    "perceptual_weight": _WEIGHT,
+    "depth_weight": _WEIGHT,
+    "clip_norm": _NORM,
+    "skip_norm": _NORM,
+    "seed": SEED,
+    "eval_every": _COUNT,
+    "save_minutes": Real(0, 1e6),
+    # evaluation
+    "input_views": _VIEWS,
+    "camera_noise": Real(0, 1e4),
+    "decoded_layer": Whole(0, 1000),
+}
+
+
+def check_ranges(config: object) -> None:
+    """Raise ConfigError on the first number of a configuration that is outside its range.
+
+    The types have been checked before.
+    """
+    for name, value in vars(config).items():
+        check_range(name, value)
+
+
+def check_range(name: str, value: Any) -> None:
+    """Raise ConfigError if a field's value, or a number of its pair, is outside the field's range."""
+    allowed = RANGES.get(name)
+    numbers = value if isinstance(value, tuple) else (value,)
+    if allowed is not None and not all(n is None or n in allowed for n in numbers):
+        raise ConfigError(f"{name}={shown(value)}: give {allowed}")
