@@ -13,9 +13,9 @@ from ablations.storage import WORKER, open_storage, quiet_optuna, sign_of_life
 from ablations.study import StudyError
 from ilrm.presets import run_config
 from ilrm.runs.store import Run, find_run
-from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.paths import NOTEBOOKS, PROJECT, RUNS
 
-NOTEBOOK = PROJECT / "notebooks" / "ablation.ipynb"
+NOTEBOOK = NOTEBOOKS / "ablation.ipynb"
 
 
 def work(queues: list[Queue], run_by: int | None = None) -> None:

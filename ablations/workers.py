@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from ablations.study import StudyError
-from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.paths import PROJECT, RUNS, find_suite
 
 DEATHS = 20  # number of worker deaths after which the runner gives up
 
@@ -43,6 +43,7 @@ class Workers:
     def _start(self) -> None:
         threads = max(1, (os.cpu_count() or 1) // self.count)
         # no spinning, which would take CPU time from the other workers
+        find_suite()  # the worker is a module of the suite
         waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **waiting}
         devices = torch.cuda.device_count()
