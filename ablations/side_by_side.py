@@ -1,4 +1,4 @@
-"""Command line: run cells of studies for a limited time, `python -m ablations.side_by_side --minutes 9`.
+"""Run cells of studies for a limited time, `python -m ablations.side_by_side --minutes 9`.
 
 Meant for a GPU that is only available for a short time: several processes share it, the most important cells
 run first, and cells that are complete or claimed by another process are skipped. Cells are trained and
@@ -21,6 +21,7 @@ from ablations.arguments import positive
 from ablations.study import SEEDS, Cell, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
+from ilrm.system.cli import Command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,18 +91,13 @@ def _claim(path: Path) -> Iterator[bool]:
         yield True
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the cells and return the exit status: 1 if a worker died, 2 on a user error."""
-    options = _parser().parse_args(arguments)
-    try:
-        cells = cells_by_value(options.studies, options.scale, options.seeds)
-        if options.deadline:
-            work(cells, options.deadline, options.run_by)
-            return 0
-        return _lead(options, cells)
-    except IlrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def perform(options: argparse.Namespace) -> int:
+    """Run the cells and return the exit status: 1 if a worker died."""
+    cells = cells_by_value(options.studies, options.scale, options.seeds)
+    if options.deadline:
+        work(cells, options.deadline, options.run_by)
+        return 0
+    return _lead(options, cells)
 
 
 def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
@@ -131,18 +127,30 @@ def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
     return 1 if died else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ablations.side_by_side", description=__doc__)
-    parser.add_argument("studies", nargs="*", default=list(ORDER), help="default: %(default)s")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the studies, and for how long and by how many processes they are run."""
+    parser.add_argument(
+        "studies",
+        nargs="*",
+        default=list(ORDER),
+        help="names or paths of TOML files; default: %(default)s",
+    )
     parser.add_argument("--scale", default="small", choices=SCALES, help="default: %(default)s")
-    parser.add_argument("--seeds", type=positive, default=SEEDS, help="default: %(default)s")
-    parser.add_argument("--workers", type=positive, default=3, help="default: %(default)s")
-    parser.add_argument("--minutes", type=float, default=9.0, help="default: %(default)s")
+    parser.add_argument(
+        "--seeds", type=positive, default=SEEDS, help="seeds per variant; default: %(default)s"
+    )
+    parser.add_argument(
+        "--workers", type=positive, default=3, help="processes; default: %(default)s"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=9.0, help="time for all of them; default: %(default)s"
+    )
     # internal arguments of the workers
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--run-by", type=int, help=argparse.SUPPRESS)
-    return parser
 
+
+main = Command("python -m ablations.side_by_side", __doc__, add_arguments, perform, resumes=True)
 
 if __name__ == "__main__":
     sys.exit(main())

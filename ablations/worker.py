@@ -13,9 +13,9 @@ from ablations.storage import WORKER, open_storage, quiet_optuna, run_one, sign_
 from ablations.study import StudyError
 from ilrm.presets import run_config
 from ilrm.runs.store import Run, find_run
-from ilrm.system.paths import PROJECT, RUNS
+from ilrm.system.paths import NOTEBOOKS, RUNS
 
-NOTEBOOK = PROJECT / "notebooks" / "ablation.ipynb"
+NOTEBOOK = NOTEBOOKS / "ablation.ipynb"
 
 
 def work(queues: list[Queue], run_by: int | None = None) -> None:

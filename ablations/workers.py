@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ablations.study import StudyError
-from ilrm.system.paths import RUNS
+from ilrm.system.paths import RUNS, find_suite
 
 DEATHS = 20  # number of worker deaths after which the runner gives up
 FRUITLESS = 3  # number of workers in succession that end at once, and nothing is done
@@ -100,6 +100,7 @@ class Workers:
     def _start(self, waiting: int) -> None:
         threads = max(1, (os.cpu_count() or 1) // self.count)
         # no spinning, which would take CPU time from the other workers
+        find_suite()  # the worker is a module of the suite
         sleeping = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **sleeping}
         devices = torch.cuda.device_count()

@@ -241,6 +241,7 @@ class DataConfig:
 class TrainConfig:
     """The training recipe (Section 4 and supplementary of the paper; defaults: RE10K ablations)."""
 
+    # updates of the weights
     steps: int = 100_000
     # scenes per step, over all processes
     batch: int = 16
@@ -266,6 +267,7 @@ class TrainConfig:
     checkpointing: bool = True
     # torch.compile the update blocks
     compile: bool = False
+    # of the initial weights, and of the order and choice of training views
     seed: int = 0
     # weights to start from: name of a run in the store, folder, file or hub id
     start: str = ""

@@ -1,4 +1,4 @@
-"""Command line: convert one of the authors' released checkpoints to a weights folder.
+"""Convert one of the authors' released checkpoints to a weights folder.
 
 `python -m ilrm.convert CHECKPOINT --out FOLDER`
 """
@@ -8,21 +8,21 @@ import sys
 from pathlib import Path
 
 from ilrm.data.framing import parse_size
-from ilrm.system.cli import one_line_errors
+from ilrm.system.cli import Command
 
 
-@one_line_errors
-def main(arguments: list[str] | None = None) -> int:
-    """Write a weights folder, print the inferred configuration, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ilrm.convert", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the checkpoint, what it was trained with, and where the weights go."""
+    parser.add_argument("checkpoint", type=Path, help="file as the authors released it")
     parser.add_argument(
         "--out", type=Path, required=True, help="where to create the weights folder"
     )
     parser.add_argument("--views", type=int, help="number of input views it was trained with")
     parser.add_argument("--size", help="image size HxW it was trained on")
-    options = parser.parse_args(arguments)
 
+
+def perform(options: argparse.Namespace) -> int:
+    """Write a weights folder and print the inferred configuration."""
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm import cost
     from ilrm.weights.released import load_released
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(folder)
     return 0
 
+
+main = Command("python -m ilrm.convert", __doc__, add_arguments, perform)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Command line: evaluate weights on a dataset with one of the paper's protocols.
+"""Evaluate weights on a dataset with one of the paper's protocols.
 
 `python -m ilrm.evaluate --weights W --data D --protocol re10k --index evaluation_index.json --views 4`
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ilrm.config import EvaluationConfig, check_views
 from ilrm.data.frames.protocols import PROTOCOLS, Protocol
 from ilrm.errors import ConfigError
-from ilrm.system.cli import one_line_errors
+from ilrm.system.cli import Command
 from ilrm.system.paths import RUNS
 
 if TYPE_CHECKING:
@@ -23,10 +23,8 @@ SCENES_FAILED = 3  # exit status of an evaluation without the scenes that are mi
 MOST_REASONS = 20  # reasons printed
 
 
-@one_line_errors
-def main(arguments: list[str] | None = None) -> int:
-    """Evaluate, print the summary and the result's folder, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ilrm.evaluate", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is evaluated, on what, and where the result goes."""
     parser.add_argument("--weights", required=True, help="folder, released file or hub id")
     parser.add_argument("--data", type=Path, required=True,
                         help="dataset, folder of captures, or one capture")  # fmt: skip
@@ -46,8 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true",
                         help="stop at a scene that is missing or damaged; by default the others are "
                         "evaluated, and the exit status is 3")  # fmt: skip
-    options = parser.parse_args(arguments)
-    result = _perform(options, PROTOCOLS[options.protocol])
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Evaluate, and print the summary and the result's folder."""
+    result = _evaluate(options, PROTOCOLS[options.protocol])
 
     from ilrm.runs.evaluation_runs import RECORDED
     from ilrm.runs.records import EVALUATIONS, record
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     return SCENES_FAILED if result.metrics.get("failed") else 0
 
 
-def _perform(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
+def _evaluate(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
     evaluation = EvaluationConfig(camera_noise=options.camera_noise)
     views = protocol.views if options.views is None else options.views
     check_views("views", views)
@@ -71,8 +72,11 @@ def _perform(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
 
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.runs import evaluation_runs as evaluations
+    from ilrm.runs.records import check_recordable
     from ilrm.weights.state import read_weights
 
+    if options.record:
+        check_recordable()
     weights = read_weights(options.weights)
     framing = evaluations.framing_for(protocol, weights.config, options.size)
     job = evaluations.Job(
@@ -105,6 +109,8 @@ def _show(result: RunFolder) -> None:
         print(f"LPIPS not measured: {reason}")
     print(f"per-view metrics, summary and pictures: {result.folder}")
 
+
+main = Command("python -m ilrm.evaluate", __doc__, add_arguments, perform, resumes=True)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,6 +1,13 @@
-"""Fields of configurations: names and values are checked, and the nearest right one is named."""
+"""Fields of configurations: names and values are checked, and the nearest right one is named.
 
+A comment above a field, in the source, says what it and the fields right below it mean.
+"""
+
+import ast
+import dataclasses
 import difflib
+import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Mapping
@@ -72,3 +79,40 @@ def _describe(hint: Any, value: object) -> str:
     if typing.get_origin(hint) is tuple:
         return f"give {len(typing.get_args(hint))} integers, e.g. [15, 31]"
     return f"give a value of type {getattr(hint, '__name__', hint)}"
+
+
+def commented(config: type) -> list[tuple[str, list[dataclasses.Field[Any]]]]:
+    """The fields of a configuration in their order, grouped under the comment that tells their meaning."""
+    source = textwrap.dedent(inspect.getsource(config))
+    lines = source.splitlines()
+    (definition,) = ast.parse(source).body
+    assert isinstance(definition, ast.ClassDef)
+    fields = {f.name: f for f in dataclasses.fields(config)}
+    groups: list[tuple[str, list[dataclasses.Field[Any]]]] = []
+    for node in definition.body:
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        above = node.lineno - 1
+        while lines[above - 1].lstrip().startswith("#"):
+            above -= 1
+        comment = [line.strip().removeprefix("# ") for line in lines[above : node.lineno - 1]]
+        if comment:
+            groups.append((" ".join(comment), []))
+        groups[-1][1].append(fields[node.target.id])
+    return groups
+
+
+def kind(config: type, name: str) -> str:
+    """What a field may hold, in words: "F, H or Q", "int or None", "int, int"."""
+    return _kind(typing.get_type_hints(config)[name])
+
+
+def _kind(hint: Any) -> str:
+    parts = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return ", ".join(map(_kind, parts))
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(filter(None, (", ".join(map(str, parts[:-1])), str(parts[-1]))))
+    if typing.get_origin(hint) is types.UnionType:
+        return " or ".join(map(_kind, parts))
+    return "None" if hint is type(None) else hint.__name__

@@ -1,4 +1,4 @@
-"""Command line: reconstruct a capture into a scene folder.
+"""Reconstruct a capture into a scene folder.
 
 `python -m ilrm.reconstruct CAPTURE --out scene/` writes scene.ply (3D-GS format, in the capture's world
 coordinates), viewer.html, flythrough.webm and flythrough.mp4, renders/ and depth/ of the held-out frames,
@@ -9,13 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from ilrm.system.cli import add_capture_arguments, capture_options, one_line_errors
+from ilrm.system.cli import Command, add_capture_arguments, capture_options
 
 
-@one_line_errors
-def main(arguments: list[str] | None = None) -> int:
-    """Write the scene folder, print its metrics, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ilrm.reconstruct", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the capture, where the scene is written, and how it is refined."""
     add_capture_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--all", action="store_true", dest="everything",
@@ -24,8 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
                         help="number of refinement steps on the input views, e.g. 10")  # fmt: skip
     parser.add_argument("--splat", type=float, metavar="SECONDS",
                         help="optimise the scene on the input views for so long (3D-GS)")  # fmt: skip
-    options = parser.parse_args(arguments)
 
+
+def perform(options: argparse.Namespace) -> int:
+    """Write the scene folder and print its metrics."""
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.export.scene_folder import check_out, write_scene
     from ilrm.reconstruction.inputs import open_capture
@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(options.out)
     return 0
 
+
+main = Command("python -m ilrm.reconstruct", __doc__, add_arguments, perform)
 
 if __name__ == "__main__":
     sys.exit(main())

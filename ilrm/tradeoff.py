@@ -1,4 +1,4 @@
-"""Command line: reconstruction time against quality on one capture, the trade-off of Table 5.
+"""Reconstruction time against quality on one capture, the trade-off of Table 5.
 
 Compares iLRM zero-shot, iLRM with refinement, and per-scene 3D-GS optimised from scratch.
 `python -m ilrm.tradeoff CAPTURE --weights W --out FOLDER` writes rows.csv and about.json.
@@ -9,14 +9,12 @@ import sys
 from pathlib import Path
 
 from ilrm.errors import ConfigError
-from ilrm.system.cli import add_capture_arguments, capture_options, one_line_errors
+from ilrm.system.cli import Command, add_capture_arguments, capture_options
 from ilrm.system.files import check_folder
 
 
-@one_line_errors
-def main(arguments: list[str] | None = None) -> int:
-    """Write the folder, print the rows, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ilrm.tradeoff", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the capture, where the rows go, and the number of steps."""
     add_capture_arguments(parser)
     parser.add_argument(
         "--out", type=Path, help="folder to write into; default: a record for `make report`"
@@ -24,17 +22,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--steps", type=int, default=3_000, help="3D-GS optimisation steps; default: %(default)s"
     )
-    options = parser.parse_args(arguments)
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Write the folder and print the rows."""
     if options.steps < 10:
         raise ConfigError(f"steps={options.steps}: give at least 10")
-    if options.out is not None:
-        check_folder(options.out)
 
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.reconstruction.inputs import open_capture
     from ilrm.reconstruction.tradeoff import trade_off, write_trade_off
-    from ilrm.runs.records import TRADEOFFS
+    from ilrm.runs.records import TRADEOFFS, check_recordable
 
+    if options.out is None:
+        check_recordable()
+    else:
+        check_folder(options.out)
     opened = open_capture(**capture_options(options))
     print(opened.about)
     reconstruction = opened.reconstruct()
@@ -44,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(out)
     return 0
 
+
+main = Command("python -m ilrm.tradeoff", __doc__, add_arguments, perform)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Command line: train a model, on one process or under torchrun.
+"""Train a model, on one process or under torchrun.
 
 `python -m ilrm.train --scale tiny layers=6 seed=1` trains one configuration,
 `python -m ilrm.train --recipe dl3dv root=/path/to/dl3dv start=WEIGHTS` follows a published recipe.
@@ -14,24 +14,26 @@ from ilrm.config import RunConfig
 from ilrm.errors import ConfigError
 from ilrm.presets import SCALES, run_config
 from ilrm.recipes import RECIPES, stages
-from ilrm.system.cli import one_line_errors
+from ilrm.system.cli import Command
 
 if TYPE_CHECKING:
     from ilrm.runs.store import Run
 
 
-@one_line_errors
-def main(arguments: list[str] | None = None) -> int:
-    """Train one configuration or a recipe's stages in order, and return the exit status.
-
-    Prints the folder and the metrics of each run.
-    """
-    parser = argparse.ArgumentParser(prog="python -m ilrm.train", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --scale, --recipe and fields."""
     parser.add_argument("--scale", help=f"one of {', '.join(SCALES)}; default: tiny")
     parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("fields", nargs="*", metavar="name=value",
-                        help="configuration fields to override")  # fmt: skip
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "fields",
+        nargs="*",
+        metavar="name=value",
+        help="configuration fields to override; `ilrm fields` lists them with their meaning",
+    )
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Train one configuration or a recipe's stages in order; prints the folder and metrics of each run."""
     configs = _configs(options)
 
     # imported here because torch takes seconds to load, and --help should not wait for it
@@ -68,6 +70,8 @@ def _fields(texts: list[str]) -> dict[str, str]:
         fields[name] = value
     return fields
 
+
+main = Command("python -m ilrm.train", __doc__, add_arguments, perform, resumes=True)
 
 if __name__ == "__main__":
     sys.exit(main())

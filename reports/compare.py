@@ -1,15 +1,14 @@
-"""`python -m reports.compare STUDY...`: print the effects of studies from the runs in the run store."""
+"""Print the effects of studies from the runs in the run store: `python -m reports.compare STUDY...`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ablations.arguments import KINDS, add_scale
 from ablations.study import Study, find_studies
-from ilrm.errors import IlrmError
-from ilrm.presets import SCALES
+from ilrm.system.cli import Command
 from ilrm.vocabulary import METRICS, QUALITY
 
 if TYPE_CHECKING:
@@ -43,31 +42,30 @@ def comparison(study: Study, measurements: Measurements) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("-")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the comparison and return the exit status: 2 on a user error."""
-    parser = argparse.ArgumentParser(prog="python -m reports.compare", description=__doc__)
-    parser.add_argument("studies", nargs="+", help="names, paths of TOML files, or all")
-    parser.add_argument("--scale", default="tiny", choices=SCALES)
-    options = parser.parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the studies and the scale."""
+    parser.add_argument("studies", nargs="+", help=KINDS)
+    add_scale(parser)
 
+
+def perform(options: argparse.Namespace) -> int:
+    """Print the comparison."""
     # imported here because torch and pandas take seconds to load, and --help should not wait for them
     from reports.effects import Measurements
     from reports.write import markdown
 
-    try:
-        for study in find_studies(options.studies):
-            measurements = Measurements.stored(study, options.scale)
-            print(f"{study.title or study.name}, {options.scale} scale. {study.claim}\n")
-            print(markdown(comparison(study, measurements), index=False))
-        print(
-            "Effects are relative to the first variant, with 95% intervals over seeds and scenes "
-            "(with one seed: over scenes)"
-        )
-    except IlrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for study in find_studies(options.studies):
+        measurements = Measurements.stored(study, options.scale)
+        print(f"{study.title or study.name}, {options.scale} scale. {study.claim}\n")
+        print(markdown(comparison(study, measurements), index=False))
+    print(
+        "Effects are relative to the first variant, with 95% intervals over seeds and scenes "
+        "(with one seed: over scenes)"
+    )
     return 0
 
+
+main = Command("python -m reports.compare", __doc__, add_arguments, perform)
 
 if __name__ == "__main__":
     sys.exit(main())

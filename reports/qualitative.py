@@ -1,4 +1,4 @@
-"""Command line: side-by-side renders of the best, median and worst scene.
+"""Side-by-side renders of the best, median and worst scene.
 
 `python -m reports.qualitative --weights W --beside W2 --refine 20 --data D --protocol P --out FOLDER` writes
 qualitative.png, qualitative.pdf and qualitative.npz with the images shown. Without --data, it uses held-out
@@ -17,7 +17,7 @@ from ilrm.data.frames.protocols import PROTOCOLS
 from ilrm.data.procedural.samples import example_scenes
 from ilrm.errors import ConfigError
 from ilrm.runs.evaluation_runs import framing_for
-from ilrm.system.cli import one_line_errors
+from ilrm.system.cli import Command
 from ilrm.system.files import check_folder
 from ilrm.views import EvaluationScene
 from ilrm.weights.state import Weights, read_weights
@@ -25,10 +25,8 @@ from reports.figures.qualitative import ROOMS, arrays, draw, label_of, methods_o
 from reports.write import Writer
 
 
-@one_line_errors
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the figure and its arrays, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m reports.qualitative", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the weights, the scenes, and where the figure goes."""
     parser.add_argument("--weights", default="ilrm-small", help="folder, file or hub id")
     parser.add_argument("--beside", nargs="*", default=[], metavar="W", help="weights to compare")
     parser.add_argument(
@@ -39,12 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="also show --weights with this many refinement steps",
     )
     parser.add_argument("--data", type=Path, help="dataset or captures; default: held-out rooms")
-    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="captures")
+    parser.add_argument(
+        "--protocol",
+        choices=list(PROTOCOLS),
+        default="captures",
+        metavar="PROTOCOL",
+        help=f"one of {', '.join(PROTOCOLS)}; default: %(default)s",
+    )
     parser.add_argument("--index", type=Path, help="your copy of the protocol's index file")
     parser.add_argument("--views", type=int, help="number of input views; default: as in training")
     parser.add_argument("--size", help="HxW; default: the protocol's, or the weights' if smaller")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    options = parser.parse_args(arguments)
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Write the figure and its arrays."""
     if options.refine < 0:
         raise ConfigError(f"refine={options.refine}: give at least 0 steps")
     check_folder(options.out)
@@ -103,6 +110,8 @@ def _scenes(options: argparse.Namespace, weights: Weights) -> list[EvaluationSce
     selection = protocol.selection(options.index, views)
     return list(HeldOutScenes(stored, selection, framing, weights.config.data.camera_scale))
 
+
+main = Command("python -m reports.qualitative", __doc__, add_arguments, perform)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,13 +2,16 @@
 other recorded scales in subfolders. The model card and the results in README.md are generated, too.
 """
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from ilrm.config import ModelConfig
+from ilrm.errors import RunError
 from ilrm.presets import SCALES, run_config
 from ilrm.runs.records import STUDIES, SWEEPS, recorded_runs
-from ilrm.system.paths import PROJECT
+from ilrm.system.paths import CHECKOUT
 from ilrm.weights.state import PACKAGED
 from reports.claims import CONFIRMED, CONTRADICTED, judge, scorecard
 from reports.effects import Measurements
@@ -54,29 +57,46 @@ class Report:
     folder: str = ""  # a subfolder that holds nothing else
 
 
-def regenerate(check: bool, models: bool, extra: Collection[str] = ()) -> list[str]:
+def regenerate(
+    check: bool, models: bool, extra: Collection[str] = (), out: Path | None = None
+) -> list[str]:
     """Write the reports, or with `check` only compare them; return the names of those that were stale.
 
     `models`: also those that render held-out rooms by trained models (minutes: the rooms are made).
-    `extra`: more formats, see `Writer`.
+    `extra`: more formats, see `Writer`. `out`: the folder to write to; by default reports/output/ of the
+    checkout, with the model card and the results in README.md. Raises RunError where there is no checkout.
     """
+    if out is None and CHECKOUT is None:
+        raise RunError(
+            "reports/output/ belongs to a checkout, and this is an installed package: give --out"
+        )
+    folder = OUTPUT if out is None else out
     stale: list[str] = []
     for scale in (scale for scale in SCALES if (STUDIES / scale).is_dir()):
         measurements = Measurements.recorded(scale)
-        with Writer(OUTPUT if scale == DEFAULT else OUTPUT / scale, check, extra) as writer:
+        with Writer(folder if scale == DEFAULT else folder / scale, check, extra) as writer:
             for report in REPORTS:
                 if scale in report.scales and (models or not report.renders):
                     writer.tolerant = report.renders
                     report.write(writer, measurements)
-            for folder in {r.folder for r in REPORTS if r.folder and (models or not r.renders)}:
-                writer.clean(folder)
-        stale += [str(writer.folder.relative_to(PROJECT) / name) for name in writer.stale]
+            for name in {r.folder for r in REPORTS if r.folder and (models or not r.renders)}:
+                writer.clean(name)
+        stale += _stale(writer)
+    return stale if out is not None or CHECKOUT is None else stale + _pages(CHECKOUT, check)
+
+
+def _pages(checkout: Path, check: bool) -> list[str]:
+    """The model card and the results in README.md; the names of those that were stale."""
     with Writer(PACKAGED / SMALL, check) as card:
         card.text("README.md", model_card(SMALL))
-    stale += [str(card.folder.relative_to(PROJECT) / name) for name in card.stale]
-    with Writer(PROJECT, check) as front:
-        front.text(README, with_results((PROJECT / README).read_text()))
-    return stale + front.stale
+    with Writer(checkout, check) as front:
+        front.text(README, with_results((checkout / README).read_text()))
+    return _stale(card) + _stale(front)
+
+
+def _stale(writer: Writer) -> list[str]:
+    """What a writer found stale, from the working folder."""
+    return [os.path.relpath(writer.folder / name) for name in writer.stale]
 
 
 def paper(writer: Writer, measurements: Measurements) -> None:

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ilrm.system.paths import PROJECT
+from ilrm.system.paths import SUITE
 
-OUTPUT = PROJECT / "reports" / "output"
+OUTPUT = SUITE / "reports" / "output"
 BLOCK = 8  # pixels; figures are compared block by block, to detect single moved points
 COLORS = 64  # palette size of animations
 BLOCK_TOLERANCE = 0.25  # mean difference per block; fonts render slightly differently elsewhere

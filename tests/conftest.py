@@ -17,7 +17,10 @@ from ilrm.runs.training_runs import perform_run
 
 NEED = {
     "optuna": [
-        *(f"ablations/test_{name}.py" for name in ("database", "hosts", "queue", "record", "runner", "sweep")),
+        *(
+            f"ablations/test_{name}.py"
+            for name in ("database", "hosts", "queue", "record", "runner", "sweep")
+        ),
         "reports/figures/test_sweep_figures.py",
         "reports/test_readme.py",
     ],

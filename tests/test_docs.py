@@ -1,5 +1,6 @@
 """What the pages name exists: links, paths, commands, options, parameters, names of the package."""
 
+import argparse
 import importlib
 import importlib.util
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ilrm.__main__ import COMMANDS, command
 from ilrm.presets import parameter_names
 from ilrm.system.paths import PROJECT
 
@@ -25,6 +27,7 @@ FOLDERS = (*PACKAGES, "tests", "docs", "notebooks", "benchmarks", "scripts")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
 PATH = re.compile(rf"(?<![\w./-])((?:{'|'.join(FOLDERS)})/[\w./*-]*)")
 MODULE = re.compile(r"(?:python|torchrun[^`\n]*?) -m ([\w.]+)")
+ILRM = re.compile(r"(?:^|`)ilrm ([a-z]+)([^`\n#]*)", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
 DOTTED = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)[`(]")
 NOTEBOOK = re.compile(r"-p (\w+)")
@@ -51,12 +54,17 @@ def commands(text):
                 yield found[1], piece[found.end() :]
 
 
-def sources(module):
-    """The text in which a command of the project reads its options."""
-    path = PROJECT.joinpath(*module.split("."))
-    files = path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
-    shared = PROJECT / "ilrm" / "system" / "cli.py"
-    return "\n".join(file.read_text() for file in (*files, shared))
+def options(command):
+    """All options of a command of the project and of the commands below it."""
+    parser, found = argparse.ArgumentParser(), set()
+    command.add_arguments(parser)
+    waiting = [parser]
+    while waiting:
+        for action in waiting.pop()._actions:
+            found |= set(action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += action.choices.values()
+    return found
 
 
 def notebook_parameters():
@@ -102,8 +110,14 @@ def test_commands_and_their_options_exist(page):
         path = PROJECT.joinpath(*module.split("."))
         runs = path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
         assert runs, f"{page.name}: python -m {module}"
-        for option in set(OPTION.findall(rest)) - OTHERS_OPTIONS:
-            assert f'"{option}"' in sources(module), f"{page.name}: {module} {option}"
+        main = f"{module}.__main__" if path.is_dir() else module
+        known = OTHERS_OPTIONS | options(importlib.import_module(main).main)
+        for option in OPTION.findall(rest):
+            assert option in known, f"{page.name}: {module} {option}"
+    for name, rest in ILRM.findall(text):
+        known = OTHERS_OPTIONS | (options(command(name)) if name in COMMANDS else set())
+        assert name in (*COMMANDS, "completion"), f"{page.name}: ilrm {name}"
+        assert set(OPTION.findall(rest)) <= known, f"{page.name}: ilrm {name}{rest}"
 
 
 @pytest.mark.parametrize("page", **by_name(PAGES))
@@ -116,6 +130,9 @@ def test_parameters_exist(page):
         if module == "ilrm.train":
             for name in FIELD.findall(rest):
                 assert name in fields, f"{page.name}: {module} {name}="
+    for command_name, rest in ILRM.findall(text):
+        if command_name == "train":
+            assert set(FIELD.findall(rest)) <= fields, f"{page.name}: ilrm train{rest}"
 
 
 @pytest.mark.parametrize("page", **by_name(PAGES))

@@ -44,7 +44,7 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
     """Measure what some tables report and is not measured yet; returns the folder of the results.
 
     Every row is on the disk as soon as it is there. Rows that failed are measured again. Raises
-    RunError.
+    RunError, also where `record` is given and nothing can be recorded.
     """
     unknown = [table for table in tables if table not in TABLES]
     if unknown:
@@ -53,6 +53,8 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
         )
     if not 0 < seconds < math.inf:
         raise RunError(f"seconds={seconds}: give a number above 0")
+    if record:
+        records.check_recordable()
     bench = Bench.here(seconds)
     store = Store(bench, scale)
     chosen = with_baselines(cases(tables, scale))

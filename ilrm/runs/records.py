@@ -8,9 +8,10 @@ from pathlib import Path
 from safetensors.torch import save
 
 from ilrm.config import RunConfig
+from ilrm.errors import RunError
 from ilrm.runs.store import CONFIG, ENVIRONMENT, HISTORY, METRICS, PER_VIEW, Run
 from ilrm.system.files import atomic_folder
-from ilrm.system.paths import RECORDS
+from ilrm.system.paths import CHECKOUT, RECORDS
 from ilrm.weights.state import FILE as WEIGHTS
 from ilrm.weights.training_ranges import FILE as SEEN
 
@@ -20,6 +21,15 @@ BENCHMARKS = RECORDS / "benchmarks"
 TRADEOFFS = RECORDS / "tradeoffs"
 STUDIES = RECORDS / "studies"
 SWEEPS = RECORDS / "sweeps"
+
+
+def check_recordable() -> None:
+    """Raise RunError where nothing can be recorded. Call it before the work whose result is recorded."""
+    if CHECKOUT is None:
+        raise RunError(
+            "records belong to a checkout of this project, and this is an installed package: run the command "
+            "in a checkout"
+        )
 
 
 def record(folder: Path, names: Sequence[str], records: Path) -> Path:

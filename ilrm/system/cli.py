@@ -1,37 +1,49 @@
-"""Common parts of the command lines: one-line errors instead of tracebacks, and shared arguments.
+"""Common parts of the command lines: what a command is, one-line errors, and shared arguments.
 
 Command modules import torch only after parsing their arguments, so that `--help` is fast.
 """
 
 import argparse
-import functools
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ilrm.errors import IlrmError
 
-
-class Main(Protocol):
-    """Main function of a command, from its arguments (by default sys.argv's) to an exit status."""
-
-    def __call__(self, arguments: list[str] | None = None) -> int: ...
+STOPPED = 130  # exit status after Ctrl-C, as shells have it
 
 
-def one_line_errors(main: Main) -> Main:
-    """Decorate a command's main to print `error: ...` and return 2 on an IlrmError or an OSError."""
+@dataclass(frozen=True)
+class Command:
+    """A command line. One definition serves both spellings, `python -m MODULE` and `ilrm NAME`.
 
-    @functools.wraps(main)
-    def guarded(arguments: list[str] | None = None) -> int:
+    Calling it parses the arguments (by default those of this process), performs the command and returns the
+    exit status: 2 with one line `error: ...` on an IlrmError or an OSError, 130 on Ctrl-C.
+    """
+
+    prog: str
+    description: str | None
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    perform: Callable[[argparse.Namespace], int]
+    resumes: bool = False  # the same command continues what Ctrl-C stopped
+
+    def __call__(self, arguments: Sequence[str] | None = None, prog: str = "") -> int:
+        parser = argparse.ArgumentParser(prog=prog or self.prog, description=self.description)
+        self.add_arguments(parser)
+        options = parser.parse_args(arguments)
         try:
-            return main(arguments)
+            return self.perform(options)
         except IlrmError as error:
             print(f"error: {error}", file=sys.stderr)
         except OSError as error:
             print(f"error: {error.strerror or error} ({error.filename})", file=sys.stderr)
+        except KeyboardInterrupt:
+            after = ": run the same command again to resume" if self.resumes else ""
+            print(f"stopped{after}", file=sys.stderr)
+            return STOPPED
         return 2
-
-    return guarded
 
 
 def capture_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from ilrm.system.attention_kernels import choose_attention
+from ilrm.system.paths import CHECKOUT
 
 PACKAGES = ("torch", "gsplat", "lpips", "numba", "numpy", "einops", "papermill", "optuna", "fvcore")
 
@@ -54,14 +55,15 @@ def device_name(device: torch.device) -> str:
 
 def _commit() -> str | None:
     """ILRM_COMMIT if set (for copies without .git), else the commit of this package's working tree, with "+"
-    if it has changes, else None.
+    if it has changes, else None: an installed package may lie in a working tree that is not its own.
     """
     if commit := os.environ.get("ILRM_COMMIT"):
         return commit
-    folder = Path(__file__).parent
+    if CHECKOUT is None:
+        return None
     try:
         command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

@@ -1,13 +1,14 @@
-"""Folders: the project's checkout, the run store and the shipped records."""
+"""Folders: the project's checkout, what lies beside the package there, the run store and the shipped records.
+
+Studies, reports and notebooks lie beside `ilrm/` in a checkout. An installed package has no checkout: it
+holds them in `ilrm/_suite/` (setup.py), where they are not in the way of other packages' names.
+"""
 
 import os
+import sys
 from pathlib import Path
 
-
-def _project() -> Path:
-    """The checkout that contains this package, or the working folder if it is installed without one."""
-    root = Path(__file__).resolve().parents[2]
-    return root if (root / "pyproject.toml").exists() else Path.cwd()
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder_variable(name: str, default: Path) -> Path:
@@ -23,6 +24,28 @@ def folder_variable(name: str, default: Path) -> Path:
     return folder
 
 
-PROJECT = _project()
+def _checkout() -> Path | None:
+    """The checkout that contains this package, or None if it is installed without one."""
+    root = _PACKAGE.parent
+    return root if (root / "pyproject.toml").exists() else None
+
+
+CHECKOUT = _checkout()
+PROJECT = CHECKOUT or Path.cwd()  # where runs/ is, and where processes start
+SUITE = CHECKOUT or _PACKAGE / "_suite"  # holds ablations/, reports/ and notebooks/
+NOTEBOOKS = SUITE / "notebooks"
 RUNS = folder_variable("ILRM_RUNS", PROJECT / "runs")
-RECORDS = PROJECT / "reports" / "records"  # measured results shipped with the project
+RECORDS = SUITE / "reports" / "records"  # measured results shipped with the project
+
+
+def find_suite() -> None:
+    """Let `import ablations` and `import reports` find them, in this process and in those that it starts.
+
+    Whoever needs them calls it before: the `ilrm` command, notebooks, and the workers of studies.
+    """
+    folder = str(SUITE)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if folder not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *known])

@@ -1,21 +1,30 @@
-"""The user's own papermill line: on a terminal, through pipes, with and without an output path."""
+"""The user's own papermill line: on a terminal, through pipes, with and without an output path, by
+papermill's own script, and as `ilrm notebook`.
+"""
 
 import json
 import os
 import pty
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from ilrm.__main__ import main as ilrm
 from ilrm.errors import ConfigError
 from ilrm.notebook import launcher
+from ilrm.notebook.plugin import InstalledNotebooks
 from ilrm.presets import run_config
 from ilrm.system.paths import PROJECT, RUNS
 
 PAPERMILL = Path(sys.executable).with_name("papermill")
 NOTEBOOK = "notebooks/ablation.ipynb"
+
+
+# papermill's script as pip writes it
+SCRIPT = "import sys; sys.argv[0] = '/bin/papermill'; from papermill.__main__ import papermill; papermill()"
 
 
 def environment(tmp_path):
@@ -121,3 +130,56 @@ def test_parameters_that_make_no_run_raise(monkeypatch):
     monkeypatch.chdir(PROJECT)
     with pytest.raises(ConfigError, match="did you mean 'layers'"):
         default(NOTEBOOK, "-p", "layer", "6")
+
+
+@pytest.fixture
+def papermills_own_script(tmp_path):
+    """Calls it where this project's entry points are installed, but not its `papermill`."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    metadata = tmp_path / "site" / "ilrm-0.dist-info"
+    metadata.mkdir(parents=True)
+    ((name, value),) = project["entry-points"]["papermill.io"].items()
+    (metadata / "entry_points.txt").write_text(f"[papermill.io]\n{name} = {value}\n")
+    path = os.pathsep.join([str(metadata.parent), str(PROJECT), os.environ.get("PYTHONPATH", "")])
+
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-c", SCRIPT, *arguments],
+            cwd=PROJECT,
+            env=environment(tmp_path / "runs") | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return call
+
+
+def test_papermills_own_script_finds_the_output_path_too(papermills_own_script):
+    """As after `pip install -U papermill`, whose script replaces ours."""
+    done = papermills_own_script(NOTEBOOK, "-p", "layer", "6")
+    assert done.returncode == 2 and "did you mean 'layers'" in done.stderr
+    done = papermills_own_script("ilrm://ablation.ipynb", "--help-notebook")
+    assert done.returncode == 0 and "layers: " in done.stdout, done.stderr
+
+
+def test_papermills_own_script_is_left_alone_for_other_notebooks(papermills_own_script, tmp_path):
+    other = tmp_path / "other.ipynb"
+    other.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    done = papermills_own_script(str(other), "--prepare-only", str(tmp_path / "out.ipynb"))
+    assert done.returncode != 2 and "papermill: " not in done.stderr
+
+
+def test_notebooks_are_found_by_name_from_anywhere(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    own = PROJECT / NOTEBOOK
+    for name in ("ablation", "ablation.ipynb", "ilrm://ablation.ipynb", str(own)):
+        assert launcher.located(name) == own
+    assert launcher.located("missing/ablation.ipynb") == Path("missing/ablation.ipynb")
+    expected = RUNS / run_config("tiny", layers=6).name / "ablation.ipynb"
+    assert default("ilrm://ablation.ipynb", "-p", "layers", "6") == expected
+    assert ilrm(["notebook", "ablation", "-p", "layer", "6"]) == 2
+    assert "did you mean 'layers'" in capsys.readouterr().err
+    assert "ilrm://ablation.ipynb" in InstalledNotebooks.listdir("ilrm://")
+    with pytest.raises(OSError, match="give an output path"):
+        InstalledNotebooks.write("", "ilrm://ablation.ipynb")

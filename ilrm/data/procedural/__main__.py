@@ -1,47 +1,49 @@
-"""Command line: `python -m ilrm.data.procedural --help`."""
+"""Generate procedural rooms in the RE10K chunk format."""
 
 import argparse
+import sys
 
 from ilrm.data.procedural.camera_paths import PATHS
 from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset, generate
-from ilrm.errors import ConfigError, DataError
+from ilrm.system.cli import Command
 
 
-def main() -> None:
-    """Prints the folder of the data set."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the folder, and what is generated."""
     default = RoomsConfig()
-    parser = argparse.ArgumentParser(
-        description="Generate procedural rooms in the RE10K chunk format.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("root", nargs="?", help="folder to write; by default one in the cache")
-    parser.add_argument("--train-scenes", type=int, default=default.train_scenes)
-    parser.add_argument("--test-scenes", type=int, default=default.test_scenes)
-    parser.add_argument("--frames", type=int, default=default.frames, help="per scene")
     size = (default.height, default.width)
-    parser.add_argument("--size", type=int, nargs=2, default=size, metavar=("H", "W"))
-    parser.add_argument("--path", choices=list(PATHS), default=default.path)
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument("--supersample", type=int, default=default.supersample)
+    parser.add_argument("root", nargs="?", help="folder to write; default: one in the cache")
+    for name, value, what in (
+        ("--train-scenes", default.train_scenes, "scenes for training"),
+        ("--test-scenes", default.test_scenes, "held-out scenes"),
+        ("--frames", default.frames, "frames per scene"),
+        ("--seed", default.seed, "rooms of another seed are others"),
+        ("--supersample", default.supersample, "rays per pixel, along one side"),
+    ):
+        parser.add_argument(name, type=int, default=value, help=f"{what}; default: %(default)s")
+    parser.add_argument("--size", type=int, nargs=2, default=size, metavar=("H", "W"),
+                        help="image size in pixels; default: {} {}".format(*size))  # fmt: skip
+    parser.add_argument("--path", choices=list(PATHS), default=default.path, metavar="PATH",
+                        help=f"camera path, one of {', '.join(PATHS)}; default: %(default)s")  # fmt: skip
     parser.add_argument(
         "--train-depths", action="store_true", help="true depth of the training scenes, too"
     )
-    parser.add_argument("--workers", type=int, help="threads; by default one per available core")
-    a = parser.parse_args()
-    h, w = a.size
-    try:
-        config = RoomsConfig(
-            *(a.train_scenes, a.test_scenes, a.frames, h, w, a.path, a.seed),
-            *(a.supersample, a.train_depths),
-        )
-        print(
-            generate(a.root, config, a.workers)
-            if a.root
-            else ensure_dataset(config, None, a.workers)
-        )
-    except (ConfigError, DataError) as error:
-        parser.exit(2, f"error: {error}\n")
+    parser.add_argument("--workers", type=int, help="threads; default: one per available core")
 
+
+def perform(options: argparse.Namespace) -> int:
+    """Generate the rooms and print the folder of the data set."""
+    height, width = options.size
+    config = RoomsConfig(
+        *(options.train_scenes, options.test_scenes, options.frames, height, width, options.path),
+        *(options.seed, options.supersample, options.train_depths),
+    )
+    root, workers = options.root, options.workers
+    print(generate(root, config, workers) if root else ensure_dataset(config, None, workers))
+    return 0
+
+
+main = Command("python -m ilrm.data.procedural", __doc__, add_arguments, perform)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Execute one of the project's notebooks with papermill.
+
+`ilrm notebook ablation -p layers 6` is `papermill notebooks/ablation.ipynb -p layers 6`, from any folder.
+"""
+
+import argparse
+import sys
+
+from ilrm.notebook.launcher import launch, located
+from ilrm.system.cli import Command
+from ilrm.system.paths import NOTEBOOKS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the notebook, and what papermill is told."""
+    names = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+    parser.add_argument("notebook", help=f"a path, or one of {', '.join(names)}")
+    parser.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="parameters (-p NAME VALUE), where to write the executed notebook (default: the folder of the "
+        "run), and options of papermill (`papermill --help`)",
+    )
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Execute the notebook; returns papermill's exit status."""
+    return launch([str(located(options.notebook)), *options.arguments])
+
+
+main = Command("python -m ilrm.notebook", __doc__, add_arguments, perform)
+
+if __name__ == "__main__":
+    sys.exit(main())
