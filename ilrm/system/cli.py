@@ -4,6 +4,7 @@ Command modules import torch only after parsing their arguments, so that `--help
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ilrm.errors import IlrmError
-
-STOPPED = 130  # exit status after Ctrl-C, as shells have it
+from ilrm.system.stopping import Stopped, stopping_at_once
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Command:
     """A command line. One definition serves both spellings, `python -m MODULE` and `ilrm NAME`.
 
     Calling it parses the arguments (by default those of this process), performs the command and returns the
-    exit status: 2 with one line `error: ...` on an IlrmError or an OSError, 130 on Ctrl-C.
+    exit status: 2 with one line `error: ...` on an IlrmError or an OSError; 128 and the number of the signal,
+    as shells have it, after Ctrl-C, SIGTERM or SIGHUP.
     """
 
     prog: str
@@ -34,15 +35,17 @@ class Command:
         self.add_arguments(parser)
         options = parser.parse_args(arguments)
         try:
-            return self.perform(options)
+            with stopping_at_once():
+                return self.perform(options)
         except IlrmError as error:
             print(f"error: {error}", file=sys.stderr)
         except OSError as error:
             print(f"error: {error.strerror or error} ({error.filename})", file=sys.stderr)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
             after = ": run the same command again to resume" if self.resumes else ""
-            print(f"stopped{after}", file=sys.stderr)
-            return STOPPED
+            print(f"\nstopped by {signal.Signals(number).name}{after}", file=sys.stderr)
+            return 128 + number
         return 2
 
 

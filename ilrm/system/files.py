@@ -6,14 +6,13 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ilrm.errors import ConfigError
+from ilrm.system.leftovers import replace_folder, temporary_file, temporary_folder
 
 LONGEST_NAME = 100  # maximum bytes of a file name derived from data
 
@@ -22,17 +21,11 @@ LONGEST_NAME = 100  # maximum bytes of a file name derived from data
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path next to `path`, renamed to it if the block succeeds, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with temporary_file(path) as temporary:
         yield temporary
-        temporary.chmod(0o644)
         _to_disk(temporary)  # otherwise a power failure could leave an empty file
         temporary.replace(path)
         _to_disk(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -51,20 +44,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Everything in it is on the disk before it is renamed, and an older folder is removed after that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    older = temporary.with_name(f"{temporary.name}.older")
-    try:
+    with temporary_folder(path) as temporary:
         yield temporary
-        temporary.chmod(0o755)
         for inside in (*temporary.rglob("*"), temporary):
             _to_disk(inside)
-        if path.exists():
-            path.replace(older)
-        temporary.replace(path)
+        replace_folder(temporary, path)
         _to_disk(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(older, ignore_errors=True)
 
 
 def check_folder(path: Path) -> None:

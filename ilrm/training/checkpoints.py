@@ -7,7 +7,7 @@ two checkpoints are kept, and a damaged one is passed over.
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ class Progress:
     step: int
     history: list[dict[str, Any]]
     seconds: float
+    since: list[dict[str, float]] = field(
+        default_factory=list
+    )  # values of the steps after the last point
 
 
 def save(

@@ -17,6 +17,7 @@ from ilrm.system.attention_kernels import choose_attention
 from ilrm.system.distributed import Processes, processes
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
+from ilrm.system.stopping import stopping_between_steps
 from ilrm.training import checkpoints
 from ilrm.training.checkpoints import Progress
 from ilrm.training.initialization import local_start
@@ -71,7 +72,8 @@ def train(
     """Train to `config.train.steps`, from the newest checkpoint in `folder` if there is one.
 
     A run that is killed and started again ends with the same weights: batches depend on the step alone,
-    and checkpoints hold optimiser and random states. `on_point` sees every new point of the curve.
+    and checkpoints hold optimiser and random states. Ctrl-C, SIGTERM and SIGHUP end the step and save a
+    checkpoint before they raise Stopped. `on_point` sees every new point of the curve.
     """
     group = processes()
     t = config.train
@@ -85,7 +87,11 @@ def train(
     validation = [batch.to(group.device) for batch in validation]
     if group.device.type == "cuda":
         data.dataset.keep_on(group.device)
-    sums, started, saved = _Sums(), time.perf_counter() - progress.seconds, time.perf_counter()
+    sums, started, saved = (
+        _Sums(progress.since),
+        time.perf_counter() - progress.seconds,
+        time.perf_counter(),
+    )
     steps = range(progress.step, t.steps)
     bar = progress_bar(
         zip(steps, data.batches(steps, group.rank, group.count), strict=True),
@@ -96,30 +102,43 @@ def train(
         disable=not (show_progress and group.is_first),
     )
     model.train()
-    for step, batch in bar:
-        sums.add(step_fn(step, batch))
-        done = step + 1
-        if done % log_every and done < t.steps:
-            continue
-        means = sums.means()
-        if means["skipped"] == 1 and done > SKIPS_ALLOWED:
-            raise RunError(
-                f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
-                f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
-            )
-        seconds = time.perf_counter() - started
-        row = {"step": done, "seconds": round(seconds, 1), "lr": t.lr * schedule(step, t), **means}
-        if done % t.eval_every < log_every or done == t.steps:
-            row["validation_psnr"] = validation_psnr(model, validation)
-        progress = Progress(done, [*progress.history, row], seconds)
-        sums = _Sums()
-        shown = {k: f"{row[k]:.4g}" for k in ("loss", "validation_psnr") if k in row}
-        bar.set_postfix(shown, refresh=False)
-        if group.is_first:
-            on_point(progress)
-            if time.perf_counter() - saved > 60 * t.save_minutes or done == t.steps:
-                checkpoints.save(folder, progress, model, optimizers)
-                saved = time.perf_counter()
+    with stopping_between_steps() as stop:
+        for step, batch in bar:
+            sums.add(step_fn(step, batch))
+            done = step + 1
+            if stop.number is not None and done < t.steps:
+                seconds = time.perf_counter() - started
+                now = Progress(done, progress.history, seconds, sums.values())
+                if group.is_first:
+                    checkpoints.save(folder, now, model, optimizers)
+                stop.obey()
+            if done % log_every and done < t.steps:
+                continue
+            means = sums.means()
+            if means["skipped"] == 1 and done > SKIPS_ALLOWED:
+                raise RunError(
+                    f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
+                    f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
+                )
+            seconds = time.perf_counter() - started
+            row = {
+                "step": done,
+                "seconds": round(seconds, 1),
+                "lr": t.lr * schedule(step, t),
+                **means,
+            }
+            if done % t.eval_every < log_every or done == t.steps:
+                row["validation_psnr"] = validation_psnr(model, validation)
+            progress = Progress(done, [*progress.history, row], seconds)
+            sums = _Sums()
+            shown = {k: f"{row[k]:.4g}" for k in ("loss", "validation_psnr") if k in row}
+            bar.set_postfix(shown, refresh=False)
+            if group.is_first:
+                on_point(progress)
+                if time.perf_counter() - saved > 60 * t.save_minutes or done == t.steps:
+                    checkpoints.save(folder, progress, model, optimizers)
+                    saved = time.perf_counter()
+        stop.obey()
     return model, progress
 
 
@@ -175,11 +194,15 @@ class TrainingStep:
 class _Sums:
     """Means of the values of several steps, without waiting for the device at each."""
 
-    def __init__(self) -> None:
-        self.steps: list[dict[str, Tensor]] = []
+    def __init__(self, values: Sequence[dict[str, float]] = ()) -> None:
+        self.steps = [{k: torch.tensor(v) for k, v in step.items()} for step in values]
 
     def add(self, values: dict[str, Tensor]) -> None:
         self.steps.append(values)
+
+    def values(self) -> list[dict[str, float]]:
+        """The values of each step, from which sums can be made again."""
+        return [{k: float(v) for k, v in step.items()} for step in self.steps]
 
     def means(self) -> dict[str, float]:
         return {

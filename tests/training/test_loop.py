@@ -53,6 +53,34 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
     assert not list(folder.glob("checkpoint-*"))  # a complete run keeps its weights only
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_asked_to_stop_saves_where_it_is(number, tmp_path):
+    """Between two points of the curve, and without any other checkpoint; it resumes to the same result."""
+    fields = {"steps": 300, "save_minutes": 1e6, "warmup": 2}
+    config = run_config("smoke", **fields)
+    line = [sys.executable, "-m", "ilrm.train", "--scale", "smoke"]
+    line += [f"{name}={value}" for name, value in fields.items()]
+    environment = {**os.environ, "ILRM_RUNS": str(tmp_path)}
+    folder = tmp_path / config.name
+    process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (folder / "history.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    last = f"stopped by {signal.Signals(number).name}: run the same command again to resume"
+    assert error.rstrip().splitlines()[-1] == last and "Traceback" not in error
+    assert 0 < checkpoints.latest_step(folder) < 300
+    if number == signal.SIGTERM:
+        resumed = perform_run(config, store=tmp_path, show_progress=False)
+        undisturbed = perform_run(config, store=tmp_path / "a", show_progress=False)
+        weights = [load_file(run.folder / "model.safetensors") for run in (undisturbed, resumed)]
+        assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+        curves = [run.history.drop(columns="seconds") for run in (undisturbed, resumed)]
+        assert curves[0].equals(curves[1])
+
+
 def train_smoke(tmp_path, **fields):
     config = run_config("smoke", **fields)
     data = training_data(config.data, config.train.batch, config.train.seed, depths=True)
