@@ -77,7 +77,7 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what killed processes left in a folder and put back what they were replacing, once per process."""
+    """Remove what killed processes left in a folder and put back what they replaced, once per process."""
     folder = folder.resolve()
     if folder in _cleaned:
         return
