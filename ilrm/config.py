@@ -245,6 +245,8 @@ class TrainConfig:
     steps: int = 100_000
     # scenes per step, over all processes
     batch: int = 16
+    # parts of a process's scenes that go through the model one after the other, to save memory
+    accumulate: int = 1
     # "muon": orthogonalised updates of the blocks' matrices, AdamW on the rest
     optimizer: Literal["adamw", "muon"] = "adamw"
     # peak learning rate after the warm-up (steps), falling to zero by a cosine; matrix_lr: Muon's, None: lr
@@ -281,6 +283,11 @@ class TrainConfig:
         check_ranges(self)
         if self.warmup > self.steps:
             raise ConfigError(f"warmup={self.warmup}: give 0 to steps={self.steps}")
+        if self.batch % self.accumulate:
+            raise ConfigError(
+                f"accumulate={self.accumulate}: {self.batch} scenes per step cannot be divided into so many "
+                "parts"
+            )
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ RANGES: dict[str, Whole | Real] = {
     # training
     "steps": _COUNT,
     "batch": Whole(1, 10**6),
+    "accumulate": Whole(1, 10**6),
     "lr": _RATE,
     "matrix_lr": _RATE,
     "warmup": Whole(0, 10**9),

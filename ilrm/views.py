@@ -34,6 +34,10 @@ class Views:
         images = self.images.to(device, non_blocking=not blocking)
         return replace(self, images=images, cameras=self.cameras.to(device))
 
+    def __getitem__(self, scenes: slice) -> "Views":
+        """The views of some scenes of the batch."""
+        return Views(self.images[scenes], self.cameras[scenes])
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -55,6 +59,20 @@ class Batch:
             inputs=self.inputs.to(device),
             targets=self.targets.to(device),
             input_depths=depths,
+        )
+
+    def parts(self, count: int) -> list["Batch"]:
+        """The batch in this many parts of equal size."""
+        size = len(self.inputs.images) // count
+        return [self._part(slice(k * size, (k + 1) * size)) for k in range(count)]
+
+    def _part(self, scenes: slice) -> "Batch":
+        world_to_scene, scale = self.normalization.world_to_scene, self.normalization.scale
+        return Batch(
+            self.inputs[scenes],
+            self.targets[scenes],
+            Normalization(world_to_scene[scenes], scale[scenes]),
+            None if self.input_depths is None else self.input_depths[scenes],
         )
 
 

@@ -46,6 +46,15 @@ def wait_for_all() -> None:
         dist.barrier(_patient_group())
 
 
+def mean_over(values: torch.Tensor, group: Processes) -> torch.Tensor:
+    """The mean of values on the CPU over all processes."""
+    if group.count == 1:
+        return values
+    sums = values.to(group.device, copy=True)
+    dist.all_reduce(sums)
+    return (sums / group.count).cpu()
+
+
 def from_first(value: Value) -> Value:
     """Broadcast the first process's value to every process."""
     if processes().count == 1:

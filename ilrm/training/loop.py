@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ilrm.config import RunConfig
+from ilrm.config import RunConfig, TrainConfig
 from ilrm.data.batches import TrainingData
-from ilrm.errors import RunError, WeightsError
+from ilrm.errors import ConfigError, RunError, WeightsError
 from ilrm.evaluation.scoring import validation_psnr
 from ilrm.model import ILRM
 from ilrm.rendering import render
 from ilrm.system.attention_kernels import choose_attention
-from ilrm.system.distributed import Processes, processes
+from ilrm.system.distributed import Processes, mean_over, processes
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 from ilrm.system.stopping import stopping_between_steps
@@ -105,41 +106,37 @@ def train(
     with stopping_between_steps() as stop:
         for step, batch in bar:
             sums.add(step_fn(step, batch))
-            done = step + 1
-            if stop.number is not None and done < t.steps:
-                seconds = time.perf_counter() - started
-                now = Progress(done, progress.history, seconds, sums.values())
+            done, seconds = step + 1, time.perf_counter() - started
+            at_point = done % log_every == 0 or done == t.steps
+            if at_point:
+                means = sums.means(group)
+                _check_learning(means, done, t)
+                row = {"step": done, "seconds": round(seconds, 1), "lr": t.lr * schedule(step, t)}
+                row |= means
+                if done % t.eval_every < log_every or done == t.steps:
+                    row["validation_psnr"] = validation_psnr(model, validation)
+                progress = Progress(done, [*progress.history, row], seconds)
+                sums = _Sums()
+                shown = {k: f"{row[k]:.4g}" for k in ("loss", "validation_psnr") if k in row}
+                bar.set_postfix(shown, refresh=False)
                 if group.is_first:
-                    checkpoints.save(folder, now, model, optimizers)
-                stop.obey()
-            if done % log_every and done < t.steps:
-                continue
-            means = sums.means()
-            if means["skipped"] == 1 and done > SKIPS_ALLOWED:
-                raise RunError(
-                    f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
-                    f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
-                )
-            seconds = time.perf_counter() - started
-            row = {
-                "step": done,
-                "seconds": round(seconds, 1),
-                "lr": t.lr * schedule(step, t),
-                **means,
-            }
-            if done % t.eval_every < log_every or done == t.steps:
-                row["validation_psnr"] = validation_psnr(model, validation)
-            progress = Progress(done, [*progress.history, row], seconds)
-            sums = _Sums()
-            shown = {k: f"{row[k]:.4g}" for k in ("loss", "validation_psnr") if k in row}
-            bar.set_postfix(shown, refresh=False)
-            if group.is_first:
-                on_point(progress)
-                if time.perf_counter() - saved > 60 * t.save_minutes or done == t.steps:
-                    checkpoints.save(folder, progress, model, optimizers)
-                    saved = time.perf_counter()
-        stop.obey()
+                    on_point(progress)
+            due = time.perf_counter() - saved > 60 * t.save_minutes or done == t.steps
+            if group.is_first and (at_point and due or stop.number is not None):
+                now = Progress(done, progress.history, seconds, sums.values())
+                checkpoints.save(folder, now, model, optimizers)
+                saved = time.perf_counter()
+            stop.obey()
     return model, progress
+
+
+def _check_learning(means: dict[str, float], done: int, t: TrainConfig) -> None:
+    """Raise RunError if every step so far was skipped."""
+    if means["skipped"] == 1 and done > SKIPS_ALLOWED:
+        raise RunError(
+            f"every step up to {done} was skipped: gradient norm {means['grad_norm']:.3g} is not "
+            f"finite or above skip_norm={t.skip_norm}; lower lr or raise skip_norm"
+        )
 
 
 class TrainingStep:
@@ -156,6 +153,11 @@ class TrainingStep:
         self.config, self.loss, self.optimizers, self.group = config.train, loss, optimizers, group
         self.viewpoint_factor = config.model.viewpoint_factor
         choose_attention(group.device)
+        if self.config.batch // group.count % self.config.accumulate:
+            raise ConfigError(
+                f"accumulate={self.config.accumulate}: each of {group.count} processes has "
+                f"{self.config.batch // group.count} scenes per step, which so many parts cannot share"
+            )
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model: nn.Module = model
         if self.config.compile:
@@ -165,20 +167,13 @@ class TrainingStep:
             self.model = nn.parallel.DistributedDataParallel(model)
 
     def __call__(self, step: int, batch: Batch) -> dict[str, Tensor]:
-        device = self.group.device
-        batch = batch.to(device)
-        bf16 = self.config.precision == "bf16" and device.type == "cuda"
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            gaussians = self.model(batch.inputs)
-        pred = render(gaussians, batch.targets.cameras).images
-        loss, parts = self.loss(pred.flatten(0, 1), batch.targets.images.flatten(0, 1))
-        if self.config.depth_weight:
-            assert batch.input_depths is not None  # training_data was asked for them
-            depth = (gaussians, batch.inputs.cameras, batch.input_depths, self.viewpoint_factor)
-            parts["depth"] = depth_loss(*depth)
-            loss = loss + self.config.depth_weight * (1 - step / self.config.steps) * parts["depth"]
-            parts["depth"] = parts["depth"].detach()
-        loss.backward()
+        parts = batch.to(self.group.device).parts(self.config.accumulate)
+        several = []
+        for k, part in enumerate(parts, start=1):
+            with self._gradients_wait(k < len(parts)):
+                loss, values = self._loss(step, part)
+                (loss / len(parts)).backward()
+            several.append({"loss": loss.detach(), **values})
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         skipped = not bool(norm <= self.config.skip_norm)  # also where it is not finite
         if not skipped:
@@ -187,8 +182,30 @@ class TrainingStep:
                 optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
-        skip = torch.tensor(float(skipped))
-        return {"loss": loss.detach(), **parts, "grad_norm": norm.detach(), "skipped": skip}
+        means = {k: torch.stack([values[k] for values in several]).mean() for k in several[0]}
+        return {**means, "grad_norm": norm.detach(), "skipped": torch.tensor(float(skipped))}
+
+    def _gradients_wait(self, wait: bool) -> AbstractContextManager[None]:
+        """Whether gradients are only summed in this process, for a later part to exchange them."""
+        if wait and isinstance(self.model, nn.parallel.DistributedDataParallel):
+            return self.model.no_sync()
+        return nullcontext()
+
+    def _loss(self, step: int, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.group.device
+        bf16 = self.config.precision == "bf16" and device.type == "cuda"
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            gaussians = self.model(batch.inputs)
+        pred = render(gaussians, batch.targets.cameras).images
+        loss, values = self.loss(pred.flatten(0, 1), batch.targets.images.flatten(0, 1))
+        if self.config.depth_weight:
+            assert batch.input_depths is not None  # training_data was asked for them
+            depth = depth_loss(
+                gaussians, batch.inputs.cameras, batch.input_depths, self.viewpoint_factor
+            )
+            loss = loss + self.config.depth_weight * (1 - step / self.config.steps) * depth
+            values["depth"] = depth.detach()
+        return loss, values
 
 
 class _Sums:
@@ -204,7 +221,8 @@ class _Sums:
         """The values of each step, from which sums can be made again."""
         return [{k: float(v) for k, v in step.items()} for step in self.steps]
 
-    def means(self) -> dict[str, float]:
-        return {
-            k: float(torch.stack([s[k].cpu() for s in self.steps]).mean()) for k in self.steps[0]
-        }
+    def means(self, group: Processes) -> dict[str, float]:
+        """Means over the steps and over all processes."""
+        names = list(self.steps[0])
+        means = torch.stack([torch.stack([s[k].cpu() for s in self.steps]).mean() for k in names])
+        return dict(zip(names, mean_over(means, group).tolist(), strict=True))

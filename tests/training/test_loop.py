@@ -15,6 +15,7 @@ from ilrm.errors import ConfigError, RunError
 from ilrm.presets import run_config
 from ilrm.runs.store import find_run
 from ilrm.runs.training_runs import perform_run
+from ilrm.system.stopping import Stopped
 from ilrm.training import checkpoints
 from ilrm.training.loop import build_model, train
 
@@ -25,6 +26,7 @@ import sys
 from pathlib import Path
 from ilrm.presets import run_config
 from ilrm.runs.training_runs import perform_run
+from ilrm.system.stopping import Stopped
 perform_run(run_config("smoke", **{fields}), store=Path(sys.argv[1]), show_progress=False)
 """
 
@@ -129,20 +131,67 @@ def test_bf16_checkpointing_and_compiled_blocks_train_on_cuda(tmp_path):
     assert next(model.parameters()).is_cuda and sum(losses[-10:]) < sum(losses[:10])
 
 
-def test_two_processes_train_what_one_does(tmp_path):
-    """torchrun with Gloo: gradients are averaged over the processes' halves of the same batch."""
-    fields = {"steps": 3, "batch": 4}
-    alone = perform_run(run_config("smoke", **fields), store=tmp_path / "one", show_progress=False)
-    script = tmp_path / "run.py"
+def trained_by(processes, folder, fields):
+    """A run performed by this many processes of torchrun."""
+    script = folder / "run.py"
+    folder.mkdir(exist_ok=True)
     script.write_text(KILLED.format(fields=fields))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(script), str(tmp_path / "two")], check=True, env=environment)
-    together = find_run(alone.config, tmp_path / "two")
-    assert together is not None
-    weights = [load_file(run.folder / "model.safetensors") for run in (alone, together)]
+    line = [*command, "--standalone", str(script), str(folder)]
+    subprocess.run(line, check=True, env=environment, capture_output=True)
+    run = find_run(run_config("smoke", **fields), folder)
+    assert run is not None
+    return run
+
+
+def losses(run):
+    return torch.tensor(run.history.loss.to_numpy())
+
+
+def test_two_processes_train_what_one_does(tmp_path):
+    """torchrun with Gloo: gradients are averaged over the processes' halves of the same batch, and so are the
+    losses that the curve shows. So are those of a batch in parts.
+    """
+    fields = {"steps": 3, "batch": 4, "warmup": 2}
+    alone = perform_run(run_config("smoke", **fields), store=tmp_path / "one", show_progress=False)
+    together = trained_by(2, tmp_path / "two", fields)
+    torch.testing.assert_close(losses(together), losses(alone), atol=1e-5, rtol=0)
+    assert losses(together).std() > 1e-4
+    in_parts = trained_by(2, tmp_path / "parts", {**fields, "accumulate": 2})
+    torch.testing.assert_close(losses(in_parts), losses(alone), atol=1e-5, rtol=0)
+    weights = [load_file(run.folder / "model.safetensors") for run in (alone, together, in_parts)]
     for name, value in weights[0].items():
-        torch.testing.assert_close(value, weights[1][name], atol=2e-3, rtol=1e-2, msg=name)
+        for other in weights[1:]:
+            torch.testing.assert_close(value, other[name], atol=2e-3, rtol=1e-2, msg=name)
+
+
+def test_a_run_resumes_with_another_number_of_processes(tmp_path):
+    fields = {"steps": 6, "batch": 4, "warmup": 2, "save_minutes": 0.0}
+    config = run_config("smoke", **fields)
+    alone = perform_run(config, store=tmp_path / "one", show_progress=False)
+    folder = tmp_path / "two"
+
+    def stop_at_three(progress):
+        if progress.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        perform_run(config, store=folder, show_progress=False, on_point=stop_at_three)
+    assert checkpoints.latest_step(folder / config.name) == 4
+    resumed = trained_by(2, folder, fields)
+    torch.testing.assert_close(losses(resumed), losses(alone), atol=1e-4, rtol=0)
+
+
+def test_a_batch_in_parts_is_trained_on_as_a_whole(tmp_path):
+    whole, progress = train_smoke(tmp_path / "a", steps=3, batch=4, warmup=2)
+    parts, other = train_smoke(tmp_path / "b", steps=3, batch=4, warmup=2, accumulate=4)
+    for row, same in zip(progress.history, other.history, strict=True):
+        assert row["loss"] == pytest.approx(same["loss"], abs=1e-5)
+    for one, two in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=2e-3, rtol=1e-2)
+    with pytest.raises(ConfigError, match="accumulate=3: 4 scenes per step cannot be divided"):
+        run_config("smoke", batch=4, accumulate=3)
 
 
 def test_the_depth_loss_is_trained_with_and_needs_depths(tmp_path):
