@@ -122,7 +122,7 @@ def train(
                 if group.is_first:
                     on_point(progress)
             due = time.perf_counter() - saved > 60 * t.save_minutes or done == t.steps
-            if group.is_first and (at_point and due or stop.number is not None):
+            if group.is_first and ((at_point and due) or stop.number is not None):
                 now = Progress(done, progress.history, seconds, sums.values())
                 checkpoints.save(folder, now, model, optimizers)
                 saved = time.perf_counter()
