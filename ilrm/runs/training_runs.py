@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from safetensors.torch import save_model
 
 from ilrm import cost
 from ilrm.config import RunConfig
@@ -40,7 +39,7 @@ from ilrm.system.paths import RUNS
 from ilrm.training import checkpoints
 from ilrm.training.checkpoints import Progress
 from ilrm.training.loop import train
-from ilrm.weights.state import FILE
+from ilrm.weights.state import FILE, write_state
 from ilrm.weights.training_ranges import training_ranges
 
 OnPoint = Callable[[Progress], None]  # called with every new point of the learning curve
@@ -117,7 +116,7 @@ def _train(config: RunConfig, folder: Path, show_progress: bool, on_point: OnPoi
     if processes().is_first:
         record(progress)
         with atomic_path(folder / FILE) as beside:
-            save_model(model, str(beside))
+            write_state(model, beside)
         training_ranges(model, data, t.steps).write(folder)
     skipped = sum(row["skipped"] for row in progress.history) / len(progress.history)
     return Trained(

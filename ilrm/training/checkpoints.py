@@ -5,6 +5,7 @@ two checkpoints are kept, and a damaged one is passed over.
 """
 
 import hashlib
+import io
 import json
 import shutil
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_model
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ilrm.errors import RunError
 from ilrm.system.distributed import processes
 from ilrm.system.files import atomic_folder
+from ilrm.weights.state import write_state
 
 PREFIX = "checkpoint-"
 WEIGHTS, STATE, PROGRESS = "model.safetensors", "state.pt", "progress.json"
@@ -48,12 +50,14 @@ def save(
     """
     target = folder / f"{PREFIX}{progress.step:08d}"
     with atomic_folder(target) as beside:
-        save_model(model, str(beside / WEIGHTS))
+        write_state(model, beside / WEIGHTS)
         state = {
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "torch_rng": torch.get_rng_state(),
         }
-        torch.save(state, beside / STATE)
+        content = io.BytesIO()  # writing itself, torch would report a full disk as a RuntimeError
+        torch.save(state, content)
+        (beside / STATE).write_bytes(content.getbuffer())
         (beside / PROGRESS).write_text(json.dumps(vars(progress)), encoding="utf-8")
         digests = {name: _digest(beside / name) for name in (WEIGHTS, STATE, PROGRESS)}
         (beside / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")

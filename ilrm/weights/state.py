@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ilrm import cost
 from ilrm.config import RunConfig
@@ -94,6 +94,15 @@ def read_state(file: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def write_state(model: nn.Module, path: Path) -> None:
+    """Write a model's tensors to a safetensors file. Raises OSError, unlike safetensors' own writer."""
+    path.write_bytes(_content(model))
+
+
+def _content(model: nn.Module) -> bytes:
+    return save({key: value.contiguous() for key, value in model.state_dict().items()})
+
+
 def load_state(model: ILRM, state: Mapping[str, Tensor], where: str) -> None:
     """Copy values into a model, strictly. Raises WeightsError with the keys or shapes that do not match."""
     wanted = model.state_dict()
@@ -135,7 +144,7 @@ def write_weights(weights: Weights, parent: Path) -> Path:
     data = config.data
     size = f"{cost.parameters(config.model) / 1e6:.3g}M"
     name = Path(data.root).name if data.root else "rooms"
-    content = save({key: value.contiguous() for key, value in model.state_dict().items()})
+    content = _content(model)
     digest = hashlib.sha256(content).hexdigest()[:10]
     folder = parent / (
         f"ilrm-{size}-{name}-{data.image_height}x{data.image_width}-{data.context_views}v-{digest}"

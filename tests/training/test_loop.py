@@ -178,7 +178,7 @@ def test_a_run_resumes_with_another_number_of_processes(tmp_path):
 
     with pytest.raises(Stopped):
         perform_run(config, store=folder, show_progress=False, on_point=stop_at_three)
-    assert checkpoints.latest_step(folder / config.name) == 4
+    assert checkpoints.latest_step(folder / config.name) == 3
     resumed = trained_by(2, folder, fields)
     torch.testing.assert_close(losses(resumed), losses(alone), atol=1e-4, rtol=0)
 
