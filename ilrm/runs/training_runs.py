@@ -6,6 +6,7 @@ metrics.json.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 from ilrm import cost
 from ilrm.config import RunConfig
 from ilrm.data.batches import held_out_scenes, training_data, validation_batches
-from ilrm.errors import ConfigError
+from ilrm.errors import ConfigError, RunError
 from ilrm.evaluation.scoring import evaluate, lpips_missing
 from ilrm.evaluation.summary import summarize
 from ilrm.model import ILRM
@@ -35,12 +36,20 @@ from ilrm.runs.store import (
 from ilrm.system.distributed import from_first, processes, wait_for_all
 from ilrm.system.environment import describe
 from ilrm.system.files import atomic_path, write_json
+from ilrm.system.leftovers import clean
 from ilrm.system.paths import RUNS
 from ilrm.training import checkpoints
 from ilrm.training.checkpoints import Progress
 from ilrm.training.loop import train
 from ilrm.weights.state import FILE, write_state
 from ilrm.weights.training_ranges import training_ranges
+
+DECISIVE = (
+    "device",
+    "threads",
+    "processes",
+    "attention",
+)  # parts of the environment that decide the last bits
 
 OnPoint = Callable[[Progress], None]  # called with every new point of the learning curve
 
@@ -73,6 +82,8 @@ def perform_run(
         )
     folder = store / config.name
     if from_first(find_run(config, store) is not None):
+        if processes().is_first:
+            _tidy(folder)
         return Run(folder)
     with unwritable_explained(folder):
         if processes().is_first:
@@ -90,7 +101,7 @@ def _perform(config: RunConfig, store: Path, show_progress: bool, on_point: OnPo
     folder, first = store / config.name, processes().is_first
     if first:
         write_json(folder / CONFIG, config.to_dict())
-        write_json(folder / ENVIRONMENT, describe(processes().device))
+        write_json(folder / ENVIRONMENT, _environment(folder))
     if config == config.training:
         trained = _train(config, folder, show_progress, on_point)
     else:
@@ -100,6 +111,33 @@ def _perform(config: RunConfig, store: Path, show_progress: bool, on_point: OnPo
     if first:
         _write(folder, *_evaluate(config, trained))
         checkpoints.drop(folder)
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    """The environment; where a run resumes in another one than it was started in, a line says so and the
+    earlier one is kept: sums in another order give other weights.
+    """
+    before = now = describe(processes().device)
+    with suppress(RunError):  # there is none, or it is damaged
+        before = Run(folder).environment
+    changed = {name: before[name] for name in DECISIVE if before.get(name, now[name]) != now[name]}
+    if not changed or not checkpoints.latest_step(folder):
+        return now
+    words = ", ".join(f"{name}: {value}, now {now[name]}" for name, value in changed.items())
+    print(
+        f"{folder.name} resumes in another environment ({words}): the result will not be equal to the bit to "
+        "that of an undisturbed run",
+        flush=True,
+    )
+    return {**now, "earlier": [*before.get("earlier", []), changed]}
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a process left that was killed at the end of a run that is complete."""
+    clean(folder)
+    if checkpoints.latest_step(folder):
+        with suppress(OSError), lock(folder):
+            checkpoints.drop(folder)
 
 
 def _train(config: RunConfig, folder: Path, show_progress: bool, on_point: OnPoint) -> Trained:

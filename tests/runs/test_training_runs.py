@@ -130,3 +130,45 @@ def test_writes_appear_whole_or_not_at_all(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
     with pytest.raises(ValueError, match="Out of range"):
         write_json(path, {"a": float("nan")})
+
+
+def test_a_run_that_resumes_in_another_environment_says_so(tmp_path, capsys):
+    """With another number of threads sums are made in another order, which gives other weights."""
+    config = run_config("smoke", steps=4, save_minutes=0.0)
+    folder = tmp_path / config.name
+
+    def stop(progress):
+        if progress.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        perform_run(config, store=tmp_path, show_progress=False, on_point=stop)
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["threads"] == torch.get_num_threads() and "earlier" not in environment
+    write_json(folder / "environment.json", {**environment, "threads": 77})
+    run = perform_run(config, store=tmp_path, show_progress=False)
+    line = (
+        f"{config.name} resumes in another environment (threads: 77, now {torch.get_num_threads()})"
+    )
+    assert line in capsys.readouterr().out
+    assert run.environment["earlier"] == [{"threads": 77}]
+
+
+def test_what_a_kill_leaves_in_a_complete_run_is_removed(tmp_path, monkeypatch):
+    config = run_config("smoke")
+    run = perform_run(config, store=tmp_path, show_progress=False)
+    (run.folder / "checkpoint-00000004").mkdir()
+    (run.folder / ".history.csv.0123456789ab.tmp.csv").write_text("")
+    monkeypatch.setattr("ilrm.system.leftovers._cleaned", set())
+    perform_run(config, store=tmp_path, show_progress=False)
+    assert not list(run.folder.glob("checkpoint-*")) and not list(run.folder.glob(".*.tmp*"))
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    config = run_config("smoke", seed=3)
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / config.name).mkdir()
+    (tmp_path / config.name / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(RunError, match=r"\.lock is a link: remove it"):
+        perform_run(config, store=tmp_path, show_progress=False)
+    assert (tmp_path / "precious").read_text() == "content"
