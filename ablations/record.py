@@ -22,6 +22,7 @@ from ilrm.runs.records import STUDIES, SWEEPS, record_run
 from ilrm.runs.store import METRICS, Run, find_run
 from ilrm.system.files import atomic_path
 from ilrm.system.paths import RUNS
+from ilrm.system.tables import read_table
 from ilrm.vocabulary import QUALITY
 
 # The default scale's runs whose curves, renders and attention the reports show: changes to the preset.
@@ -78,7 +79,7 @@ def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> lis
     for sweep in (find_sweep(path.stem) for path in sorted(FILES.glob("*.toml"))):
         trials = trials_file(sweep, scale, store)
         if trials.exists():
-            table = pd.read_csv(trials).sort_values("trial")
+            table = read_table(trials).sort_values("trial").assign(search=sweep.hash(scale))
             with atomic_path(records / scale / f"{sweep.name}.csv") as temporary:
                 table.to_csv(temporary, index=False, float_format="%.5g")
             names.append(sweep.name)
@@ -148,10 +149,10 @@ def recorded(scale: str, records: Path = STUDIES) -> Recorded:
     folder = records / scale
     if not (folder / "runs.csv").exists():
         return Recorded(pd.DataFrame(), _NO_SCENES, _NO_BASELINES)
-    runs = pd.read_csv(folder / "runs.csv", index_col="run")
+    runs = read_table(folder / "runs.csv").set_index("run")
     file = folder / "baselines.csv"
-    baselines = pd.read_csv(file) if file.exists() else _NO_BASELINES
-    return Recorded(runs, pd.read_csv(folder / "scenes.csv"), baselines)
+    baselines = read_table(file) if file.exists() else _NO_BASELINES
+    return Recorded(runs, read_table(folder / "scenes.csv"), baselines)
 
 
 def _run_row(run: Run, cell: Cell) -> dict[str, Any]:
@@ -186,7 +187,7 @@ def _merge(path: Path, rows: pd.DataFrame, by: str, keys: list[str]) -> None:
     if rows.empty:
         return
     if path.exists():
-        old = pd.read_csv(path, dtype={"commit": str})
+        old = read_table(path)
         rows = pd.concat([old[~old[by].isin(rows[by])], rows])
     rows = rows.sort_values(keys)
     with atomic_path(path) as temporary:

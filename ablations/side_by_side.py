@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import math
 import os
 import sys
 import time
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ablations.arguments import positive
-from ablations.study import SEEDS, Cell, find_studies
+from ablations.study import SEEDS, Cell, StudyError, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
 from ilrm.system.cli import Command
@@ -108,6 +109,8 @@ def _lead(options: argparse.Namespace, cells: list[Cell]) -> int:
     from ilrm.data.batches import dataset_root
     from ilrm.runs.store import find_run
 
+    if not 0 < options.minutes < math.inf:
+        raise StudyError(f"minutes={options.minutes}: give a finite number above 0")
     deadline = time.time() + 60 * options.minutes
     for data in {cell.config.data for cell in cells}:
         dataset_root(data)  # generate the data once, before the workers need it

@@ -301,6 +301,17 @@ def study_of(sweep: Sweep, table: pd.DataFrame) -> optuna.Study:
     return study
 
 
+def fits(sweep: Sweep, scale: str, table: pd.DataFrame) -> bool:
+    """Whether a recorded table is one of this search: of its hash, or, in older records, within its space."""
+    if "search" in table:
+        return set(table.search) == {sweep.hash(scale)}
+    try:
+        study_of(sweep, table)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
 def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
     """Share of the variance of an objective that each searched field explains (fANOVA).
 

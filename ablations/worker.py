@@ -11,6 +11,7 @@ import papermill
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
 from ablations.storage import WORKER, open_storage, quiet_optuna, run_one, sign_of_life
 from ablations.study import StudyError
+from ilrm.notebook.launcher import inline_figures
 from ilrm.presets import run_config
 from ilrm.runs.store import Run, find_run
 from ilrm.system.paths import NOTEBOOKS, RUNS
@@ -76,6 +77,7 @@ def _psnr(run: Run) -> float:
 def main(storage: str, names: list[str], run_by: int) -> None:
     """Entry point of the worker processes that `ablations.runner` starts."""
     quiet_optuna()
+    inline_figures()
     opened = open_storage(storage, patient=True)
     work([Queue.named(name, opened) for name in names], run_by)
 

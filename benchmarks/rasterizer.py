@@ -90,7 +90,11 @@ def median_ms(
 def machine() -> str:
     """Processor, threads and versions."""
     info = Path("/proc/cpuinfo")
-    names = [x for x in info.read_text().splitlines() if "model name" in x] if info.exists() else []
+    names = (
+        [x for x in info.read_text(encoding="utf-8").splitlines() if "model name" in x]
+        if info.exists()
+        else []
+    )
     processor = names[0].split(":")[1].strip() if names else platform.processor()
     return (
         f"{processor}, {torch.get_num_threads()} of {os.cpu_count()} threads, torch "

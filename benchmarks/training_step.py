@@ -88,7 +88,9 @@ def in_process(threads: int, scale: str, steps: int) -> dict[str, float]:
     """`measure` in a process of its own, whose libraries start with this many threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     command = [sys.executable, __file__, "--scale", scale, "--steps", str(steps), "--only"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", check=True
+    )
     values = done.stdout.split()
     return dict(zip(PARTS, map(float, values), strict=True))
 

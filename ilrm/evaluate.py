@@ -89,6 +89,7 @@ def _evaluate(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
 
 def _show(result: RunFolder) -> None:
     from ilrm.evaluation.scoring import lpips_missing
+    from ilrm.evaluation.summary import Estimate
 
     metrics = result.metrics
     skipped, failed = metrics["skipped"], metrics.get("failed", {})
@@ -103,7 +104,7 @@ def _show(result: RunFolder) -> None:
         if len(reasons) > MOST_REASONS:
             print(f"  {word} {len(reasons) - MOST_REASONS} more, listed in metrics.json")
     for method, values in metrics["summary"].items():
-        text = (f"{n} {v['mean']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for n, v in values.items())
+        text = (f"{name} {Estimate(**value).text(3)}" for name, value in values.items())
         print(f"{method:>12}: {', '.join(text)}")
     if (reason := lpips_missing()) is not None:
         print(f"LPIPS not measured: {reason}")

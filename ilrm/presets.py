@@ -143,7 +143,7 @@ def check_field(name: str, value: Any) -> None:
 def _read(name: str, value: Any, hint: Any) -> Any:
     """Text to the type of a field, where it can mean one thing only; else the value itself."""
     if typing.get_origin(hint) is types.UnionType:
-        if value is None or str(value).lower() == "none":
+        if value is None or (isinstance(value, str) and value.lower() == "none"):
             return None
         hint = next(a for a in typing.get_args(hint) if a is not type(None))
     if isinstance(value, list):

@@ -1,5 +1,6 @@
 """Metrics and methods, with the labels and decimals that tables, figures, claims and model cards use."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -45,6 +46,11 @@ RIVALS = ("nearest_view", "mean_colour", "plane_warp", "plane_sweep")
 
 
 def interval(mean: float, low: float, high: float, digits: int, signed: bool = False) -> str:
-    """Format "mean [low, high]" with this many decimals; with `signed`, also print plus signs."""
+    """Format "mean [low, high]" with this many decimals; with `signed`, also print plus signs.
+
+    NaN as low and high means that there is no interval.
+    """
     sign = "+" if signed else ""
+    if math.isnan(low) or math.isnan(high):
+        return f"{mean:{sign}.{digits}f} [no interval]"
     return f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"

@@ -51,7 +51,8 @@ class Claim:
         """Verdict from the interval alone, which must be entirely on one side of the threshold."""
         if effect is None:
             return NOT_MEASURED
-        if effect.seeds < SEEDS_NEEDED or effect.low <= self.threshold <= effect.high:
+        beyond = effect.low > self.threshold or effect.high < self.threshold
+        if effect.seeds < SEEDS_NEEDED or not beyond:
             return NOT_RESOLVED
         above = effect.low > self.threshold
         return CONFIRMED if above != (self.loses_less_than is not None) else CONTRADICTED
@@ -109,12 +110,15 @@ COUNTS: dict[str, Callable[[], float]] = {
 
 def counted_claims() -> list[CountedClaim]:
     """All claims about cost in claims.toml."""
-    return [CountedClaim(**entry) for entry in tomllib.loads(TOML.read_text())["counted"]]
+    return [
+        CountedClaim(**entry)
+        for entry in tomllib.loads(TOML.read_text(encoding="utf-8"))["counted"]
+    ]
 
 
 def claims() -> list[Claim]:
     """All claims about quality in claims.toml, in file order."""
-    return [Claim(**entry) for entry in tomllib.loads(TOML.read_text())["claim"]]
+    return [Claim(**entry) for entry in tomllib.loads(TOML.read_text(encoding="utf-8"))["claim"]]
 
 
 def judge(measurements: Measurements) -> list[Judged]:

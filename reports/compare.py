@@ -60,7 +60,7 @@ def perform(options: argparse.Namespace) -> int:
         print(markdown(comparison(study, measurements), index=False))
     print(
         "Effects are relative to the first variant, with 95% intervals over seeds and scenes "
-        "(with one seed: over scenes)"
+        "(with one seed: over scenes; with one of each: none)"
     )
     return 0
 

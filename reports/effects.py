@@ -12,6 +12,7 @@ from ablations.record import collect, recorded
 from ablations.study import MOST_SEEDS, Study, Variant
 from ilrm.config import RunConfig
 from ilrm.errors import ConfigError
+from ilrm.evaluation.summary import FEW, student
 from ilrm.presets import run_config
 from ilrm.vocabulary import interval
 
@@ -90,9 +91,13 @@ def crossed_interval(x: NDArray[np.float64]) -> tuple[float, float]:
 
     This is the percentile pigeonhole bootstrap of Owen (2007) for crossed random effects, with seed 0. It is
     too narrow for few seeds and therefore widened to `half_width` if that is larger. With one seed, it is the
-    interval over scenes.
+    interval over scenes, which is at least Student's for fewer than ten of them; one seed of one scene has no
+    interval, which is NaN.
     """
     s, n = x.shape
+    widest = student(x.ravel()) if min(s, n) == 1 and max(s, n) < FEW else (math.inf, -math.inf)
+    if math.isnan(widest[0]):
+        return widest
     rng = np.random.default_rng(0)
     rows = rng.multinomial(s, np.full(s, 1 / s), RESAMPLES) / s  # [R, S]
     columns = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n  # [R, N]
@@ -101,7 +106,7 @@ def crossed_interval(x: NDArray[np.float64]) -> tuple[float, float]:
     if min(s, n) > 1 and high > low:
         mean, wider = float(x.mean()), max(1.0, 2 * half_width(x) / (high - low))
         low, high = mean + wider * (low - mean), mean + wider * (high - mean)
-    return low, high
+    return min(low, widest[0]), max(high, widest[1])
 
 
 @dataclass(frozen=True)

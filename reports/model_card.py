@@ -110,8 +110,8 @@ def _stages(name: str) -> pd.DataFrame:
     rows = []
     for run in stages(name):
         record = _record(run)
-        measured = json.loads((record / "metrics.json").read_text())
-        environment = json.loads((record / "environment.json").read_text())
+        measured = json.loads((record / "metrics.json").read_text(encoding="utf-8"))
+        environment = json.loads((record / "environment.json").read_text(encoding="utf-8"))
         rows.append(
             {
                 "images": f"{run.data.image_height}x{run.data.image_width}",
@@ -135,7 +135,9 @@ def _threads(environment: dict[str, Any]) -> str:
 def _record(run: RunConfig) -> Path:
     """The recorded run of a stage, regardless of the name of the weights it starts from."""
     for folder in recorded(RUNS, "config.json"):
-        config = RunConfig.from_dict(json.loads((folder / "config.json").read_text()))
+        config = RunConfig.from_dict(
+            json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        )
         if config == replace(run, train=replace(run.train, start=config.train.start)):
             return folder
     raise RunError(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ablations.study import Variant, studies
 from ilrm.config import ModelConfig
+from ilrm.system.tables import read_table
 
 CSV = Path(__file__).parent / "published.csv"
 
@@ -17,7 +18,7 @@ CSV = Path(__file__).parent / "published.csv"
 @cache
 def published() -> pd.DataFrame:
     """Every reported value: table, dataset, protocol, method, views, setting, metric, value."""
-    return pd.read_csv(CSV, dtype={"table": str})
+    return read_table(CSV, "table")
 
 
 @dataclass(frozen=True)

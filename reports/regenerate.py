@@ -90,7 +90,7 @@ def _pages(checkout: Path, check: bool) -> list[str]:
     with Writer(PACKAGED / SMALL, check) as card:
         card.text("README.md", model_card(SMALL))
     with Writer(checkout, check) as front:
-        front.text(README, with_results((checkout / README).read_text()))
+        front.text(README, with_results((checkout / README).read_text(encoding="utf-8")))
     return _stale(card) + _stale(front)
 
 

@@ -1,11 +1,14 @@
 """Writer of the generated reports, which can also check whether the committed ones are stale."""
 
 import io
+import os
 import re
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import matplotlib
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ilrm.system.paths import SUITE
+from reports.figures import style
 
 OUTPUT = SUITE / "reports" / "output"
 BLOCK = 8  # pixels; figures are compared block by block, to detect single moved points
@@ -40,7 +44,10 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._staged = TemporaryDirectory(dir=self.folder, prefix=".staged-")
+        for left in self.folder.glob(".staged-*"):
+            if _is_abandoned(left):
+                shutil.rmtree(left, ignore_errors=True)
+        self._staged = TemporaryDirectory(dir=self.folder, prefix=f".staged-{os.getpid()}-")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -59,13 +66,13 @@ class Writer:
         """Write a text file, which ends with a newline."""
         text = text.rstrip("\n") + "\n"
         path = self._path(name)
-        old = path.read_text() if path.exists() else None
+        old = path.read_text(encoding="utf-8") if path.exists() else None
         if old == text or (self.tolerant and old is not None and _numbers_agree(old, text)):
             return
         if self.check:
             self.stale.append(name)
         else:
-            self._stage(name).write_text(text)
+            self._stage(name).write_text(text, encoding="utf-8")
 
     def table(
         self,
@@ -77,7 +84,7 @@ class Writer:
     ) -> None:
         """Write a table as Markdown with numbered notes and as CSV (`long`, if given); LaTeX on request."""
         numbered = [f"({i}) {note}" for i, note in enumerate(notes, 1)]
-        lines = [markdown(table, index=False), *(f"{n}  " for n in numbered)]
+        lines = [markdown(table, index=False), *(f"{_escape_markdown(n)}  " for n in numbered)]
         self.text(f"{name}.md", "\n".join(lines))
         buffer = io.StringIO()
         (table if long is None else long).to_csv(buffer, index=False, float_format="%.6g")
@@ -86,10 +93,16 @@ class Writer:
             self.text(f"{name}.tex", _latex(table, numbered))
         if "html" in self.extra:
             foot = "".join(f"<p>{_escape(note)}</p>\n" for note in numbered)
-            self.text(f"{name}.html", table.to_html(index=False, border=0) + "\n" + foot)
+            with pd.option_context("display.max_colwidth", None):  # whole sentences
+                self.text(f"{name}.html", table.to_html(index=False, border=0) + "\n" + foot)
 
     def figure(self, name: str, figure: Figure) -> None:
         """Write a PNG without anything that changes from run to run; a picture that looks alike is kept."""
+        with matplotlib.rc_context():
+            style.use()  # decides how a figure is saved, too
+            self._figure(name, figure)
+
+    def _figure(self, name: str, figure: Figure) -> None:
         path = self._path(f"{name}.png")
         if not path.exists() or not _looks_alike(path, figure):
             if self.check:
@@ -151,11 +164,12 @@ class Writer:
 
 def markdown(table: pd.DataFrame, index: bool = True) -> str:
     """Format as a Markdown pipe table, with the index as the first column if `index`."""
-    names = [str(name) for name in table.columns]
-    rows = [[str(value) for value in row] for row in table.itertuples(index=False)]
+    names = [_escape_markdown(str(name)) for name in table.columns]
+    rows = [[_escape_markdown(str(v)) for v in row] for row in table.itertuples(index=False)]
     if index:
         names = ["", *names]
-        rows = [[str(key), *row] for key, row in zip(table.index, rows, strict=True)]
+        keys = [_escape_markdown(str(key)) for key in table.index]
+        rows = [[key, *row] for key, row in zip(keys, rows, strict=True)]
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
@@ -167,10 +181,43 @@ def _latex(table: pd.DataFrame, notes: list[str]) -> str:
     return text + "".join(f"\\par\\footnotesize {_escape_latex(note)}\n" for note in notes)
 
 
+_LATEX = {
+    **{ord(character): f"\\{character}" for character in "&%_#{}$"},
+    ord("^"): r"\^{}",
+    ord("~"): r"\textasciitilde{}",
+    ord("\\"): r"\textbackslash{}",
+    ord("|"): r"\textbar{}",
+    ord("<"): r"\textless{}",
+    ord(">"): r"\textgreater{}",
+}
+
+
 def _escape_latex(text: str) -> str:
-    for a, b in (("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#"), ("^", r"\^{}")):
-        text = text.replace(a, b)
-    return text
+    """Text in LaTeX, in one line."""
+    return " ".join(text.splitlines()).translate(_LATEX)
+
+
+# What Markdown would take for markup: pipes, emphasis, mathematics, strikethrough, tags, entities, links.
+# Backticks stay, as commands in tables are set in them.
+_MARKDOWN = re.compile(
+    r"[|*$~]|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:])"
+)
+
+
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
+
+
+def _escape_markdown(text: str) -> str:
+    """Text in a line of Markdown."""
+    return _MARKDOWN.sub(
+        lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), " ".join(text.splitlines())
+    )
+
+
+def _is_abandoned(staged: Path) -> bool:
+    """Whether the process that staged files in this folder was killed."""
+    owner = staged.name.split("-")[1]
+    return owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists()
 
 
 def _escape(text: str) -> str:

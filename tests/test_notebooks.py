@@ -1,5 +1,8 @@
 """Notebooks: committed clean, short, marked for the launcher, parameters that exist; each one runs."""
 
+import ast
+import copy
+import re
 import types
 
 import nbclient
@@ -9,7 +12,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from ilrm.errors import ConfigError, MissingPartError
-from ilrm.notebook.parameters import check_parameters, or_reason, read_config
+from ilrm.notebook.parameters import PARAMETERS, check_parameters, or_reason, read_config
 from ilrm.presets import parameter_names, run_config
 from ilrm.system.paths import PROJECT
 
@@ -63,6 +66,107 @@ def test_parameters_are_read_from_the_namespace_of_a_notebook():
     assert read_config({}) == run_config("tiny")
     with pytest.raises(ConfigError, match="did you mean 'layers'"):
         read_config({"layer": 6})
+
+
+def code_of(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    own = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    return own, [cell for cell in code if cell not in own]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_no_notebook_assigns_its_own_parameters(path):
+    """A second run in the same kernel would take what the first one made of them."""
+    own, others = code_of(path)
+    names = {name for cell in own for name in assigned(cell.source)}
+    assert not names & {name for cell in others for name in assigned(cell.source)}
+    if own:
+        assert any(word in others[0].source for word in ("read_config(", "check_parameters("))
+
+
+def assigned(source):
+    return [
+        target.id
+        for statement in ast.walk(ast.parse(source))
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    ]
+
+
+def rerun(own, changes, namespace, check):
+    """Run a cell of parameters with changes, then the check, in a kernel that has run the notebook before."""
+    source = own
+    for name, value in changes.items():
+        source = re.sub(rf"^{name} = .*$", f"{name} = {value!r}", source, flags=re.MULTILINE)
+        if not re.search(rf"^{name} = ", own, re.MULTILINE):
+            source += f"\n{name} = {value!r}"
+    for cell in (source, "the check itself calls read_config"):
+        namespace["In"].append(cell)
+    exec(source, namespace)
+    return check(namespace)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_parameters_are_read_again_in_the_same_kernel(path):
+    own, others = code_of(path)
+    if not own:
+        pytest.skip("no parameters")
+    kind = nbformat.read(path, as_version=4).metadata.ilrm.parameters
+    kinds = PARAMETERS.get(kind, {})
+    check = read_config if kind == "run" else lambda space: check_parameters(space, **kinds)
+    namespace = {"In": [""]}
+    rerun(own[0].source, {}, namespace, check)
+    for cell in others:  # the names of the notebook itself
+        namespace["In"].append(cell.source)
+        namespace |= dict.fromkeys(assigned(cell.source), 3)
+    for name in ("config", "run", "base", "table", "model"):
+        namespace[name] = object()
+    rerun(own[0].source, {}, namespace, check)
+    wrong = {"run": "layer", "benchmark": "tabels"}.get(kind, "viewz")
+    with pytest.raises(ConfigError, match="did you mean"):
+        rerun(own[0].source, {wrong: 6}, namespace, check)
+    rerun(
+        own[0].source, {}, namespace, check
+    )  # the misspelt line was removed, its name is still there
+
+
+def test_the_second_variant_of_a_kernel_is_the_one_in_the_cell():
+    own = "scale = 'smoke'\nlayers = None\nseed = None\nwidth = None"
+    namespace = {"In": [""]}
+    assert rerun(own, {}, namespace, read_config) == run_config("smoke")
+    assert rerun(own, {"layers": 2}, namespace, read_config) == run_config("smoke", layers=2)
+    # a line that was added and removed does not stay, a scratch cell counts until the cell is run again
+    with_batch = rerun(own, {"batch": 4}, namespace, read_config)
+    assert with_batch == run_config("smoke", batch=4)
+    assert rerun(own, {}, namespace, read_config) == run_config("smoke")
+    namespace["In"] += ["seed = 7", "the check again: read_config"]
+    namespace["seed"] = 7
+    assert read_config(namespace) == run_config("smoke", seed=7)
+    # papermill's cell follows the notebook's own
+    namespace = {"In": ["", own, "# Parameters\nlayer = 2\n"], "layer": 2}
+    exec(own, namespace)
+    with pytest.raises(ConfigError, match="did you mean 'layers'"):
+        read_config(namespace)
+    namespace = {"In": ["", own], "PAPERMILL_INPUT_PATH": "a"}
+    exec(own, namespace)
+    assert read_config(namespace) == run_config("smoke")
+
+
+def test_a_second_variant_in_the_same_kernel_for_real(tmp_path, monkeypatch):
+    """JupyterLab: run all cells, change a parameter, run all cells again."""
+    monkeypatch.setenv("ILRM_RUNS", str(tmp_path))
+    notebook = nbformat.read(PROJECT / "notebooks" / "costs.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"][:3]
+    again = copy.deepcopy(code)
+    again[0].source = again[0].source.replace("layers = None", "layers = 6")
+    notebook.cells = [*code, *again]
+    nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": PROJECT}}
+    ).execute()
+    shown = [cell.outputs[0].data["text/plain"] for cell in (code[1], again[1])]
+    assert "layers=12" in shown[0] and "layers=6" in shown[1]
 
 
 def test_a_misspelt_parameter_is_named():

@@ -79,7 +79,7 @@ def write_viewer(
         finally:
             server.stop()
     with atomic_path(path) as temporary:
-        temporary.write_text(_with_words(html, title))
+        temporary.write_text(_with_words(html, title), encoding="utf-8")
 
 
 def _with_words(html: str, title: str) -> str:

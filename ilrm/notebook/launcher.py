@@ -2,21 +2,29 @@
 
 papermill requires an OUTPUT_PATH and, if stdin is a pipe, takes a single path to be the output. For notebooks
 of this project (marked in their metadata), a missing output path is added: the executed notebook is written
-to the folder of the run that its parameters describe. All other arguments are passed on unchanged.
+to the folder of the run that its parameters describe. Their parameters are checked before a kernel starts.
+All other arguments are passed on unchanged.
 """
 
+import ast
 import base64
+import itertools
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ilrm.errors import IlrmError
-from ilrm.presets import run_config
+from ilrm.errors import ConfigError, IlrmError
+from ilrm.fields import shown
+from ilrm.notebook.parameters import PARAMETERS, check_values, config_of
 from ilrm.system.paths import NOTEBOOKS, RUNS, find_suite
 
 SCHEME = "ilrm://"  # before the name of a notebook that lies in the package
+EXECUTED = RUNS / "notebooks"  # executed notebooks that belong to no run
 launching = False  # whether this process passes arguments on to papermill (ilrm/notebook/plugin.py)
 
 
@@ -40,14 +48,43 @@ def launch(arguments: list[str]) -> int:
         output = default_output(arguments)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
-    except (IlrmError, OSError, yaml.YAMLError) as error:
+    except (IlrmError, OSError) as error:
         print(f"papermill: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    if output is not None:
+    inline_figures()
+    if output is None:
+        return papermill(args=arguments, prog_name="papermill")
+    with _reserved(output) as path:
         notebook = _parse(arguments)["notebook_path"]
-        arguments.insert(arguments.index(notebook) + 1, str(output))
-        print(f"papermill: no output path given, writing {output}", file=sys.stderr)
-    return papermill(args=arguments, prog_name="papermill")
+        arguments.insert(arguments.index(notebook) + 1, str(path))
+        print(f"papermill: no output path given, writing {path}", file=sys.stderr)
+        return papermill(args=arguments, prog_name="papermill")
+
+
+def inline_figures() -> None:
+    """Let kernels of this process show figures in their notebook, whatever MPLBACKEND the user has set."""
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+
+
+@contextmanager
+def _reserved(output: Path) -> Iterator[Path]:
+    """The path itself in a run's folder, where the same run is shown again; else one with a free number."""
+    if output.parent != EXECUTED:
+        yield output
+        return
+    numbers = itertools.count(2)
+    path = output
+    while True:
+        try:
+            path.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            path = output.with_stem(f"{output.stem}-{next(numbers)}")
+    try:
+        yield path
+    finally:
+        if path.exists() and not path.stat().st_size:  # papermill stopped before it wrote anything
+            path.unlink()
 
 
 def located(notebook: str) -> Path:
@@ -62,47 +99,100 @@ def located(notebook: str) -> Path:
 def default_output(arguments: list[str]) -> Path | None:
     """Output path of the executed notebook if the arguments do not contain one, else None.
 
-    Raises ConfigError if the parameters do not describe a valid run.
+    Raises ConfigError if the parameters of a notebook of this project cannot be read, are unknown or have
+    values that do not fit.
     """
     parsed = _parse(arguments)
-    if not parsed.get("notebook_path") or parsed.get("output_path") or parsed.get("help_notebook"):
+    if not parsed.get("notebook_path") or parsed.get("help_notebook"):
         return None
-    notebook = parsed["notebook_path"]
-    kind, name = output_kind(notebook), located(notebook).name
-    if kind == "run":
-        return RUNS / run_config(**notebook_parameters(parsed)).name / name
-    if kind == "notebook":
-        return RUNS / "notebooks" / name
-    return None
+    document = _document(parsed["notebook_path"])
+    ours = document.metadata.get("ilrm", {}) if document is not None else {}
+    if document is None or "output" not in ours:
+        return None
+    given = {**_defaults(document), **notebook_parameters(parsed)}
+    folder = EXECUTED
+    if ours.get("parameters") == "run":
+        config = config_of(given)
+        folder = RUNS / config.name if ours["output"] == "run" else EXECUTED
+    else:
+        check_values(given, PARAMETERS.get(ours.get("parameters", ""), {}))
+    return None if parsed.get("output_path") else folder / located(parsed["notebook_path"]).name
 
 
 def output_kind(notebook: str) -> str | None:
     """Where an executed notebook of the project belongs: "run" or "notebook"; None for any other file."""
+    document = _document(notebook)
+    return None if document is None else document.metadata.get("ilrm", {}).get("output")
+
+
+def _document(notebook: str) -> Any:
+    """The notebook in a file, or None if it is not one, which papermill reports."""
     import nbformat
 
     path = located(notebook)
     if not path.is_file():
         return None
     try:
-        return nbformat.read(path, as_version=4).metadata.get("ilrm", {}).get("output")
+        return nbformat.read(path, as_version=4)
     except (ValueError, OSError):
-        return None  # not a notebook, which papermill reports
+        return None
+
+
+def _defaults(notebook: Any) -> dict[str, Any]:
+    """The values in a notebook's own cell of parameters, as far as they are literals."""
+    values = {}
+    for cell in notebook.cells:
+        if "parameters" not in cell.metadata.get("tags", ()):
+            continue
+        with suppress(SyntaxError):
+            for statement in ast.parse(cell.source).body:
+                values |= _literal(statement)
+    return values
+
+
+def _literal(statement: ast.stmt) -> dict[str, Any]:
+    """{name: value} if a statement assigns a literal."""
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        with suppress(ValueError):
+            return {statement.targets[0].id: ast.literal_eval(statement.value)}
+    return {}
 
 
 def notebook_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
-    """The notebook parameters in parsed papermill arguments, read in papermill's order of precedence."""
-    values: dict[str, Any] = {"scale": "tiny"}
-    for text in parsed.get("parameters_base64") or ():
-        values |= yaml.safe_load(base64.b64decode(text)) or {}
-    for path in parsed.get("parameters_file") or ():
-        values |= yaml.safe_load(Path(path).read_text()) or {}
-    for text in parsed.get("parameters_yaml") or ():
-        values |= yaml.safe_load(text) or {}
+    """The notebook parameters in parsed papermill arguments, read in papermill's order of precedence.
+
+    Raises ConfigError on what is not a mapping of names to values.
+    """
+    values: dict[str, Any] = {}
+    for option, name, text_of in (
+        ("-b", "parameters_base64", lambda text: base64.b64decode(text, validate=True)),
+        ("-f", "parameters_file", lambda path: Path(path).read_bytes()),
+        ("-y", "parameters_yaml", str),
+    ):
+        for argument in parsed.get(name) or ():
+            values |= _mapping(option, argument, text_of)
     for name, text in parsed.get("parameters") or ():
         values[name] = _typed(text)
     for name, text in parsed.get("parameters_raw") or ():
         values[name] = text
-    return {name: value for name, value in values.items() if value is not None}
+    return values
+
+
+def _mapping(option: str, argument: str, text_of: Callable[[str], Any]) -> dict[str, Any]:
+    """The parameters in the argument of one of papermill's options."""
+    hint = "write a name, a colon, a space and a value, as in 'layers: 6'"
+    try:
+        found = yaml.safe_load(text_of(argument))
+    except OSError as error:
+        raise ConfigError(f"{option} {argument}: {error.strerror or error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also of base64 and encodings
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ConfigError(f"{option} {shown(argument)} cannot be read ({said}): {hint}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise ConfigError(f"{option} {shown(argument)} is not a mapping of names to values: {hint}")
+    return found
 
 
 def _typed(text: str) -> Any:

@@ -21,7 +21,7 @@ class InstalledNotebooks:
     @staticmethod
     def read(path: str) -> str:
         """The text of a notebook."""
-        return located(path).read_text()
+        return located(path).read_text(encoding="utf-8")
 
     @staticmethod
     def write(_: str, path: str) -> None:

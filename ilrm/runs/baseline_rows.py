@@ -7,6 +7,7 @@ from ilrm.data.batches import dataset_root, held_out_scenes
 from ilrm.evaluation.baselines import VERSION
 from ilrm.evaluation.scoring import evaluate_baselines, lpips_missing
 from ilrm.runs.store import write_csv
+from ilrm.system.tables import read_table
 
 
 def baseline_rows(data: DataConfig) -> pd.DataFrame:
@@ -17,4 +18,4 @@ def baseline_rows(data: DataConfig) -> pd.DataFrame:
     path = dataset_root(data) / f"baselines_{VERSION}_{data.context_views}v{lpips}.csv"
     if not path.exists():
         write_csv(path, evaluate_baselines(held_out_scenes(data)))
-    return pd.read_csv(path, dtype={"scene": str})
+    return read_table(path)

@@ -114,7 +114,7 @@ class Store:
     def row(self, case: Case) -> dict[str, Any] | None:
         """A case's row, measured under the same conditions; None also of one that failed."""
         path = self._file(case)
-        row = json.loads(path.read_text()) if path.exists() else {}
+        row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         failed = any(str(value).startswith(FAILED) for value in row.values())
         return None if failed else row or None
 
@@ -125,7 +125,7 @@ class Store:
     def saw(self, rates: Device) -> None:
         """Rates of the device; floors are computed from the best ones ever seen."""
         path = self.folder / ENVIRONMENT
-        earlier = json.loads(path.read_text()) if path.exists() else {}
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         flops = max(rates.flops, earlier.get("matmul_flops", 0.0))
         bandwidth = max(rates.bandwidth, earlier.get("bandwidth", 0.0))
         self.best = Device(rates.name, flops, bandwidth)
@@ -137,7 +137,7 @@ class Store:
         order = with_baselines(cases(TABLES, self.scale))
         places = {(case.name, case.batch): place for place, case in enumerate(order)}
         paths = sorted(self.rows.glob("[!.]*.json"))  # a hidden one was cut short by a kill
-        rows = [json.loads(path.read_text()) for path in paths]
+        rows = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         rows.sort(key=lambda row: places.get((row["case"], row["batch"]), len(places)))
         for row in rows:
             config = run_config(self.scale, **json.loads(row["fields"])).model

@@ -26,6 +26,7 @@ from ilrm.gaussians import Gaussians
 from ilrm.model import ILRM
 from ilrm.paper_configs import Case
 from ilrm.presets import run_config
+from ilrm.ranges import RANGES
 from ilrm.rendering import render
 from ilrm.system.distributed import Processes
 from ilrm.system.environment import device_name
@@ -172,7 +173,7 @@ class Bench:
             depth_weight=0.0,
             checkpointing=False,
             compile=self.device.type == "cuda",
-            skip_norm=float("inf"),
+            skip_norm=RANGES["skip_norm"].high,  # none is skipped
             precision=self.precision,
             batch=case.batch,
         )

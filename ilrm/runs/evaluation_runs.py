@@ -195,7 +195,7 @@ def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:
 def _evaluated(folder: Path, key: str) -> dict[str, Any]:
     """What is kept of a scene; empty before it is evaluated."""
     path = _file(folder, key)
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:

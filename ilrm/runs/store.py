@@ -21,6 +21,7 @@ from ilrm.errors import RunError
 from ilrm.model import ILRM
 from ilrm.system.files import atomic_path
 from ilrm.system.paths import RUNS
+from ilrm.system.tables import read_table
 from ilrm.weights.state import read_weights
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.json"
@@ -58,7 +59,7 @@ class RunFolder:
     @cached_property
     def per_view(self) -> pd.DataFrame:
         """One row per scene, target frame and method, as `ilrm.evaluation.scoring.Evaluation.per_view`."""
-        return pd.read_csv(self.folder / PER_VIEW, dtype={"scene": str})
+        return read_table(self.folder / PER_VIEW)
 
     @property
     def is_complete(self) -> bool:
@@ -78,7 +79,7 @@ class Run(RunFolder):
     @cached_property
     def history(self) -> pd.DataFrame:
         """The learning curve: one row per logged step."""
-        return pd.read_csv(self.folder / HISTORY)
+        return read_table(self.folder / HISTORY)
 
     def model(self) -> ILRM:
         """The trained model, on the CPU, ready for inference. Raises WeightsError without its weights.
@@ -101,7 +102,9 @@ def share_done(config: RunConfig, store: Path = RUNS) -> float:
     if find_run(config, store) is not None:
         return 1.0
     try:
-        last = (store / config.name / HISTORY).read_text().rstrip().rpartition("\n")[2]
+        last = (
+            (store / config.name / HISTORY).read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
+        )
         return int(last.split(",", 1)[0]) / config.train.steps
     except (OSError, ValueError):
         return 0.0
@@ -151,8 +154,8 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise RunError(
             f"{path} cannot be read ({error}): remove the folder and run again"
         ) from error

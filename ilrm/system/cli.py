@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ilrm.errors import IlrmError
+from ilrm.system.process import begin
 from ilrm.system.stopping import Stopped, stopping_at_once
 
 
@@ -31,6 +32,7 @@ class Command:
     resumes: bool = False  # the same command continues what Ctrl-C stopped
 
     def __call__(self, arguments: Sequence[str] | None = None, prog: str = "") -> int:
+        begin()
         parser = argparse.ArgumentParser(prog=prog or self.prog, description=self.description)
         self.add_arguments(parser)
         options = parser.parse_args(arguments)

@@ -121,7 +121,7 @@ def layer_curves(tables: dict[str, pd.DataFrame]) -> Figure:
             layers = sorted(known.layer.unique())
             means = [estimate(known[known.layer == layer][value].to_numpy()) for layer in layers]
             middle = [e.mean for e in means]
-            axes.plot(layers, middle, "o-", ms=4, color=color, label=name)
+            axes.plot(layers, middle, "o-", ms=4, color=color, label=style.plain(name))
             low, high = [e.low for e in means], [e.high for e in means]
             axes.fill_between(layers, low, high, color=color, alpha=0.2, lw=0)
             axes.set_xticks(layers)

@@ -105,4 +105,4 @@ def _panel(axes: Axes, trend: Trend, scale: str) -> None:
     axes.set_xticks([], minor=True)
     metric = METRICS[trend.claim.metric]
     axes.set(xlabel="training steps", ylabel=f"effect ({metric.unit or metric.label})")
-    axes.set_title(f"{trend.claim.better}\nminus {trend.claim.worse}", fontsize=9)
+    axes.set_title(style.plain(f"{trend.claim.better}\nminus {trend.claim.worse}"), fontsize=9)

@@ -111,8 +111,8 @@ def draw(figure_rows: Sequence[Row]) -> Figure:
             axes.spines[:].set_visible(False)
             axes.set_xlabel(panel.caption, fontsize=8)
             if shown is figure_rows[0]:
-                axes.set_title(title, fontsize=8)
-        axes_row[0].set_ylabel(shown.label, fontsize=9)
+                axes.set_title(style.plain(title), fontsize=8)
+        axes_row[0].set_ylabel(style.plain(shown.label), fontsize=9)
     plt.close(figure)
     return figure
 

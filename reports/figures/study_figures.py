@@ -43,7 +43,11 @@ def quality_against(
     axes.errorbar(
         x, means, spread.T, color=OURS, marker="o", capsize=3, label=f"{measurements.scale} scale"
     )
-    axes.set(xlabel=label, ylabel=f"PSNR (dB), {measurements.scale} scale", title=study.title)
+    axes.set(
+        xlabel=label,
+        ylabel=f"PSNR (dB), {measurements.scale} scale",
+        title=style.plain(study.title),
+    )
     axes.set_xscale(scale)
     _place_ticks(axes, x)
     _paper_points(axes, study, places, measurements)
@@ -136,7 +140,8 @@ def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set_yticks(
-        range(len(rows)), [f"{study.name}: {variant.name}" for study, variant, _ in rows]
+        range(len(rows)),
+        [style.plain(f"{study.name}: {variant.name}") for study, variant, _ in rows],
     )
     axes.invert_yaxis()
     axes.set_xlabel("change in PSNR relative to the study's reference (dB; linear within 1 dB)")
@@ -173,7 +178,9 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
     axes.set_xscale("log")
     for number, ((macs, psnr), name) in enumerate(sorted(points.items()), 1):
         color = PAPER if name == "base" else OURS
-        axes.plot(macs, psnr, color=color, marker="o", ls="none", label=f"{number}  {name}")
+        axes.plot(
+            macs, psnr, color=color, marker="o", ls="none", label=style.plain(f"{number}  {name}")
+        )
         axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
     _place_ticks(axes, _round_ticks(*axes.get_xlim()))
     axes.set(

@@ -1,5 +1,6 @@
 """Common style of all figures: sizes, fonts, and colour-blind safe colours (Okabe and Ito)."""
 
+import matplotlib
 import matplotlib.pyplot as plt
 
 COLORS = {
@@ -13,7 +14,8 @@ COLORS = {
 
 
 def use() -> None:
-    """Apply the style to all figures created after this call."""
+    """Apply the style to all figures created after this call, whatever the user's matplotlibrc says."""
+    matplotlib.rcdefaults()
     plt.rcParams.update(
         {
             "figure.dpi": 110,
@@ -28,3 +30,8 @@ def use() -> None:
             "image.interpolation": "nearest",
         }
     )
+
+
+def plain(text: str) -> str:
+    """A label that is shown as it is: matplotlib would read text between two dollars as mathematics."""
+    return text.replace("$", r"\$")

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablations.sweep import Sweep, find_sweep, importances, study_of
+from ablations.sweep import Sweep, find_sweep, fits, importances, study_of
+from ilrm.system.tables import read_table
 from reports.figures import style
 
 LABELS = {"psnr": "validation PSNR (dB)", "gmacs": "GMACs per scene, forward pass"}
@@ -16,11 +17,15 @@ BARS = {"psnr": style.COLORS["model"], "gmacs": style.COLORS["base"]}
 
 
 def sweep_figures(folder: Path) -> dict[str, Figure]:
-    """{file stem: figure} for the sweeps recorded in a folder, one CSV file per sweep."""
-    return {
-        f"sweep_{path.stem}": sweep_figure(find_sweep(path.stem), pd.read_csv(path))
-        for path in sorted(folder.glob("*.csv"))
-    }
+    """{file stem: figure} for the sweeps recorded in a folder, one CSV file per sweep; the folder is named by
+    the scale. Records of a sweep whose definition has changed since are not shown.
+    """
+    figures = {}
+    for path in sorted(folder.glob("*.csv")):
+        sweep, table = find_sweep(path.stem), read_table(path, "search")
+        if fits(sweep, folder.name, table):
+            figures[f"sweep_{path.stem}"] = sweep_figure(sweep, table)
+    return figures
 
 
 def sweep_figure(sweep: Sweep, table: pd.DataFrame) -> Figure:
@@ -36,7 +41,7 @@ def sweep_figure(sweep: Sweep, table: pd.DataFrame) -> Figure:
     repeated = int(complete.duplicated(list(sweep.space)).sum())
     if repeated:
         trials += f", {repeated} repeated"
-    left.set_title(f"{sweep.title}: {trials}")
+    left.set_title(style.plain(f"{sweep.title}: {trials}"))
     left.title.set_fontsize(9)
     _importances(right, sweep, table)
     figure.tight_layout()

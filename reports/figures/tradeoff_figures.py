@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ilrm.runs.records import TRADEOFFS, recorded
+from ilrm.system.tables import read_table
 from reports.figures import style
 
 COLORS = {"ilrm": style.COLORS["model"], "3d-gs": style.COLORS["base"]}
@@ -23,13 +24,13 @@ def tradeoff_figures() -> dict[str, Figure]:
     style.use()
     figures = {}
     for folder in recorded(TRADEOFFS, "rows.csv"):
-        rows = pd.read_csv(folder / "rows.csv")
+        rows = read_table(folder / "rows.csv")
         figures[f"tradeoff_{folder.name}"] = _figure(rows, _about(folder))
     return figures
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "about.json").read_text())
+    return json.loads((folder / "about.json").read_text(encoding="utf-8"))
 
 
 def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
@@ -60,7 +61,8 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
         axes.set(xlabel="seconds", ylabel=ylabel)
     panels[0][0].legend(fontsize=8, loc="best")
     figure.suptitle(
-        f"{about['capture']}: {about['views']} input views of {about['size']}, {about['targets']} held out; "
+        f"{style.plain(about['capture'])}: {about['views']} input views of {about['size']}, "
+        f"{about['targets']} held out; "
         f"{about['environment']['device'].replace('(R)', '')}",
         fontsize=9,
     )

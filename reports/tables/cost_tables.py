@@ -16,6 +16,7 @@ from ilrm.cost.memory import Workload, saved_bytes, training_memory
 from ilrm.paper_configs import CASES, FULL_ATTENTION, Case
 from ilrm.presets import run_config
 from ilrm.runs.records import BENCHMARKS
+from ilrm.system.tables import read_table
 from reports.published import published
 
 GPU_TABLES = {  # GPU on which the paper measured the times of a table
@@ -206,10 +207,10 @@ class Benchmark:
 
     @classmethod
     def read(cls, folder: Path) -> "Benchmark":
-        rows = pd.read_csv(folder / "measurements.csv", keep_default_na=True)
+        rows = read_table(folder / "measurements.csv")
         for name in ("left_out", "training_left_out"):
             rows[name] = rows[name].astype(object).fillna("")
-        return cls(rows, json.loads((folder / "environment.json").read_text()))
+        return cls(rows, json.loads((folder / "environment.json").read_text(encoding="utf-8")))
 
     def is_of(self, scale: str) -> bool:
         """Whether the measured models are those of the scale's present preset."""

@@ -85,8 +85,8 @@ def _model(result: RunFolder) -> ModelConfig:
 def _row(result: RunFolder, value: dict[str, float], entry: pd.Series) -> dict[str, Any]:
     return {
         "measured": value["mean"],
-        "low": value["low"],
-        "high": value["high"],
+        "low": Estimate(**value).low,
+        "high": Estimate(**value).high,
         "difference": value["mean"] - entry.value,
         "scale": "paper",
         "scenes": result.metrics["scenes"],

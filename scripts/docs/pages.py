@@ -19,7 +19,7 @@ ALSO = ("CONTRIBUTING.md",)  # pages of the navigation that are not in docs/
 
 def linked(page: Path) -> Iterator[Path]:
     """The files of the repository that a Markdown page links to."""
-    for _, target, _, _ in LINK.findall(page.read_text()):
+    for _, target, _, _ in LINK.findall(page.read_text(encoding="utf-8")):
         path = (page.parent / target).resolve()
         if "://" not in target and path.is_relative_to(ROOT) and path.is_file():
             yield path

@@ -2,9 +2,11 @@
 papermill's own script, and as `ilrm notebook`.
 """
 
+import base64
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import tomllib
@@ -73,15 +75,103 @@ def test_the_line_works_with_pipes_on_both_ends_and_shows_a_complete_run_again(t
     assert written[0] == written[1]
 
 
+WRONG = (
+    (["-p", "layer", "6"], "did you mean 'layers'"),
+    (["-p", "layers", "six"], "layers='six'"),
+    (["-p", "scale", "tinny"], "did you mean 'tiny'"),
+    (["-p", "minibatch", "3"], "one of 1, 2, 4"),
+    (["-p", "layers", ""], "layers=''"),
+    (["-p", "lr", "nan"], "lr=nan: give a number above 0"),
+    (["-p", "lr", "1e400"], "lr=inf: give a number above 0"),
+    (["-p", "seed", "-1"], "seed=-1: give an integer from 0"),
+    (["-p", "seed", "9" * 24], "seed=9+: give an integer from 0"),
+    (["-p", "seed", "9" * 5000], "seed="),
+    (["-r", "layers", "nan"], "layers='nan'"),
+    (["-f", "missing.yaml"], "-f missing.yaml: No such file"),
+    (["-f", "."], "-f "),
+    (["-f", "list.yaml"], "-f 'list.yaml' is not a mapping"),
+    (["-f", "bytes.yaml"], "-f 'bytes.yaml' cannot be read"),
+    (["-y", "{layers: 6"], "-y '{layers: 6' cannot be read .*flow mapping"),
+    (["-y", "layers:6"], "-y 'layers:6' is not a mapping .*: write a name, a colon, a space"),
+    (["-y", "[layers, 6]"], "-y '.layers, 6.' is not a mapping"),
+    (["-y", "6"], "-y '6' is not a mapping"),
+    (["-y", "6: layers"], "-y '6: layers' is not a mapping"),
+    (["-y", "{[a]: 3}"], "-y "),
+    (["-y", "layers: !!python/name:os.system"], "-y .* cannot be read"),
+    (["-y", "[" * 5000], "-y .* cannot be read"),
+    (["-y", "layers: {a: 1}"], "layers={'a': 1}"),
+    (["-y", "a: \0"], "-y .* cannot be read"),
+    (["-b", "!!!"], "-b '!!!' cannot be read"),
+    (["-b", "/////w=="], "-b "),
+    (["-b", base64.b64encode(b"[1]").decode()], "is not a mapping"),
+    (["-b", "\u00e4"], "-b .* cannot be read"),
+)
+
+
+@pytest.mark.parametrize("output", [[], ["out.ipynb"]], ids=["", "with an output path"])
+@pytest.mark.parametrize(
+    "name", ["ablation", "costs", "attention", "benchmark", "reconstruct", "report"]
+)
+def test_wrong_parameters_are_one_line(name, output, tmp_path, monkeypatch):
+    (tmp_path / "list.yaml").write_text("[layers, 6]")
+    (tmp_path / "bytes.yaml").write_bytes(b"layers: \xe4")
+    monkeypatch.chdir(tmp_path)
+    notebook = str(PROJECT / "notebooks" / f"{name}.ipynb")
+    runs = name in ("ablation", "costs")
+    for arguments, message in WRONG:
+        with pytest.raises(ConfigError) as caught:
+            default(notebook, *output, *arguments)
+        assert len(" ".join(str(caught.value).split())) < 900
+        if runs or arguments[0] in ("-f", "-b") or "-y" in message:
+            assert re.search(message, str(caught.value), re.DOTALL), arguments
+        else:
+            assert re.search("unknown parameter|scale='tinny': give one of", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("attention", ["-p", "rooms", "-1"], "rooms=-1: give an integer from 0"),
+        ("attention", ["-p", "rooms", "None"], "rooms=None: give an integer"),
+        ("attention", ["-p", "roms", "3"], "did you mean 'rooms'"),
+        ("attention", ["-p", "capture", "2024"], "capture=2024: give text"),
+        ("attention", ["-r", "views", "4"], "views='4': give an integer"),
+        ("benchmark", ["-p", "tabels", "17"], "did you mean 'tables'"),
+        ("benchmark", ["-p", "seconds", "inf"], "seconds=inf: give a finite number"),
+        ("benchmark", ["-p", "scale", "tinny"], "scale='tinny': give one of smoke"),
+        ("benchmark", ["-p", "record", "1"], "record=1: give true or false"),
+        ("reconstruct", ["-p", "choice", "far"], "choice='far': give one of near"),
+        ("reconstruct", ["-p", "refine", "1.5"], "refine=1.5: give an integer"),
+        ("report", ["-p", "scale", "tiny"], "unknown parameter 'scale'"),
+        ("costs", ["-p", "patch", "6"], "not a multiple"),
+    ],
+)
+def test_every_notebooks_parameters_are_checked(name, arguments, message):
+    notebook = str(PROJECT / "notebooks" / f"{name}.ipynb")
+    with pytest.raises(ConfigError, match=message):
+        default(notebook, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("benchmark", ["-p", "tables", "17"]),
+        ("benchmark", ["-r", "tables", "3 17", "-p", "seconds", "1"]),
+        ("costs", ["-p", "patch", "32"]),  # at the paper's scale, the notebook's default
+        ("reconstruct", ["-p", "splat", "30", "-p", "around", "None"]),
+        ("attention", ["-y", "queries: [5, 18]"]),
+        ("ablation", ["-y", "", "-y", "{layers: 6, width: null}"]),
+    ],
+)
+def test_right_parameters_are_accepted(name, arguments):
+    assert default(str(PROJECT / "notebooks" / f"{name}.ipynb"), *arguments)
+
+
 def test_wrong_parameters_stop_before_any_work(tmp_path):
     for arguments, message in (
         (["-p", "layer", "6"], "did you mean 'layers'"),
-        (["-p", "layers", "six"], "layers='six'"),
-        (["-p", "scale", "tinny"], "did you mean 'tiny'"),
-        (["-p", "minibatch", "3"], "one of 1, 2, 4"),
-        (["-p", "layers", ""], "layers=''"),
-        (["-f", "missing.yaml"], "missing.yaml"),
-        (["-y", "{layers: 6"], "flow mapping"),
+        (["-y", "layers:6"], "is not a mapping of names to values"),
+        (["out.ipynb", "-b", "!!!"], "cannot be read"),
     ):
         done = subprocess.run(
             [str(PAPERMILL), NOTEBOOK, *arguments],
@@ -93,6 +183,37 @@ def test_wrong_parameters_stop_before_any_work(tmp_path):
         assert done.returncode == 2 and message in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_each_run_of_a_notebook_without_a_run_folder_keeps_its_file(tmp_path, monkeypatch):
+    from papermill import __main__ as cli
+
+    monkeypatch.setattr(launcher, "EXECUTED", tmp_path / "notebooks")
+    written = []
+
+    def papermill(args, prog_name):
+        parsed = launcher._parse(args)
+        written.append(Path(parsed["output_path"]))
+        if len(written) != 3:  # the third one stops before it writes
+            written[-1].write_text(parsed["notebook_path"])
+        sys.exit(0)
+
+    papermill.make_context = cli.papermill.make_context
+    monkeypatch.setattr(cli, "papermill", papermill)
+    for name in ("costs", "costs", "attention", "attention", "reconstruct", "costs"):
+        notebook = str(PROJECT / "notebooks" / f"{name}.ipynb")
+        monkeypatch.setattr(sys, "argv", ["papermill", notebook])
+        with pytest.raises(SystemExit):
+            launcher.main()
+    kept = sorted(path.name for path in (tmp_path / "notebooks").iterdir())
+    assert kept == [
+        "attention.ipynb",
+        "costs-2.ipynb",
+        "costs-3.ipynb",
+        "costs.ipynb",
+        "reconstruct.ipynb",
+    ]
+    assert len(set(written)) == 5
 
 
 def default(*arguments):

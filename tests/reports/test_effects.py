@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ablations.record import recorded
 from ablations.study import studies
 from ilrm.presets import run_config
 from reports.effects import Effect, Measurements, crossed_interval, variance_components
@@ -149,3 +150,36 @@ def test_records_of_the_project_are_read():
     assert len(found.runs) and set(found.runs.index) == set(found.scenes.run)
     for name, fields in found.runs.fields.items():
         assert run_config(**json.loads(fields)).name == name
+
+
+def test_few_scenes_give_an_interval_that_says_how_little_they_say():
+    two = crossed_interval(np.array([[0.67, 0.80]]))
+    half = stats.t.ppf(0.975, 1) * np.std([0.67, 0.80], ddof=1) / np.sqrt(2)
+    assert two == pytest.approx((0.735 - half, 0.735 + half)) and two[0] < 0 < two[1]
+    seeds = crossed_interval(np.array([[0.67], [0.80]]))
+    assert seeds == pytest.approx(two)
+    for nothing in ([[0.7]], [[0.7, 0.7]], [[0.7], [0.7]]):
+        assert all(math.isnan(end) for end in crossed_interval(np.array(nothing)))
+    one = measurements({}, seeds=1, scenes=1).mean(STUDY, STUDY.reference, "psnr")
+    assert one is not None and one.text(2).endswith("[no interval]")
+
+
+def test_intervals_of_few_scenes_cover_the_true_mean():
+    """One seed, three scenes: 95% intervals, where the bootstrap alone covers about 60%."""
+    rng = np.random.default_rng(0)
+    ends = [crossed_interval(0.3 * rng.standard_normal((1, 3))) for _ in range(300)]
+    assert np.mean([low <= 0 <= high for low, high in ends]) > 0.9
+
+
+def test_scenes_are_the_same_whatever_their_keys_look_like(tmp_path):
+    keys = ["NA", "000001", "1e5", "nan"]
+    found = measurements({"w/o token uplifting": -0.1}, scenes=len(keys))
+    named = found.scenes.scene.map(dict(zip((f"s{i}" for i in range(4)), keys, strict=True)))
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    found.runs.rename_axis("run").reset_index().to_csv(folder / "runs.csv", index=False)
+    found.scenes.assign(scene=named).to_csv(folder / "scenes.csv", index=False)
+    again = Measurements("tiny", *recorded("tiny", tmp_path))
+    effect = again.effect(STUDY, STUDY.variants[3], STUDY.reference, "psnr")
+    assert effect is not None and effect.scenes == len(keys)
+    assert set(again.values(again.run_names(STUDY, STUDY.reference), "psnr").columns) == set(keys)

@@ -1,13 +1,22 @@
 """Written reports: four formats, the same bytes each time, and a check that finds what is stale."""
 
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from ilrm.system.paths import PROJECT
 from reports import __main__ as reports
 from reports.effects import Measurements
+from reports.figures import style
 from reports.figures.study_figures import study_figures
 from reports.write import Writer
 from tests.reports.test_effects import measurements
@@ -31,6 +40,151 @@ def test_a_table_has_four_formats_that_escape(tmp_path):
     assert r"50\% \& more" in text["tex"] and r"a\_b" in text["tex"] and r"\toprule" in text["tex"]
     assert "&lt;1&gt;" in text["html"] and "a note &amp; more" in text["html"]
     assert text["csv"] == "a_b,c\n50% & more,<1>\n"
+
+
+def cells(line):
+    """Cells of a row of a Markdown table."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+HOSTILE = [
+    "a|b",
+    "50%_x",
+    "<b>",
+    "{x}^~\\ $y$ #&",
+    "two\nlines",
+    "*x* _y_",
+    "&lt;",
+    "[a](b)",
+    "|",
+    "\\|",
+]
+
+
+def test_names_of_users_are_escaped_in_every_format(tmp_path):
+    table = pd.DataFrame({"variant": HOSTILE, "a|b_c": range(len(HOSTILE))})
+    with Writer(tmp_path, extra=["html"]) as writer:
+        writer.table("t", table, [HOSTILE[3]], latex=True)
+    text = {kind: (tmp_path / f"t.{kind}").read_text() for kind in ("md", "tex", "html", "csv")}
+    rows = text["md"].splitlines()
+    assert all(len(cells(row)) == 2 for row in rows[: len(HOSTILE) + 2])
+    assert "<b>" not in text["md"] and "&lt;b>" in text["md"] and "\n" not in cells(rows[6])[0]
+    assert r"\$y\$" in text["md"] and r"\*x\* \_y\_" in text["md"] and "&amp;lt;" in text["md"]
+    for bare in ("a|b", "50%", "_x", "<b>", "{x}", "^~", "$y$", " #", "#&"):
+        assert not re.search(rf"(?<!\\){re.escape(bare)}", text["tex"]), bare
+    for kept in (r"\textbackslash{}", r"\{x\}\^{}\textasciitilde{}", r"\$y\$ \#\&", "two lines"):
+        assert kept in text["tex"], kept
+    assert "&lt;b&gt;" in text["html"] and "<b>" not in text["html"]
+    assert list(pd.read_csv(io.StringIO(text["csv"])).variant) == HOSTILE
+
+
+def test_html_holds_whole_sentences(tmp_path):
+    with Writer(tmp_path, extra=["html"]) as writer:
+        writer.table("t", pd.DataFrame({"claim": ["word " * 50 + "end"]}), [])
+    assert "word end" in (tmp_path / "t.html").read_text()
+
+
+def test_labels_are_shown_as_they_are():
+    """matplotlib refuses what it cannot read as mathematics."""
+    shown = figure(3)
+    for label in (r"$\no$ 50%_x", "a $b$", "$"):
+        shown.axes[0].set_title(style.plain(label))
+        shown.canvas.draw()
+
+
+RC = """
+backend: qtagg
+figure.figsize: 20, 3
+figure.dpi: 30
+savefig.dpi: 40
+savefig.facecolor: black
+savefig.transparent: True
+font.size: 30
+font.family: monospace
+axes.facecolor: red
+axes.prop_cycle: cycler('color', ['g', 'c'])
+lines.linewidth: 9
+lines.markersize: 20
+axes.grid: False
+grid.linestyle: :
+xtick.direction: in
+text.usetex: True
+legend.fontsize: 30
+axes.titlesize: 40
+axes.formatter.useoffset: False
+image.cmap: gray
+path.simplify_threshold: 0.9
+"""
+DRAW = """
+import sys
+from pathlib import Path
+from ilrm.system.process import begin
+begin()
+from reports import __main__ as reports
+from reports import regenerate
+from reports.write import Writer
+def drawn(check, models, extra):
+    with Writer(Path(sys.argv[1])) as writer:
+        writer.figure("views", regenerate.cost_against_views())
+        writer.figure("resolution", regenerate.cost_against_resolution())
+    return []
+regenerate.regenerate = drawn
+sys.exit(reports.main([]))
+"""
+
+
+def test_figures_do_not_depend_on_the_users_matplotlibrc(tmp_path):
+    (tmp_path / "matplotlibrc").write_text(RC)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
+    pictures = []
+    for folder, extra in (
+        ("plain", {"MPLBACKEND": "agg"}),
+        ("odd", {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "MPLBACKEND": "no_backend"}),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", DRAW, str(tmp_path / folder)],
+            env={**plain, **extra},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        pictures.append({p.name: p.read_bytes() for p in sorted((tmp_path / folder).iterdir())})
+    assert len(pictures[0]) == 2 and pictures[0] == pictures[1]
+
+
+STOPPED = """
+import sys, time
+from pathlib import Path
+from ilrm.system.stopping import stopping_at_once
+from reports.write import Writer
+with stopping_at_once(), Writer(Path(sys.argv[1])) as writer:
+    writer.text("new.md", "new")
+    print("staged", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_report_that_is_stopped_leaves_nothing_over(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(tmp_path)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"staged\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    process.send_signal(number)
+    process.communicate()
+    if (
+        number == signal.SIGKILL
+    ):  # nothing runs after it: git ignores the folder, the next report removes it
+        assert ".staged-*/" in (PROJECT / ".gitignore").read_text().splitlines()
+        with Writer(tmp_path) as writer:
+            assert len(list(tmp_path.iterdir())) == 1
+        assert not writer.stale
+    assert not list(tmp_path.iterdir())
 
 
 PICTURES = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]

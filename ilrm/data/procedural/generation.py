@@ -156,7 +156,7 @@ def _is_complete(root: Path, wanted: dict[str, Any]) -> bool:
         if any(path.name != LOCK for path in root.iterdir()):
             raise ConfigError(f"{root} is not empty and has no dataset.json: choose another folder")
         return False
-    found = json.loads(record.read_text())
+    found = json.loads(record.read_text(encoding="utf-8"))
     complete = bool(found.pop("complete"))
     if found != wanted:
         changed = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
@@ -215,7 +215,7 @@ def generate(root: str | Path, config: RoomsConfig, workers: int | None = None) 
     root = Path(root)
     wanted = {"generator": "ilrm.data.procedural", "version": VERSION, **config.recorded()}
     root.mkdir(parents=True, exist_ok=True)
-    with (root / LOCK).open("w") as lock:
+    with (root / LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
         if _is_complete(root, wanted):
             return root

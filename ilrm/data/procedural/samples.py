@@ -42,5 +42,7 @@ def example_capture(folder: Path, side: int = 128) -> Path:
             intrinsics = dict(zip(("fx", "fy", "cx", "cy"), fxfycxcy[i].tolist(), strict=True))
             w2c = torch.linalg.inv(scene.c2w[i].double()).tolist()
             frames.append({"file_path": name, "w2c": w2c, "h": side, "w": side} | intrinsics)
-        (beside / "opencv_cameras.json").write_text(json.dumps({"frames": frames}))
+        (beside / "opencv_cameras.json").write_text(
+            json.dumps({"frames": frames}), encoding="utf-8"
+        )
     return folder

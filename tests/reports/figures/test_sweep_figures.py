@@ -47,3 +47,21 @@ def test_every_recorded_sweep_has_a_figure(pareto, tmp_path):
     shares = sweep_figure(sweep, table).axes[1].containers
     assert len(shares) == 2  # of quality and of cost
     assert sum(bar.get_width() for bar in shares[1]) == pytest.approx(1)
+
+
+def test_records_of_another_definition_are_not_shown(pareto, tmp_path):
+    """A sweep's file was edited after its trials had been recorded."""
+    sweep, table = pareto
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for other in (
+        table.drop(columns="uplift"),
+        table.assign(width=50),
+        table.assign(layers=table.layers + 6),
+        table.assign(search="0" * 8),
+        table.drop(columns="gmacs"),
+    ):
+        other.to_csv(folder / "pareto.csv", index=False)
+        assert sweep_figures(folder) == {}
+    table.assign(search=sweep.hash("tiny")).to_csv(folder / "pareto.csv", index=False)
+    assert list(sweep_figures(folder)) == ["sweep_pareto"]

@@ -1,0 +1,34 @@
+"""Reading of CSV tables, in which keys stay the text that they are."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ilrm.errors import RunError
+
+# Columns that identify a row. pandas would read the scenes NA, 000001 and 1e5 as no value, 1 and 100000.
+KEYS = ("run", "scene", "data", "method", "commit", "fields")
+_NO_VALUE = ["", "nan", "NaN"]  # in other columns
+
+
+def read_table(path: Path, *more_keys: str) -> pd.DataFrame:
+    """Read a CSV file in UTF-8; columns in `KEYS` and `more_keys` are text, whatever they look like.
+
+    Raises RunError on a file that is damaged.
+    """
+    try:
+        names = pd.read_csv(path, nrows=0, encoding="utf-8").columns
+        keys = [name for name in names if name in (*KEYS, *more_keys)]
+        others: dict[str, list[str]] = {name: _NO_VALUE for name in names if name not in keys}
+        return pd.read_csv(
+            path,
+            encoding="utf-8",
+            dtype=dict.fromkeys(keys, str),
+            keep_default_na=False,
+            na_values=others,  # type: ignore[arg-type]
+        )
+    except ValueError as error:  # empty, cut short in the middle of a row, or not UTF-8
+        reason = " ".join(str(error).split())
+        raise RunError(
+            f"{path} is damaged ({reason}): remove it and run again, or fetch it again"
+        ) from error
