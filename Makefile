@@ -1,4 +1,4 @@
-# make env | ablation | report | test | lint | docs: everything runs in .venv, on Python 3.11 or newer, with pip.
+# make env | ablation | report | test | lint | hooks | docs: everything runs in .venv, on Python 3.11 or newer, with pip.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -7,7 +7,7 @@ ARGS ?=
 # torch's worker threads would spin between kernels and slow the rasteriser's down
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: env ablation report test lint docs lock
+.PHONY: env ablation report test lint hooks docs lock
 env: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -34,6 +34,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy ilrm ablations reports benchmarks
 	$(BIN)/lint-imports --no-logo
+
+# Checks before each commit, and a filter by which a notebook that was run is no change of the tree.
+hooks: $(STAMP)
+	$(BIN)/uv pip install -p $(BIN)/python $(FIND_LINKS) -q pre-commit==4.7.0
+	git config filter.nbstripout.clean "bash scripts/hooks/strip_notebooks.sh"
+	$(BIN)/pre-commit install
 
 # The documentation as a site, in an environment of its own: the API reference is read from the sources, so neither
 # torch nor this package has to be installed. Broken links fail.

@@ -43,7 +43,7 @@ from reports.tables.cost_tables import (
     training_memory_table,
 )
 from reports.tables.evaluation_tables import evaluations_notes, evaluations_table
-from reports.tables.paper_tables import long_table, table_names, wide_table
+from reports.tables.paper_tables import long_table, table_names, table_title, wide_table
 from reports.write import OUTPUT, Writer, markdown
 
 
@@ -104,7 +104,8 @@ def paper(writer: Writer, measurements: Measurements) -> None:
     for table in table_names():
         long = long_table(table, measurements)
         name = "figure_2" if table == "fig2" else f"table_{int(table):02d}"
-        writer.table(f"tables/{name}", *wide_table(long), long, latex=True)
+        caption = f"{table_title(table)} of the paper, published and measured. {CAPTION}"
+        writer.table(f"tables/{name}", *wide_table(long), long, caption)
 
 
 def claims(writer: Writer, measurements: Measurements) -> None:
@@ -240,6 +241,7 @@ def pictures(writer: Writer, _: Measurements) -> None:
     compare_baselines(writer)
 
 
+CAPTION = "Effects are those against the row marked as reference, with 95% intervals."
 REGIME_NOTE = (
     "the half-resolution ceiling is the held-out targets at half resolution, enlarged; the plane warp blends "
     "the inputs at one depth for all scenes. Where a condition is not met, a verdict says how the scale "

@@ -17,6 +17,8 @@ from PIL import Image
 
 from ilrm.system.paths import SUITE
 from reports.figures import style
+from reports.html import page
+from reports.latex import latex
 
 OUTPUT = SUITE / "reports" / "output"
 BLOCK = 8  # pixels; figures are compared block by block, to detect single moved points
@@ -80,21 +82,21 @@ class Writer:
         table: pd.DataFrame,
         notes: list[str],
         long: pd.DataFrame | None = None,
-        latex: bool = False,
+        caption: str = "",
     ) -> None:
-        """Write a table as Markdown with numbered notes and as CSV (`long`, if given); LaTeX on request."""
+        """Write a table as Markdown with numbered notes and CSV (`long`, if given); LaTeX with a caption."""
         numbered = [f"({i}) {note}" for i, note in enumerate(notes, 1)]
         lines = [markdown(table, index=False), *(f"{_escape_markdown(n)}  " for n in numbered)]
         self.text(f"{name}.md", "\n".join(lines))
         buffer = io.StringIO()
         (table if long is None else long).to_csv(buffer, index=False, float_format="%.6g")
         self.text(f"{name}.csv", buffer.getvalue())
-        if latex:
-            self.text(f"{name}.tex", _latex(table, numbered))
+        if caption:
+            label = f"tab:{Path(name).name}"
+            self.text(f"{name}.tex", latex(table, caption, label, numbered))
         if "html" in self.extra:
-            foot = "".join(f"<p>{_escape(note)}</p>\n" for note in numbered)
-            with pd.option_context("display.max_colwidth", None):  # whole sentences
-                self.text(f"{name}.html", table.to_html(index=False, border=0) + "\n" + foot)
+            title = caption.partition(". ")[0] or Path(name).name.replace("_", " ").capitalize()
+            self.text(f"{name}.html", page(table, title, numbered))
 
     def figure(self, name: str, figure: Figure) -> None:
         """Write a PNG without anything that changes from run to run; a picture that looks alike is kept."""
@@ -175,28 +177,6 @@ def markdown(table: pd.DataFrame, index: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _latex(table: pd.DataFrame, notes: list[str]) -> str:
-    escaped = table.astype(str).map(_escape_latex).rename(columns=_escape_latex)
-    text = escaped.style.hide(axis="index").to_latex(hrules=True)
-    return text + "".join(f"\\par\\footnotesize {_escape_latex(note)}\n" for note in notes)
-
-
-_LATEX = {
-    **{ord(character): f"\\{character}" for character in "&%_#{}$"},
-    ord("^"): r"\^{}",
-    ord("~"): r"\textasciitilde{}",
-    ord("\\"): r"\textbackslash{}",
-    ord("|"): r"\textbar{}",
-    ord("<"): r"\textless{}",
-    ord(">"): r"\textgreater{}",
-}
-
-
-def _escape_latex(text: str) -> str:
-    """Text in LaTeX, in one line."""
-    return " ".join(text.splitlines()).translate(_LATEX)
-
-
 # What Markdown would take for markup: pipes, emphasis, mathematics, strikethrough, tags, entities, links.
 # Backticks stay, as commands in tables are set in them.
 _MARKDOWN = re.compile(
@@ -218,10 +198,6 @@ def _is_abandoned(staged: Path) -> bool:
     """Whether the process that staged files in this folder was killed."""
     owner = staged.name.split("-")[1]
     return owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists()
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _looks_alike(path: Path, figure: Figure) -> bool:

@@ -2,8 +2,13 @@
 
 import ast
 import copy
+import os
 import re
+import shutil
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import nbclient
 import nbformat
@@ -17,6 +22,8 @@ from ilrm.presets import parameter_names, run_config
 from ilrm.system.paths import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+TOOLS = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+NBSTRIPOUT = shutil.which("nbstripout", path=TOOLS["PATH"])
 RUN_BY_THE_LAUNCHER_TESTS = {"ablation.ipynb"}
 SMALLEST = {"benchmark.ipynb": {"scale": "smoke", "tables": "17", "seconds": 0.01}}
 
@@ -38,6 +45,36 @@ def test_parameters_of_the_ablation_notebook_are_fields():
     (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     names = [line.split(" = ")[0] for line in cell.source.splitlines() if " = " in line]
     assert set(names) - {"scale"} <= set(parameter_names()) and len(names) == len(set(names))
+
+
+def as_jupyterlab_saves_it(notebook, path):
+    """The notebook after it was run: outputs, counts, times, and what a kernel says of itself."""
+    notebook.metadata.language_info |= {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+        "version": "3.12.1",
+    }
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count = 3
+            cell.outputs = [nbformat.v4.new_output("stream", text="printed")]
+            cell.metadata["execution"] = {"iopub.execute_input": "2026-01-01T00:00:00"}
+    nbformat.write(notebook, path)
+
+
+@pytest.mark.skipif(NBSTRIPOUT is None, reason="nbstripout is not installed")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_a_notebook_that_was_run_is_no_change_for_git(path, tmp_path):
+    """Git's filter (make hooks) makes of it what is committed, byte by byte."""
+    saved = tmp_path / path.name
+    as_jupyterlab_saves_it(nbformat.read(path, as_version=4), saved)
+    line = ["bash", "scripts/hooks/strip_notebooks.sh"]
+    with saved.open("rb") as file:
+        done = subprocess.run(line, cwd=PROJECT, stdin=file, env=TOOLS, capture_output=True)
+    assert done.stdout == path.read_bytes(), done.stderr.decode()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)

@@ -140,7 +140,7 @@ def _document(notebook: str) -> Any:
 
 def _defaults(notebook: Any) -> dict[str, Any]:
     """The values in a notebook's own cell of parameters, as far as they are literals."""
-    values = {}
+    values: dict[str, Any] = {}
     for cell in notebook.cells:
         if "parameters" not in cell.metadata.get("tags", ()):
             continue

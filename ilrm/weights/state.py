@@ -144,19 +144,23 @@ def write_weights(weights: Weights, parent: Path) -> Path:
     data = config.data
     size = f"{cost.parameters(config.model) / 1e6:.3g}M"
     name = Path(data.root).name if data.root else "rooms"
-    content = _content(model)
-    digest = hashlib.sha256(content).hexdigest()[:10]
+    digest = hashlib.sha256(_content(model)).hexdigest()[:10]
     folder = parent / (
         f"ilrm-{size}-{name}-{data.image_height}x{data.image_width}-{data.context_views}v-{digest}"
     )
     if folder.exists():
         raise WeightsError(f"{folder} exists already: use it, or delete it first")
     with atomic_folder(folder) as temporary:
-        (temporary / FILE).write_bytes(content)
-        write_json(temporary / CONFIG, config.to_dict())
-        if weights.seen is not None:
-            weights.seen.write(temporary)
+        write_files(weights, temporary)
     return folder
+
+
+def write_files(weights: Weights, folder: Path) -> None:
+    """Write the files of a weights folder into a folder that exists."""
+    (folder / FILE).write_bytes(_content(weights.model))
+    write_json(folder / CONFIG, weights.config.to_dict())
+    if weights.seen is not None:
+        weights.seen.write(folder)
 
 
 def _download(name: str) -> Path:

@@ -34,11 +34,12 @@ def figure(value):
 
 def test_a_table_has_four_formats_that_escape(tmp_path):
     with Writer(tmp_path, extra=["html"]) as writer:
-        writer.table("t", TABLE, ["a note & more"], latex=True)
+        writer.table("t", TABLE, ["a note & more"], caption="A caption. Further words.")
     text = {kind: (tmp_path / f"t.{kind}").read_text() for kind in ("md", "tex", "html", "csv")}
     assert "| 50% & more | <1> |" in text["md"] and "(1) a note" in text["md"]
     assert r"50\% \& more" in text["tex"] and r"a\_b" in text["tex"] and r"\toprule" in text["tex"]
     assert "&lt;1&gt;" in text["html"] and "a note &amp; more" in text["html"]
+    assert "$<$1$>$" in text["tex"] and "<h1>A caption</h1>" in text["html"]
     assert text["csv"] == "a_b,c\n50% & more,<1>\n"
 
 

@@ -1,0 +1,97 @@
+"""Weights folders for the Hugging Face hub, through its own mixin: `save_pretrained` and `push_to_hub`.
+
+What they write is a weights folder (`ilrm.weights.state`) with a model card beside it: whoever has it, or the
+hub id, passes it to `ILRM.from_pretrained` or to any `--weights`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelHubMixin
+
+from ilrm import cost
+from ilrm.weights.state import Weights, read_weights, write_files
+
+CARD = """---
+{{ card_data }}
+---
+
+# {{ title }}
+
+An iLRM ([Iterative Large 3D Reconstruction Model]({{ paper_url }})) with {{ parameters }} parameters:
+{{ layers }} layers of width {{ width }}, patch {{ patch }}, viewpoints at {{ viewpoint_scale }}.
+It predicts 3D Gaussians from posed photos in one forward pass.
+
+It was trained for {{ steps }} steps on {{ data }} at {{ size }} pixels with {{ views }} input views.
+`config.json` has the whole configuration.
+
+```python
+from ilrm import ILRM
+
+model = ILRM.from_pretrained("{{ repo_id }}")  # or the path of this folder
+```
+"""
+
+
+class HubWeights(
+    ModelHubMixin,
+    library_name="ilrm",
+    license="apache-2.0",
+    pipeline_tag="image-to-3d",
+    tags=["3d-reconstruction", "gaussian-splatting", "novel-view-synthesis"],
+    paper_url="https://arxiv.org/abs/2507.23277",
+    model_card_template=CARD,
+    coders={Weights: (lambda weights: weights.config.to_dict(), lambda values: values)},
+):
+    """Weights as the hub's mixin wants them; use `save_pretrained` and `push_to_hub` of this module."""
+
+    def __init__(self, weights: Weights):
+        self.weights = weights
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        write_files(self.weights, save_directory)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **_: Any) -> "HubWeights":
+        return cls(read_weights(model_id))
+
+
+def save_pretrained(source: str | Path, folder: str | Path, repo_id: str = "") -> Path:
+    """Write weights, given as in `read_weights`, with a model card to a folder, and return it.
+
+    `repo_id`: the hub id that the card names; by default the folder's name. Raises WeightsError.
+    """
+    weights, folder = read_weights(source), Path(folder)
+    card = _card(weights, repo_id or folder.name)
+    HubWeights(weights).save_pretrained(folder, model_card_kwargs=card)
+    return folder
+
+
+def push_to_hub(source: str | Path, repo_id: str, **options: Any) -> str:
+    """Upload weights, given as in `read_weights`, with a model card to the hub; returns the commit's address.
+
+    `options` are those of `huggingface_hub.ModelHubMixin.push_to_hub`: private, token, branch. Raises
+    WeightsError, and the hub client's errors.
+    """
+    weights = read_weights(source)
+    return HubWeights(weights).push_to_hub(
+        repo_id, model_card_kwargs=_card(weights, repo_id), **options
+    )
+
+
+def _card(weights: Weights, repo_id: str) -> dict[str, Any]:
+    """What the model card says of these weights."""
+    model, data, train = weights.config.model, weights.config.data, weights.config.train
+    return {
+        "title": repo_id.rpartition("/")[2],
+        "repo_id": repo_id,
+        "parameters": f"{cost.parameters(model):,}",
+        "layers": model.layers,
+        "width": model.width,
+        "patch": model.patch,
+        "viewpoint_scale": model.viewpoint_scale,
+        "steps": f"{train.steps:,}",
+        "data": Path(data.root).name if data.root else "procedural rooms",
+        "size": f"{data.image_height}x{data.image_width}",
+        "views": data.context_views,
+    }
