@@ -6,12 +6,19 @@ import os
 from ilrm.presets import SCALES
 from ilrm.system.paths import RUNS
 
+STORAGE = "ILRM_STORAGE"  # environment variable
 KINDS = "names (see `list`), paths of TOML files, or all"  # of studies
 
 
 def default_storage() -> str:
-    """Path of the journal file in the run store."""
-    return str(RUNS / "ablations.journal")
+    """What the environment names, which may hold a password, else the journal file in the run store."""
+    return os.environ.get(STORAGE) or str(RUNS / "ablations.journal")
+
+
+def without_password(address: str) -> str:
+    """A storage as it may be shown."""
+    scheme, found, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if found else address
 
 
 def positive(text: str) -> int:
@@ -33,11 +40,14 @@ def add_scale(parser: argparse.ArgumentParser) -> None:
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
-    """Add --storage, by default a journal file in the run store."""
+    """Add --storage, by default ILRM_STORAGE or a journal file in the run store."""
     parser.add_argument(
         "--storage",
         default=default_storage(),
-        help="journal file, or postgresql://user:password@host/name; default: %(default)s",
+        metavar="STORAGE",
+        help="journal file, or postgresql://user:password@host/name, which is better given in the "
+        f"environment variable {STORAGE}, where others cannot read the password; default: "
+        f"{without_password(default_storage())}",
     )
 
 

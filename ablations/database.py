@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
+from ablations.arguments import without_password
 from ablations.study import StudyError
 
 PATIENCE = 600.0  # seconds of waiting for a server that does not answer
@@ -21,15 +23,13 @@ OUTAGES = ("57P01", "57P02", "57P03", "53300")
 Value = TypeVar("Value")
 
 
-def without_password(url: str) -> str:
-    """A database URL as it may be shown."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-def reason(error: BaseException) -> str:
-    """The first line of what a driver says about an error."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def reason(error: BaseException, url: str) -> str:
+    """The first line of what a driver says about an error, without the user's password."""
+    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    for secret in {password, unquote(password)} - {""}:
+        said = said.replace(secret, "***")
+    return said
 
 
 def is_outage(error: BaseException) -> bool:

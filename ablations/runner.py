@@ -87,7 +87,7 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
     for data in {cell.config.data for cell in plan.cells.values()}:
         dataset_root(data)  # generate the data once, before the workers need it
     names = [queue.trials.study_name for queue, _ in plan.queues]
-    pool = Workers(workers, ["ablations.worker", plan.storage, *names])
+    pool = Workers(workers, ["ablations.worker", *names], plan.storage)
     with _bar(plan) as bar:
         try:
             while True:

@@ -2,7 +2,9 @@
 
 import fcntl
 import json
+import os
 import socket
+import sys
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,12 +21,14 @@ from optuna.storages import (
     RDBStorage,
     fail_stale_trials,
 )
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
+from ablations.arguments import without_password
 from ablations.study import StudyError
 from ilrm.system.paths import RUNS
 
+START = b'{"op_code"'  # of a journal
 HEARTBEAT = 15  # seconds between heartbeats of a trial in a database
 GRACE = 60  # seconds without a heartbeat after which another worker takes over the trial
 CLAIMING = timedelta(seconds=60)  # time limit for a worker to store its name in a claimed trial
@@ -59,7 +63,7 @@ def open_storage(where: str, create: bool = True, patient: bool = False) -> Base
 def _open_database(where: str, create: bool, patient: bool) -> BaseStorage:
     import sqlalchemy
 
-    from ablations.database import PatientStorage, reason, wait_out, without_password
+    from ablations.database import PatientStorage, reason, wait_out
 
     # pg8000 is the driver that is installed with this project
     url = where.replace("postgresql://", "postgresql+pg8000://", 1)
@@ -84,8 +88,8 @@ def _open_database(where: str, create: bool, patient: bool) -> BaseStorage:
         raise
     except Exception as error:  # any driver error: wrong host, password or database
         raise StudyError(
-            f"storage {without_password(where)} cannot be opened ({reason(error)}): check the address and "
-            "that the database runs"
+            f"storage {without_password(where)} cannot be opened ({reason(error, where)}): check the address "
+            "and that the database runs"
         ) from error
 
 
@@ -94,6 +98,8 @@ def _open_journal(path: Path, create: bool) -> BaseStorage:
         if create and path.parent == RUNS:
             RUNS.mkdir(parents=True, exist_ok=True)
         _check_journal(path)
+        if create:
+            _set_tail_aside(path)
         storage = JournalStorage(JournalFileBackend(str(path)))
         storage.get_all_studies()
     except OSError as error:
@@ -112,9 +118,42 @@ def _check_journal(path: Path) -> None:
     """Raise ValueError if a file does not start like a journal, as Optuna would append to any file."""
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
-            first = json.loads(file.readline())
+            line = file.readline()
+        if line.startswith(START) and not line.endswith(b"\n"):
+            return  # cut short in its first line
+        first = json.loads(line)
         if not isinstance(first, dict) or "op_code" not in first:
             raise ValueError("its first line is not a journal entry")
+
+
+def _set_tail_aside(path: Path) -> None:
+    """Move what follows the last whole line of a journal into a file of its own, with a line that says so.
+
+    A full disk or a power failure cuts the last line short. What is appended to it later would be lost, and
+    with it the journal.
+    """
+    if not path.exists():
+        return
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()  # nobody is writing a line
+    try:
+        content = path.read_bytes()
+        whole, _, tail = content.rpartition(b"\n")
+        if not tail:
+            return
+        aside = path.with_name(f"{path.name}.tail")
+        with aside.open("ab") as file:
+            file.write(tail + b"\n")
+            os.fsync(file.fileno())
+        with path.open("r+b") as journal:
+            journal.truncate(len(whole) + 1 if whole else 0)
+            os.fsync(journal.fileno())
+        print(
+            f"the last line of {path} was cut short: {len(tail)} bytes are set aside in {aside}",
+            file=sys.stderr,
+        )
+    finally:
+        lock.release()
 
 
 def open_trials(

@@ -21,6 +21,7 @@ import pandas as pd
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
+from ablations.arguments import default_storage
 from ablations.queue import ERROR, HOST, SWEEP
 from ablations.storage import (
     WORKER,
@@ -173,7 +174,7 @@ def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> op
     study = open_sweep(sweep, scale, storage)
     first = len(study.get_trials(deepcopy=False))
     # the workers search what was read here, whatever becomes of the file
-    pool = Workers(workers, ["ablations.sweep", _to_json(sweep), scale, storage, str(trials)])
+    pool = Workers(workers, ["ablations.sweep", _to_json(sweep), scale, str(trials)], storage)
     with progress_bar(total=trials, desc=study.study_name, unit="trial") as bar:
         try:
             while True:
@@ -339,11 +340,11 @@ def _from_json(text: str) -> Sweep:
     return Sweep(**{**values, "objectives": tuple(values["objectives"])})
 
 
-def main(definition: str, scale: str, storage: str, trials: str, run_by: str) -> None:
+def main(definition: str, scale: str, trials: str, run_by: str) -> None:
     """Entry point of the worker processes."""
     quiet_optuna()
     sweep = _from_json(definition)
-    study = open_sweep(sweep, scale, storage, patient=True)
+    study = open_sweep(sweep, scale, default_storage(), patient=True)
     work(sweep, scale, study, int(trials), int(run_by))
 
 

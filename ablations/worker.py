@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import papermill
 
+from ablations.arguments import default_storage
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
 from ablations.storage import WORKER, open_storage, quiet_optuna, run_one, sign_of_life
 from ablations.study import StudyError
@@ -74,13 +75,13 @@ def _psnr(run: Run) -> float:
     return run.metrics["summary"]["model"]["psnr"]["mean"]
 
 
-def main(storage: str, names: list[str], run_by: int) -> None:
+def main(names: list[str], run_by: int) -> None:
     """Entry point of the worker processes that `ablations.runner` starts."""
     quiet_optuna()
     inline_figures()
-    opened = open_storage(storage, patient=True)
+    opened = open_storage(default_storage(), patient=True)
     work([Queue.named(name, opened) for name in names], run_by)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:-1], int(sys.argv[-1]))
+    main(sys.argv[1:-1], int(sys.argv[-1]))

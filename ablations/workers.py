@@ -12,6 +12,7 @@ from typing import IO
 import torch
 from tqdm import tqdm
 
+from ablations.arguments import STORAGE
 from ablations.study import StudyError
 from ilrm.system.paths import RUNS, find_suite
 
@@ -40,10 +41,12 @@ class Workers:
     """Up to `count` processes `python -m MODULE ARGUMENTS... PID` that share the cores.
 
     PID is this process; workers take no further work once it has ended. They keep its working folder, so that
-    relative paths mean the same to them.
+    relative paths mean the same to them. They are told their `storage` by an environment variable: command
+    lines can be read by every user of a machine, and its address may hold a password.
     """
 
-    def __init__(self, count: int, module_and_arguments: list[str]):
+    def __init__(self, count: int, module_and_arguments: list[str], storage: str = ""):
+        self.environment = {STORAGE: storage} if storage else {}
         self.count, self.deaths, self.started = count, 0, 0
         self.command = [sys.executable, "-m", *module_and_arguments, str(os.getpid())]
         self.workers: list[_Worker] = []
@@ -103,6 +106,7 @@ class Workers:
         find_suite()  # the worker is a module of the suite
         sleeping = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **sleeping}
+        environment |= self.environment
         devices = torch.cuda.device_count()
         if devices > 1:  # assign GPUs in turn
             environment.setdefault("CUDA_VISIBLE_DEVICES", str(self.started % devices))

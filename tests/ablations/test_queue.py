@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import optuna
 import pytest
@@ -242,3 +243,31 @@ def test_a_folder_that_is_missing_is_a_mistake(tmp_path):
     with pytest.raises(StudyError, match="cannot be opened"):
         open_storage(str(tmp_path / "mistyped" / "journal"))
     assert not (tmp_path / "mistyped").exists()
+
+
+def test_a_journal_that_was_cut_short_is_used_up_to_its_last_whole_line(tmp_path, capsys):
+    """At any place: what is whole is kept, the rest is set aside, and what is added later is not lost."""
+    whole = tmp_path / "whole.journal"
+    trials = optuna.create_study(study_name="a", storage=open_storage(str(whole)))
+    for number in range(3):
+        trials.enqueue_trial({"x": number})
+    content = whole.read_bytes()
+    for size in range(1, len(content), max(1, len(content) // 25)):
+        path = tmp_path / f"{size}.journal"
+        path.write_bytes(content[:size])
+        cut = not content[:size].endswith(b"\n")
+        storage = open_storage(str(path))
+        assert ("was cut short" in capsys.readouterr().err) == cut
+        kept = path.read_bytes()
+        assert content.startswith(kept) and (not kept or kept.endswith(b"\n"))
+        aside = Path(f"{path}.tail").read_bytes()[:-1] if cut else b""
+        assert kept + aside == content[:size]
+        again = optuna.create_study(study_name="b", storage=storage)
+        again.enqueue_trial({"x": 7})
+        names = [study.study_name for study in open_storage(str(path)).get_all_studies()]
+        assert "b" in names and not capsys.readouterr().err
+    other = tmp_path / "notes.txt"
+    other.write_text("no journal, and no newline")
+    with pytest.raises(StudyError, match="is not a journal"):
+        open_storage(str(other))
+    assert other.read_text() == "no journal, and no newline"

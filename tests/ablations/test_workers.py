@@ -5,6 +5,8 @@ import time
 import pytest
 
 from ablations import workers
+from ablations.arguments import without_password
+from ablations.database import reason
 from ablations.study import StudyError
 from ablations.workers import Workers
 from tests.ablations.processes import wait_for
@@ -83,3 +85,28 @@ def test_workers_share_the_working_folder_and_the_run_store(pool, tmp_path):
     made.keep_going(1)
     wait_for(lambda: (tmp_path / "seen").exists() and (tmp_path / "seen").read_text())
     assert (tmp_path / "seen").read_text() == str(tmp_path)
+
+
+def test_the_storage_is_not_on_the_command_line(tmp_path, monkeypatch):
+    """Every user of a machine can read command lines, and the address may hold a password."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workers, "RUNS", tmp_path / "runs")
+    (tmp_path / f"{MODULE}.py").write_text(
+        "import os, pathlib; pathlib.Path('told').write_text(os.environ['ILRM_STORAGE'])"
+    )
+    url = "postgresql://me:S3C@RET@host/name"
+    pool = Workers(1, [MODULE], url)
+    pool.keep_going(1)
+    (process,) = pool.alive
+    assert "S3C" not in " ".join(map(str, process.args)) and process.wait(60) == 0
+    assert (tmp_path / "told").read_text() == url
+    pool.stop()
+
+
+@pytest.mark.parametrize("secret", ["plain", "S3C@RET", "a:b", "p%40ss"])
+def test_no_message_shows_a_password(secret):
+    url = f"postgresql://me:{secret}@host/name"
+    assert without_password(url) == "postgresql://host/name"
+    assert without_password("runs/ablations.journal") == "runs/ablations.journal"
+    said = reason(RuntimeError(f"cannot connect to {url}\nmore"), url)
+    assert secret not in said and said.startswith("cannot connect") and "more" not in said

@@ -65,7 +65,7 @@ HOSTILE = [
 def test_names_of_users_are_escaped_in_every_format(tmp_path):
     table = pd.DataFrame({"variant": HOSTILE, "a|b_c": range(len(HOSTILE))})
     with Writer(tmp_path, extra=["html"]) as writer:
-        writer.table("t", table, [HOSTILE[3]], latex=True)
+        writer.table("t", table, [HOSTILE[3]], caption=HOSTILE[3])
     text = {kind: (tmp_path / f"t.{kind}").read_text() for kind in ("md", "tex", "html", "csv")}
     rows = text["md"].splitlines()
     assert all(len(cells(row)) == 2 for row in rows[: len(HOSTILE) + 2])
