@@ -119,7 +119,7 @@ def _check_journal(path: Path) -> None:
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
             line = file.readline()
-        if line.startswith(START) and not line.endswith(b"\n"):
+        if not line.endswith(b"\n") and (line.startswith(START) or START.startswith(line)):
             return  # cut short in its first line
         first = json.loads(line)
         if not isinstance(first, dict) or "op_code" not in first:
