@@ -44,7 +44,7 @@ assert main(["list", str(folder / "own.toml")]) == 0
 table = pd.DataFrame({"scene": [title], "psnr": [1.5]})
 for check in (False, True):
     with Writer(folder / "out", check, ["html"]) as writer:
-        writer.table("t", table, [title], latex=True)
+        writer.table("t", table, [title], caption=title)
     assert not writer.stale
 write_csv(folder / "t.csv", table)
 assert read_table(folder / "t.csv").scene[0] == title
