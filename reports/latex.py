@@ -25,6 +25,7 @@ _NUMBER = re.compile(r"^([-+]?[\d,.]+( \[.*\])?|n/a|-|reference)( \(\d+\))?$")
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
+    "|": r"\textbar{}",
 }  # fmt: skip
 
 
@@ -109,8 +110,8 @@ def latex(table: pd.DataFrame, caption: str, label: str, notes: Sequence[str]) -
 
 
 def escaped(text: str) -> str:
-    """Text in which nothing has a meaning for LaTeX; signs of numbers are as in mathematics."""
-    plain = "".join(_SPECIAL.get(letter, letter) for letter in text)
+    """Text in one line in which nothing has a meaning for LaTeX; signs of numbers are as in mathematics."""
+    plain = "".join(_SPECIAL.get(letter, letter) for letter in " ".join(text.splitlines()))
     return re.sub(r"(?<![\w$])-(?=\d)", "$-$", plain)
 
 
