@@ -220,4 +220,5 @@ def _font() -> FontProperties:
 @cache
 def _text_width(text: str) -> float:
     """Width in pt of Computer Modern at 8 pt, which is wider than its design at 10 pt made smaller."""
-    return 1.08 * text_to_path.get_text_width_height_descent(text, _font(), ismath=False)[0]
+    line = " ".join(text.splitlines())
+    return 1.08 * text_to_path.get_text_width_height_descent(line, _font(), ismath=False)[0]

@@ -34,7 +34,12 @@ NOTEBOOK = re.compile(r"-p (\w+)")
 FIELD = re.compile(r"(?<![\w/.-])(\w+)=")
 
 MADE_UP = {"ablations/studies/final_norm.toml"}  # examples
-OTHERS_OPTIONS = {"--nproc-per-node", "--help", "--array", "--gres"}  # torchrun's, everybody's, Slurm's
+OTHERS_OPTIONS = {
+    "--nproc-per-node",
+    "--help",
+    "--array",
+    "--gres",
+}  # torchrun's, everybody's, Slurm's
 
 
 def by_name(paths):
