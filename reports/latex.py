@@ -25,6 +25,7 @@ _NUMBER = re.compile(r"^([-+]?[\d,.]+( \[.*\])?|n/a|-|reference)( \(\d+\))?$")
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
+    "|": r"\textbar{}",
 }  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def latex(table: pd.DataFrame, caption: str, label: str, notes: Sequence[str]) -
 
 def escaped(text: str) -> str:
     """Text in which nothing has a meaning for LaTeX; signs of numbers are as in mathematics."""
-    plain = "".join(_SPECIAL.get(letter, letter) for letter in text)
+    plain = "".join(_SPECIAL.get(letter, letter) for letter in " ".join(text.splitlines()))
     return re.sub(r"(?<![\w$])-(?=\d)", "$-$", plain)
 
 
@@ -219,4 +220,5 @@ def _font() -> FontProperties:
 @cache
 def _text_width(text: str) -> float:
     """Width in pt of Computer Modern at 8 pt, which is wider than its design at 10 pt made smaller."""
-    return 1.08 * text_to_path.get_text_width_height_descent(text, _font(), ismath=False)[0]
+    line = " ".join(text.splitlines())
+    return 1.08 * text_to_path.get_text_width_height_descent(line, _font(), ismath=False)[0]

@@ -1,6 +1,8 @@
 """Shell scripts: they parse, and the recipe for Slurm starts what it says, once it is told what it needs."""
 
+import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -18,6 +20,21 @@ SHARED = {"ILRM_STORAGE": "postgresql://me@host/studies", "ILRM_RUNS": "/shared/
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_parses(script):
     subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_containers_copy_and_make_what_is_there():
+    """Neither is built here: what they name has to exist."""
+    text = (PROJECT / "Dockerfile").read_text()
+    copied = [
+        name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()
+    ]
+    assert len(copied) > 8 and all((PROJECT / name).exists() for name in copied)
+    container = json.loads((PROJECT / ".devcontainer" / "devcontainer.json").read_text())
+    assert (PROJECT / ".devcontainer" / container["build"]["dockerfile"]).is_file()
+    made = re.findall(r"^RUN make (.+)$", text, re.MULTILINE)
+    made += container["postCreateCommand"].removeprefix("make ").split()
+    rules = re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert made == ["env", "env", "hooks"] and set(made) <= set(rules)
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def write_weights(weights: Weights, parent: Path) -> Path:
 
 def write_files(weights: Weights, folder: Path) -> None:
     """Write the files of a weights folder into a folder that exists."""
-    (folder / FILE).write_bytes(_content(weights.model))
+    write_state(weights.model, folder / FILE)
     write_json(folder / CONFIG, weights.config.to_dict())
     if weights.seen is not None:
         weights.seen.write(folder)
