@@ -34,12 +34,7 @@ NOTEBOOK = re.compile(r"-p (\w+)")
 FIELD = re.compile(r"(?<![\w/.-])(\w+)=")
 
 MADE_UP = {"ablations/studies/final_norm.toml"}  # examples
-OTHERS_OPTIONS = {
-    "--nproc-per-node",
-    "--help",
-    "--array",
-    "--gres",
-}  # torchrun's, everybody's, Slurm's
+OTHERS_OPTIONS = {"--nproc-per-node", "--array", "--gres", "--help"}  # torchrun's, sbatch's, all's
 
 
 def by_name(paths):
