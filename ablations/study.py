@@ -127,16 +127,21 @@ class Study:
         return list(cells.values())
 
 
-def read_study(path: Path) -> Study:
-    """Read a study from its TOML file. Raises StudyError."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """Contents of a TOML file in UTF-8. Raises StudyError."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise StudyError(
-            f"{path} cannot be read ({error.strerror}): give the path of a study"
-        ) from error
+        raise StudyError(f"{path} cannot be read ({error.strerror}): check the path") from error
+    except RecursionError as error:
+        raise StudyError(f"{path} is nested too deeply: correct it") from error
     except ValueError as error:  # TOML, UTF-8, or an integer of thousands of digits
         raise StudyError(f"{path} is not valid TOML ({error}): correct it") from error
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from its TOML file. Raises StudyError."""
+    raw = read_toml(path)
     try:
         check_names(raw, list(_KEYS), str(path))
         common = raw.get("fields", {})

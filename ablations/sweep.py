@@ -10,7 +10,6 @@ import os
 import socket
 import sys
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from ablations.storage import (
     run_one,
     sign_of_life,
 )
-from ablations.study import StudyError
+from ablations.study import StudyError, read_toml
 from ablations.workers import Workers
 from ilrm import cost
 from ilrm.config import RunConfig
@@ -107,8 +106,8 @@ def find_sweep(name: str) -> Sweep:
         raise StudyError(
             f"sweep {name} is missing: give the path of a TOML file, or one of {known}"
         )
+    raw = read_toml(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
         check_names(raw, list(_KEYS), str(path))
         space, fields = raw.get("space", {}), raw.get("fields", {})
         for part, names in (("space", space), ("fields", fields)):

@@ -357,7 +357,16 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
-        """Inverse of `to_dict` (JSON lists become tuples). Raises ConfigError on unknown names."""
+        """Inverse of `to_dict` (JSON lists become tuples). Raises ConfigError on unknown names, and on values
+        that are not a configuration.
+        """
+        try:
+            return cls._from_dict(values)
+        except (TypeError, AttributeError) as error:
+            raise ConfigError(f"not a run configuration ({error})") from error
+
+    @classmethod
+    def _from_dict(cls, values: dict[str, Any]) -> "RunConfig":
         parts = {name: type(part) for name, part in vars(cls()).items() if name != "scale"}
         check_names(values, [f.name for f in dataclasses.fields(cls)], "run config")
         built: dict[str, Any] = {}

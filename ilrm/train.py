@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ilrm.config import RunConfig
@@ -25,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", help=f"one of {', '.join(SCALES)}; default: tiny")
     parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)}")
     parser.add_argument(
+        "--tensorboard",
+        type=Path,
+        metavar="FOLDER",
+        help="write the learning curve for TensorBoard as well, to a folder for each run",
+    )
+    parser.add_argument(
         "fields",
         nargs="*",
         metavar="name=value",
@@ -37,11 +44,17 @@ def perform(options: argparse.Namespace) -> int:
     configs = _configs(options)
 
     # imported here because torch takes seconds to load, and --help should not wait for it
+    from ilrm.runs.scalar_log import tensorboard_log
     from ilrm.runs.training_runs import perform_run
     from ilrm.system.distributed import processes
 
     for config in configs:
-        run = perform_run(config)
+        log = (
+            {"on_point": tensorboard_log(options.tensorboard / config.name)}
+            if options.tensorboard
+            else {}
+        )
+        run = perform_run(config, **log)
         if processes().is_first:
             _show(run)
     return 0

@@ -5,7 +5,6 @@ Folders of training runs, of evaluations and of benchmarks hold files of the sam
 
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +16,18 @@ from typing import Any
 import pandas as pd
 
 from ilrm.config import RunConfig
-from ilrm.errors import RunError
+from ilrm.errors import ConfigError, RunError
 from ilrm.model import ILRM
 from ilrm.system.files import atomic_path
+from ilrm.system.json_files import read_json
 from ilrm.system.paths import RUNS
 from ilrm.system.tables import read_table
 from ilrm.weights.state import read_weights
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.json"
 PER_VIEW, HISTORY = "per_view.csv", "history.csv"
+
+AGAIN = "remove the folder and run again"
 
 UNWRITABLE = {
     errno.ENOSPC: "no space left on the disk",
@@ -49,7 +51,13 @@ class RunFolder:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Summary {method: {metric: {mean, low, high}}} under "summary", and what else was measured."""
-        return _read_json(self.folder / METRICS)
+        path = self.folder / METRICS
+        metrics = _read_json(path)
+        summary = metrics.get("summary")
+        whole = isinstance(summary, dict) and all(isinstance(v, dict) for v in summary.values())
+        if not whole or not summary:
+            raise RunError(f"{path} holds no summary of metrics: {AGAIN}")
+        return metrics
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -59,7 +67,7 @@ class RunFolder:
     @cached_property
     def per_view(self) -> pd.DataFrame:
         """One row per scene, target frame and method, as `ilrm.evaluation.scoring.Evaluation.per_view`."""
-        return read_table(self.folder / PER_VIEW)
+        return _read_rows(self.folder / PER_VIEW, "scene", "method", "psnr")
 
     @property
     def is_complete(self) -> bool:
@@ -74,12 +82,18 @@ class Run(RunFolder):
     @cached_property
     def config(self) -> RunConfig:
         """The run's configuration, whose hash names the folder."""
-        return RunConfig.from_dict(self.about)
+        try:
+            config = RunConfig.from_dict(self.about)
+        except ConfigError as error:
+            raise RunError(f"{self.folder / CONFIG}: {error}: {AGAIN}") from error
+        if config.name != self.folder.name:
+            raise RunError(f"{self.folder / CONFIG} is the configuration of {config.name}: {AGAIN}")
+        return config
 
     @cached_property
     def history(self) -> pd.DataFrame:
         """The learning curve: one row per logged step."""
-        return read_table(self.folder / HISTORY)
+        return _read_rows(self.folder / HISTORY, "step")
 
     def model(self) -> ILRM:
         """The trained model, on the CPU, ready for inference. Raises WeightsError without its weights.
@@ -153,9 +167,15 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}): remove the folder and run again"
-        ) from error
+    value = read_json(path, RunError, AGAIN)
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is not an object: {AGAIN}")
+    return value
+
+
+def _read_rows(path: Path, *columns: str) -> pd.DataFrame:
+    table = read_table(path)
+    missing = [name for name in columns if name not in table]
+    if missing or table.empty:
+        raise RunError(f"{path} has no {', '.join(missing) or 'rows'}: {AGAIN}")
+    return table

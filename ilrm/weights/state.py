@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ilrm import cost
 from ilrm.config import RunConfig
-from ilrm.errors import WeightsError
+from ilrm.errors import ConfigError, WeightsError
 from ilrm.model import ILRM
 from ilrm.system.files import atomic_folder, write_json
 from ilrm.system.json_files import read_json
@@ -70,7 +70,7 @@ def _from_folder(folder: Path, source: str) -> Weights:
     values = read_json(config_file, WeightsError, "fetch it again")
     try:
         config = RunConfig.from_dict(values)
-    except (ValueError, TypeError, AttributeError) as error:
+    except ConfigError as error:
         raise WeightsError(
             f"{config_file} is not a valid run configuration ({error}): fetch it again"
         ) from error

@@ -148,6 +148,8 @@ def _released(folder: Path) -> list[Path]:
 
 
 def _run(folder: Path) -> list[Path]:
+    folder = folder / _smoke()[0].name
+    folder.mkdir()
     _weights(folder)
     (folder / "metrics.json").write_text(
         json.dumps(
@@ -162,7 +164,7 @@ def _run(folder: Path) -> list[Path]:
 
 
 def _read_run(folder: Path) -> None:
-    run = Run(folder)
+    run = Run(folder / _smoke()[0].name)
     for name in ("config", "metrics", "environment", "per_view", "history"):
         getattr(run, name)
 

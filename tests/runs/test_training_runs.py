@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ilrm.data.batches import held_out_scenes
-from ilrm.errors import ConfigError, RunError
+from ilrm.errors import ConfigError, RunError, WeightsError
 from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.scoring import evaluate
 from ilrm.presets import run_config
@@ -95,7 +95,7 @@ def test_a_run_without_its_last_file_is_not_complete(smoke_run, tmp_path):
 
 def test_damaged_files_are_named(tmp_path):
     (tmp_path / "metrics.json").write_text("{")
-    with pytest.raises(RunError, match="metrics.json cannot be read .* run again"):
+    with pytest.raises(RunError, match="metrics.json (cannot be read|is truncated) .* run again"):
         _ = Run(tmp_path).metrics
 
 
@@ -172,3 +172,60 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     with pytest.raises(RunError, match=r"\.lock is a link: remove it"):
         perform_run(config, store=tmp_path, show_progress=False)
     assert (tmp_path / "precious").read_text() == "content"
+
+
+DAMAGES = {
+    "empty metrics": ("metrics.json", b"{}", "metrics", "holds no summary of metrics"),
+    "a list for metrics": ("metrics.json", b"[1]", "metrics", "is not an object"),
+    "truncated metrics": (
+        "metrics.json",
+        b'{"summary": ',
+        "metrics",
+        "is truncated or not valid JSON",
+    ),
+    "another configuration": (
+        "config.json",
+        b'{"scale": "tiny"}',
+        "config",
+        "is the configuration of tiny-",
+    ),
+    "a configuration of nothing": (
+        "config.json",
+        b'{"model": null}',
+        "config",
+        "not a run configuration",
+    ),
+    "an unknown field": (
+        "config.json",
+        b'{"model": {"layer": 3}}',
+        "config",
+        "did you mean 'layers'",
+    ),
+    "no rows": ("per_view.csv", b"scene,frame,method,psnr\n", "per_view", "has no rows"),
+    "rows of something else": (
+        "per_view.csv",
+        b"a,b\n1,2\n",
+        "per_view",
+        "has no scene, method, psnr",
+    ),
+    "bytes": ("per_view.csv", b"\xff\xfe\0", "per_view", "is damaged"),
+    "no curve": ("history.csv", b"", "history", "is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_complete_run_that_is_damaged_is_not_shown_as_a_result(case, smoke_run, tmp_path):
+    name, content, part, message = DAMAGES[case]
+    folder = shutil.copytree(smoke_run.folder, tmp_path / smoke_run.folder.name)
+    (folder / name).write_bytes(content)
+    with pytest.raises(RunError, match=message) as caught:
+        getattr(Run(folder), part)
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_complete_run_with_truncated_weights_is_named(smoke_run, tmp_path):
+    folder = shutil.copytree(smoke_run.folder, tmp_path / smoke_run.folder.name)
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(WeightsError, match=r"model\.safetensors is truncated"):
+        Run(folder).model()
