@@ -49,12 +49,10 @@ def perform(options: argparse.Namespace) -> int:
     from ilrm.system.distributed import processes
 
     for config in configs:
-        log = (
-            {"on_point": tensorboard_log(options.tensorboard / config.name)}
-            if options.tensorboard
-            else {}
-        )
-        run = perform_run(config, **log)
+        if options.tensorboard:
+            run = perform_run(config, on_point=tensorboard_log(options.tensorboard / config.name))
+        else:
+            run = perform_run(config)
         if processes().is_first:
             _show(run)
     return 0
