@@ -44,6 +44,8 @@ from reports.tables.cost_tables import (
 )
 from reports.tables.evaluation_tables import evaluations_notes, evaluations_table
 from reports.tables.paper_tables import long_table, table_names, table_title, wide_table
+from reports.tables.training_cost_tables import NOTES as TRAINING_NOTES
+from reports.tables.training_cost_tables import training_costs
 from reports.write import OUTPUT, Writer, markdown
 
 
@@ -186,6 +188,7 @@ def costs(writer: Writer, measurements: Measurements) -> None:
         "and backward pass, without weights; peak: all tensors during an AdamW step; encoder only, "
     )
     measured += "without renderer and loss"
+    writer.table("costs_training", training_costs(), TRAINING_NOTES)
     writer.table("costs_memory_measured", training_memory_measured(), [measured])
     writer.figure("figures/costs_against_views", cost_against_views())
     writer.figure("figures/costs_against_resolution", cost_against_resolution())

@@ -19,7 +19,7 @@ NEED = {
     "optuna": [
         *(
             f"ablations/test_{name}.py"
-            for name in ("database", "hosts", "queue", "record", "runner", "sweep")
+            for name in ("database", "hosts", "queue", "record", "runner", "sweep", "workers")
         ),
         "reports/figures/test_sweep_figures.py",
         "reports/test_readme.py",

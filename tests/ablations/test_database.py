@@ -19,8 +19,8 @@ from tests.ablations.processes import wait_for
 class ThreadWorkers:
     """In place of worker processes: threads with a connection each."""
 
-    def __init__(self, count, module_and_arguments):
-        _, self.address, *self.names = module_and_arguments
+    def __init__(self, count, module_and_arguments, storage):
+        (_, *self.names), self.address = module_and_arguments, storage
         self.count, self.alive = count, []
         self.errors: list[BaseException] = []
 

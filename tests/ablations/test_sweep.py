@@ -62,7 +62,7 @@ def test_committed_sweeps_can_be_run(path):
         ("[space]\nlr = 3", "does not describe a sweep"),
         ("title = 'x'", "has no .space."),
         ("objectives = ['speed']\n[space]\nlr = {low = 1, high = 2}", "unknown parameter 'speed'"),
-        ("[space", "does not describe a sweep"),
+        ("[space", "is not valid TOML"),
         ("[space]\nlr = {low = 2, high = 1}", "does not describe a sweep"),
         ("[space]\nlr = {choices = 3}", "does not describe a sweep"),
         ("[space]\nlr = {low = 'a', high = 2}", "does not describe a sweep"),
@@ -77,7 +77,7 @@ def test_committed_sweeps_can_be_run(path):
             "[space]\nseed = {low = 0, high = " + "9" * 24 + "}",
             "own.toml: seed=9+: give an integer",
         ),
-        ("[space]\nlayers = {low = 1, high = " + "9" * 5000 + "}", "does not describe a sweep"),
+        ("[space]\nlayers = {low = 1, high = " + "9" * 5000 + "}", "is not valid TOML"),
         ("[space]\nlayers = {low = true, high = 3}", "does not describe a sweep"),
         ("[fields]\nstep = 3\n[space]\nlr = {low = 1, high = 2}", "did you mean 'steps'"),
     ],
@@ -173,8 +173,8 @@ def test_workers_search_what_the_runner_has_read(write, tmp_path, monkeypatch):
     started = []
 
     class Workers:
-        def __init__(self, count, command):
-            started.append(command)
+        def __init__(self, count, command, storage):
+            started.append((*command, storage))
 
         def keep_going(self, waiting):
             raise StudyError("seen")
@@ -188,11 +188,12 @@ def test_workers_search_what_the_runner_has_read(write, tmp_path, monkeypatch):
     with pytest.raises(StudyError, match="seen"):
         run(sweep, "smoke", "queue.journal", 3, 1)
     path.unlink()
-    _, definition, scale, storage, trials = started[0]
+    _, definition, scale, trials, storage = started[0]
     assert storage == str(tmp_path / "queue.journal")
     searched = []
     monkeypatch.setattr("ablations.sweep.work", lambda *arguments: searched.append(arguments))
-    main(definition, scale, storage, trials, "1")
+    monkeypatch.setenv("ILRM_STORAGE", storage)
+    main(definition, scale, trials, "1")
     assert (
         searched[0][0] == sweep
         and searched[0][2].study_name == f"sweep-{sweep.study_name('smoke')}"

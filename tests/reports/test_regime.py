@@ -22,14 +22,14 @@ def measurements(model=21.0, gain=2.0, depth=0.2, plane=19.0, ceiling=25.0, base
         runs[config.name] = {"macs": 1.0}
         rows += [
             {"run": config.name, "scene": f"s{i}", "psnr": psnr, "depth_spearman": corr}
-            for i in range(4)
+            for i in range(12)
         ]
     data = config.evaluation_data.held_out_hash
     table = pd.DataFrame(
         [
             {"data": data, "method": method, "scene": f"s{i}", "psnr": value}
             for method, value in (("plane_warp", plane), ("half_resolution", ceiling))
-            for i in range(4)
+            for i in range(12)
         ]
     )
     frame = pd.DataFrame.from_dict(runs, orient="index")
