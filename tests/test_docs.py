@@ -99,7 +99,9 @@ def test_paths_exist(page):
 def test_commands_and_their_options_exist(page):
     text = page.read_text()
     every = "\n".join(
-        file.read_text() for name in PACKAGES for file in (PROJECT / name).rglob("*.py")
+        file.read_text()
+        for name in (*PACKAGES, "tests/drills", "tests/fuzz")
+        for file in (PROJECT / name).rglob("*.py")
     )
     for option in set(OPTION.findall(text)) - OTHERS_OPTIONS:
         assert f'"{option}"' in every, f"{page.name}: {option}"

@@ -210,8 +210,10 @@ def _sweeps(folder: Path) -> list[Path]:
 
 
 def _read_sweeps(folder: Path) -> None:
+    from ablations.storage import quiet_optuna
     from ablations.sweep import find_sweep
 
+    quiet_optuna()
     find_sweep(str(folder / "own.toml"))
 
 

@@ -18,6 +18,7 @@ from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.system.json_files import read_json
 
 FIELDS = ("context", "target")
+MOST_FRAMES = 1_000_000  # frame numbers beyond are no frames of a clip
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ class EvaluationIndex:
 
 
 def _is_frames(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(f) is int and f >= 0 for f in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(type(f) is int and 0 <= f < MOST_FRAMES for f in value)
+    )
 
 
 def read_evaluation_index(path: str | Path, views: int | None = None) -> EvaluationIndex:

@@ -20,6 +20,7 @@ from ilrm.errors import DataError
 if TYPE_CHECKING:
     import pycolmap
 
+LONGEST = 1_000_000  # pixels of a side
 PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
 
 
@@ -54,8 +55,10 @@ def make_camera(
         raise DataError(
             f"{where}: camera model {model} is unknown: use one of COLMAP's ({', '.join(known)})"
         )
-    if width < 1 or height < 1:
-        raise DataError(f"{where}: {width}x{height} pixels: width and height must be positive")
+    if not (0 < width <= LONGEST and 0 < height <= LONGEST):
+        raise DataError(
+            f"{where}: {width}x{height} pixels: width and height must be positive, at most {LONGEST:,}"
+        )
     sample = pycolmap.Camera.create_from_model_name(0, model, 1.0, width, height)
     if parameters is None:
         return sample

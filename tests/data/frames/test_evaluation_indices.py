@@ -71,3 +71,10 @@ def test_published_counts(name, entries, evaluated):
         pytest.skip("ILRM_PROTOCOLS is not set to a folder with the published evaluation indices")
     index = read_evaluation_index(Path(root) / name / f"evaluation_index_{name}.json")
     assert (index.entries, len(index)) == (entries, evaluated)
+
+
+def test_frame_numbers_beyond_reason_are_refused_before_memory_is_used(tmp_path):
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps({"a": {"context": [0, 1_000_000_000], "target": [1]}}))
+    with pytest.raises(DataError, match="need non-empty frame lists"):
+        read_evaluation_index(path, 3)

@@ -142,6 +142,11 @@ BROKEN = {
         errors.DataError,
         "camera 1: -64x48 pixels: width and height must be positive",
     ),
+    "a size beyond reason": (
+        lambda f: replaced(colmap(f, binary=False), "cameras.txt", f" {WIDTH} ", f" {'1' * 300} "),
+        errors.DataError,
+        "width and height must be positive, at most 1,000,000",
+    ),
     "no image folder": (
         lambda f: shutil.rmtree(colmap(f) / "images"),
         errors.DataError,
