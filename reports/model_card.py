@@ -54,7 +54,7 @@ The weights are stored in half precision ({megabytes} MB); computation is in sin
 
 ## Results
 
-Mean [95% interval over scenes] of these weights, next to the trivial baselines
+Mean [95% interval over scenes] of these weights, next to baselines that learn nothing
 (`python -m ilrm.evaluate --weights {name}`):
 
 {results}
@@ -65,6 +65,7 @@ Outside of these ranges the model extrapolates, which `python -m ilrm.reconstruc
 
 ## Limitations
 
+{behind}
 - It was only trained on diffuse rooms: no sky, no reflections, no people, no long lenses.
 - Gaussians at half the image resolution cannot represent fine texture, so that LPIPS can be worse than for a
   copied photo.
@@ -88,6 +89,7 @@ def model_card(name: str) -> str:
         stages=markdown(_stages(name), index=False),
         megabytes=f"{(PACKAGED / name / FILE).stat().st_size / 1e6:.1f}",
         results=markdown(_table(results), index=False),
+        behind=_behind(results),
         depth=_depth([r for r in results if r.about["views"] == data.context_views]),
         seen=_seen(weights),
     )
@@ -166,6 +168,21 @@ def _table(results: list[RunFolder]) -> pd.DataFrame:
             }
             rows.append(row | quality_intervals(metrics["summary"][method]))
     return pd.DataFrame(rows)
+
+
+def _behind(results: list[RunFolder]) -> str:
+    """A line about where a plane warp is better."""
+    better = []
+    for result in results:
+        summary = result.metrics["summary"]
+        gap = summary["plane_warp"]["psnr"]["mean"] - summary["model"]["psnr"]["mean"]
+        if gap > 0:
+            views = f"{result.about['views']} views"
+            better.append(f"{scene_kind(result.about['data'])} with {views} ({gap:.1f} dB)")
+    return (
+        f"- A plane warp, which blends the inputs at one depth, is better in PSNR on "
+        f"{', '.join(better) or 'none of these scenes'}."
+    )
 
 
 def scene_kind(data: str) -> str:

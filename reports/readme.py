@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablations.study import studies
 from ilrm.errors import IlrmError
 from ilrm.evaluation.summary import Estimate
 from ilrm.presets import run_config
@@ -42,8 +43,9 @@ def results() -> str:
         raise IlrmError("reports/records/runs has no run of the tiny scale's base model: keep it")
     small = own_evaluations(read_weights(SMALL))
     parts = [base_text(runs), markdown(base_table(runs)), small_text(), small_table(small)]
-    parts.append(plane_text(_longest(runs), clips_evaluation(small)))
-    parts.append(attention_text(Measurements.recorded("tiny")))
+    measurements = Measurements.recorded("tiny")
+    parts.append(plane_text(_longest(runs), clips_evaluation(small), measurements))
+    parts.append(attention_text(measurements))
     return "\n\n".join(part.strip() for part in parts)
 
 
@@ -97,12 +99,19 @@ def small_table(evaluations: list[RunFolder]) -> str:
     return markdown(table[["scenes", "method", *columns]].fillna("-"), index=False)
 
 
-def plane_text(base: RunFolder, clips: RunFolder | None) -> str:
-    """The plane warp beside the base model and, on real clips, beside ilrm-small."""
-    lines = [
-        PLANE_TEXT,
-        f"On the default rooms it reaches {_against_plane(base, 'the base model')}.",
-    ]
+def plane_text(
+    base: RunFolder, clips: RunFolder | None, measurements: Measurements | None = None
+) -> str:
+    """The plane warp beside the base model, over all its seeds, and, on real clips, beside ilrm-small."""
+    reached = _against_plane(base, "the base model")
+    study = studies()["components"]
+    above = measurements and measurements.above_baseline(study, study.reference, PLANE)
+    if above:
+        resolved = above.low > 0 or above.high < 0
+        seeds = f"{above.seeds} seed{'s' * (above.seeds > 1)}"
+        reached += f"; over {seeds} the model's lead is {above.text(2)} dB"
+        reached += "" if resolved else ", which does not resolve who is ahead"
+    lines = [PLANE_TEXT, f"On the default rooms it reaches {reached}."]
     if clips is not None:
         reached = _against_plane(clips, f"`{SMALL}`")
         lines.append(f"On the RealEstate10K clips with {CLIPS_VIEWS} views it reaches {reached}.")

@@ -13,7 +13,7 @@ from ablations.study import studies
 from ilrm.config import ModelConfig, RunConfig
 from ilrm.presets import run_config
 from ilrm.runs.evaluation_runs import recorded_evaluations
-from reports.effects import Measurements
+from reports.effects import Effect, Measurements
 
 ROOM = 5.0  # dB between the half-resolution ceiling and the plane warp
 GEOMETRY = 1.5, 0.1  # what self-attention is worth: dB, rank correlation of depth
@@ -120,9 +120,20 @@ def _geometry(measurements: Measurements) -> Condition:
     needs = f">= {GEOMETRY[0]:g} dB and >= {GEOMETRY[1]:g} of depth rank correlation"
     if effects[0] is None or effects[1] is None:
         return Condition(name, needs, "-", None)
-    gain, depth = (effect.mean for effect in effects if effect is not None)
-    met = gain >= GEOMETRY[0] and depth >= GEOMETRY[1]
-    return Condition(name, needs, f"{effects[0].text(2)} dB, {effects[1].text(2)}", met)
+    found = [
+        _reached(effect, least) for effect, least in zip(effects, GEOMETRY, strict=True) if effect
+    ]
+    met = None if None in found and False not in found else all(found)
+    seeds = f"{effects[0].seeds} seed{'s' * (effects[0].seeds > 1)}"
+    text = f"{effects[0].text(2)} dB, {effects[1].text(2)} ({seeds})"
+    return Condition(name, needs, text, met)
+
+
+def _reached(effect: Effect, least: float) -> bool | None:
+    """Whether an effect is at least as large; None if its interval lies on both sides."""
+    if effect.low >= least:
+        return True
+    return False if effect.high < least else None
 
 
 def _above_plane_warp(measurements: Measurements) -> Condition:
@@ -133,5 +144,4 @@ def _above_plane_warp(measurements: Measurements) -> Condition:
     if model is None or above is None:
         return Condition(name, needs, "-", None)
     text = f"{model.mean:.2f} dB, above the plane warp by {above.text(2)} dB"
-    resolved = above.low > 0 or above.high < 0
-    return Condition(name, needs, text, above.mean > 0 if resolved else None)
+    return Condition(name, needs, text, _reached(above, 0.0))

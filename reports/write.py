@@ -1,12 +1,10 @@
 """Writer of the generated reports, which can also check whether the committed ones are stale."""
 
 import io
-import os
 import re
-import shutil
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import matplotlib
 import matplotlib.image
@@ -15,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ilrm.system.leftovers import temporary_folder
 from ilrm.system.paths import SUITE
 from reports.figures import style
 from reports.html import page
@@ -46,20 +45,17 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob(".staged-*"):
-            if _is_abandoned(left):
-                shutil.rmtree(left, ignore_errors=True)
-        self._staged = TemporaryDirectory(dir=self.folder, prefix=f".staged-{os.getpid()}-")
+        self._staged = ExitStack()
+        self._stage_folder = self._staged.enter_context(temporary_folder(self.folder / "staged"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._staged as staged:
+        with self._staged:
             if kind is not None:
                 return
-            for path in sorted(p for p in Path(staged).rglob("*") if p.is_file()):
-                target = self.folder / path.relative_to(staged)
+            for path in sorted(p for p in self._stage_folder.rglob("*") if p.is_file()):
+                target = self.folder / path.relative_to(self._stage_folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                path.chmod(0o644)
                 path.replace(target)
             for path in self._gone:
                 path.unlink()
@@ -159,7 +155,7 @@ class Writer:
         return self.folder / name
 
     def _stage(self, name: str) -> Path:
-        path = Path(self._staged.name) / name
+        path = self._stage_folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -192,12 +188,6 @@ def _escape_markdown(text: str) -> str:
     return _MARKDOWN.sub(
         lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), " ".join(text.splitlines())
     )
-
-
-def _is_abandoned(staged: Path) -> bool:
-    """Whether the process that staged files in this folder was killed."""
-    owner = staged.name.split("-")[1]
-    return owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists()
 
 
 def _looks_alike(path: Path, figure: Figure) -> bool:

@@ -145,11 +145,9 @@ def rerun(own, changes, namespace, check):
     return check(namespace)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if code_of(p)[0]], ids=lambda p: p.name)
 def test_parameters_are_read_again_in_the_same_kernel(path):
     own, others = code_of(path)
-    if not own:
-        pytest.skip("no parameters")
     kind = nbformat.read(path, as_version=4).metadata.ilrm.parameters
     kinds = PARAMETERS.get(kind, {})
     check = read_config if kind == "run" else lambda space: check_parameters(space, **kinds)

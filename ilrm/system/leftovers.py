@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,31 +22,45 @@ _cleaned: set[Path] = set()  # folders that this process has looked through
 @contextmanager
 def temporary_file(path: Path) -> Iterator[Path]:
     """A new file next to `path`, removed at the end if it is still there; permissions follow the umask."""
-    clean(path.parent)
-    while True:
-        temporary = _name(path, f".tmp{path.suffix}")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        handle = os.open(temporary, flags, 0o666)
-        if _lock(handle, temporary):
-            break
-        os.close(handle)
-    try:
-        yield temporary
-    finally:
-        os.close(handle)
-        temporary.unlink(missing_ok=True)
+
+    def create(temporary: Path) -> int:
+        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+    with _locked(path, f".tmp{path.suffix}", create) as temporary:
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """A new folder next to `path`, removed at the end if it is still there; permissions follow the umask."""
+
+    def create(temporary: Path) -> int:
+        temporary.mkdir()
+        return os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    with _locked(path, ".tmp", create) as temporary:
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, ending: str, create: Callable[[Path], int]) -> Iterator[Path]:
+    """What `create` makes next to `path` and opens, locked. If another process takes it for a leftover before
+    it is locked, another one is made.
+    """
     clean(path.parent)
     while True:
-        temporary = _name(path, ".tmp")
-        temporary.mkdir()
+        temporary = _name(path, ending)
         try:
-            handle = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            handle = create(temporary)
         except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise
             continue
         if _lock(handle, temporary):
             break
@@ -55,7 +69,6 @@ def temporary_folder(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         os.close(handle)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def replace_folder(new: Path, path: Path) -> None:

@@ -4,13 +4,17 @@ What they write is a weights folder (`ilrm.weights.state`) with a model card bes
 hub id, passes it to `ILRM.from_pretrained` or to any `--weights`.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelHubMixin
 
 from ilrm import cost
-from ilrm.weights.state import Weights, read_weights, write_files
+from ilrm.errors import WeightsError
+from ilrm.system.json_files import read_json
+from ilrm.vocabulary import METHODS, METRICS, QUALITY, interval
+from ilrm.weights.state import PACKAGED, Weights, read_weights, write_files
 
 CARD = """---
 {{ card_data }}
@@ -30,6 +34,8 @@ from ilrm import ILRM
 
 model = ILRM.from_pretrained("{{ repo_id }}")  # or the path of this folder
 ```
+
+{{ measured }}
 """
 
 
@@ -62,7 +68,7 @@ def save_pretrained(source: str | Path, folder: str | Path, repo_id: str = "") -
     `repo_id`: the hub id that the card names; by default the folder's name. Raises WeightsError.
     """
     weights, folder = read_weights(source), Path(folder)
-    card = _card(weights, repo_id or folder.name)
+    card = _card(weights, source, repo_id or folder.name)
     HubWeights(weights).save_pretrained(folder, model_card_kwargs=card)
     return folder
 
@@ -75,11 +81,11 @@ def push_to_hub(source: str | Path, repo_id: str, **options: Any) -> str:
     """
     weights = read_weights(source)
     return HubWeights(weights).push_to_hub(
-        repo_id, model_card_kwargs=_card(weights, repo_id), **options
+        repo_id, model_card_kwargs=_card(weights, source, repo_id), **options
     )
 
 
-def _card(weights: Weights, repo_id: str) -> dict[str, Any]:
+def _card(weights: Weights, source: str | Path, repo_id: str) -> dict[str, Any]:
     """What the model card says of these weights."""
     model, data, train = weights.config.model, weights.config.data, weights.config.train
     return {
@@ -94,4 +100,33 @@ def _card(weights: Weights, repo_id: str) -> dict[str, Any]:
         "data": Path(data.root).name if data.root else "procedural rooms",
         "size": f"{data.image_height}x{data.image_width}",
         "views": data.context_views,
+        "measured": _measured(source),
     }
+
+
+def _measured(source: str | Path) -> str:
+    """What is known of the quality of weights: results and limitations of their own card, else the metrics of
+    their run beside all baselines.
+    """
+    folder = PACKAGED / source if (PACKAGED / source).is_dir() else Path(source)
+    if (folder / "README.md").is_file():
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        _, heading, rest = text.partition("## Results")
+        return heading + rest
+    if not (folder / "metrics.json").is_file():
+        return "Nothing has been measured with these weights."
+    summary = read_json(folder / "metrics.json", WeightsError)["summary"]
+    rows = ["## Results", "", "Mean [95% interval] over the held-out scenes of the run:", ""]
+    rows += [f"| | {' | '.join(METRICS[name].heading for name in QUALITY)} |", "|---|---|---|---|"]
+    for method, label in METHODS.items():
+        if values := summary.get(method):
+            cells = [_interval(values.get(name), METRICS[name].digits) for name in QUALITY]
+            rows.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _interval(value: dict[str, Any] | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    low, high = (math.nan if value[k] is None else value[k] for k in ("low", "high"))
+    return interval(value["mean"], low, high, digits)

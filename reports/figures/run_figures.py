@@ -18,11 +18,21 @@ def learning_curve(run: Run, base: Run | None = None) -> Figure:
     """Validation PSNR against training steps, with the baselines and, if given, the base model."""
     style.use()
     figure, axes = plt.subplots(figsize=(6.5, 3.6))
-    for name, label, shown in (("model", "this run", run), ("base", "base model", base)):
+    for name, label, shown, width in (  # the base model's is wide, as it may lie under the run's
+        ("model", "this run", run, 1.5),
+        ("base", "base model", base, 5.0),
+    ):
         if shown is not None:
             curve = shown.history.dropna(subset="validation_psnr")
-            color = style.COLORS[name]
-            axes.plot(curve.step, curve.validation_psnr, color=color, label=label, marker=".")
+            axes.plot(
+                curve.step,
+                curve.validation_psnr,
+                color=style.COLORS[name],
+                label=label,
+                linewidth=width,
+                zorder=3 - width / 10,
+                alpha=1.0 if width < 2 else 0.5,
+            )
     validated = run.per_view.scene.unique()[:VALIDATION_SCENES]  # the scenes of the learning curve
     for method in (m for m in RIVALS if m in run.metrics["summary"]):
         value = scene_means(run.per_view, method, "psnr")[validated].mean()

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ablations.study import Study, Variant, studies
+from ilrm.presets import run_config
+from ilrm.vocabulary import METHODS
 from reports.effects import Effect, Measurements
 from reports.figures import style
 from reports.published import row_pair, rows_of
@@ -50,6 +52,7 @@ def quality_against(
     )
     axes.set_xscale(scale)
     _place_ticks(axes, x)
+    _plane_warp(axes, study, places, measurements)
     _paper_points(axes, study, places, measurements)
     plt.close(figure)
     return figure
@@ -67,6 +70,21 @@ def _points(
                 effect = measurements.effect(study, variant, study.reference, "psnr")
             points.append((places[variant.name], mean, effect))
     return sorted(points, key=lambda point: point[0])
+
+
+def _plane_warp(
+    axes: Axes, study: Study, places: dict[str, float], measurements: Measurements
+) -> None:
+    """Plot the strongest rival that learns nothing and needs no search, from the same exact cameras."""
+    values = []
+    for variant in study.variants:
+        if variant.name in places and "camera_noise" not in variant.fields:
+            config = run_config(**study.parameters(variant, measurements.scale, 0))
+            values.append((places[variant.name], measurements.baseline(config, "plane_warp")))
+    shown = sorted((x, value) for x, value in values if value is not None)
+    if shown:
+        color = style.COLORS["plane_warp"]
+        axes.plot(*zip(*shown, strict=True), color=color, marker="_", ls=":", label="plane warp")
 
 
 def _place_ticks(axes: Axes, x: list[float]) -> None:
@@ -111,10 +129,7 @@ def _paper_points(
 
 
 def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
-    """Effects of all variants relative to their study's reference, ours with interval, next to the paper's.
-
-    An open circle means one seed, with an interval over scenes only.
-    """
+    """Effects of all variants relative to their study's reference, with intervals, next to the paper's."""
     rows = [
         (study, variant, effect)
         for study in studies().values()
@@ -146,8 +161,11 @@ def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
     axes.invert_yaxis()
     axes.set_xlabel("change in PSNR relative to the study's reference (dB; linear within 1 dB)")
     axes.plot([], [], color=OURS, marker="o", label=f"{measurements.scale} scale, 95% interval")
+    axes.plot(
+        [], [], color=OURS, marker="o", mfc="white", label="one seed: interval over scenes only"
+    )
     axes.plot([], [], color=PAPER, marker="s", linestyle="none", label="paper")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3, fontsize=8)
     plt.close(figure)
     return figure
 
@@ -182,6 +200,15 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
             macs, psnr, color=color, marker="o", ls="none", label=style.plain(f"{number}  {name}")
         )
         axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
+    for method in ("plane_warp", "plane_sweep"):
+        level = measurements.baseline(run_config(measurements.scale), method)
+        if level is not None:
+            axes.axhline(level, color=style.COLORS[method], ls=":")
+            text = f"{METHODS[method]} (learns nothing)"
+            axes.annotate(
+                text, (1, level), (-4, 3), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="right", fontsize=7, color=style.COLORS[method],
+            )  # fmt: skip
     _place_ticks(axes, _round_ticks(*axes.get_xlim()))
     axes.set(
         xlabel="GMACs per scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale"

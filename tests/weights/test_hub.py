@@ -50,6 +50,30 @@ def test_the_model_card_says_what_it_is(tmp_path):
         assert words in card
 
 
+def test_the_card_of_a_run_shows_its_metrics_beside_the_plane_warp(smoke_run, tmp_path):
+    card = (save_pretrained(smoke_run.folder, tmp_path / "mine") / "README.md").read_text()
+    for method, label in (("model", "model"), ("plane_warp", "plane warp")):
+        value = smoke_run.metrics["summary"][method]["psnr"]["mean"]
+        assert f"| {label} | {value:.2f}" in card
+
+
+def test_the_card_of_weights_that_have_one_keeps_its_results_and_limitations(tmp_path):
+    card = (save_pretrained("ilrm-small", tmp_path / "mine") / "README.md").read_text()
+    assert (
+        "| plane warp | " in card
+        and "- A plane warp, which blends the inputs at one depth, is" in card
+    )
+    again = (save_pretrained(tmp_path / "mine", tmp_path / "again") / "README.md").read_text()
+    assert again.partition("## Results")[2] == card.partition("## Results")[2]
+
+
+def test_weights_alone_say_that_nothing_was_measured(tmp_path):
+    folder = save_pretrained("ilrm-small", tmp_path / "mine")
+    (folder / "README.md").unlink()
+    card = (save_pretrained(folder, tmp_path / "again") / "README.md").read_text()
+    assert "Nothing has been measured with these weights." in card
+
+
 def test_what_is_pushed_is_the_same_folder(uploads):
     assert push_to_hub("ilrm-small", "me/mine").endswith("me/mine/commit/1")
     files, card = uploads["me/mine"]
