@@ -109,7 +109,7 @@ def plane_text(
     if above:
         resolved = above.low > 0 or above.high < 0
         seeds = f"{above.seeds} seed{'s' * (above.seeds > 1)}"
-        reached += f"; over {seeds} the model's lead is {above.text(2)} dB"
+        reached += f";\nover {seeds} the model's lead is {above.text(2)} dB"
         reached += "" if resolved else ", which does not resolve who is ahead"
     lines = [PLANE_TEXT, f"On the default rooms it reaches {reached}."]
     if clips is not None:
