@@ -3,8 +3,7 @@
 import argparse
 import sys
 
-from ilrm.data.procedural.camera_paths import PATHS
-from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset, generate
+from ilrm.data.procedural.generation import SETTINGS, RoomsConfig, ensure_dataset, generate
 from ilrm.system.cli import Command
 
 
@@ -23,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, type=int, default=value, help=f"{what}; default: %(default)s")
     parser.add_argument("--size", type=int, nargs=2, default=size, metavar=("H", "W"),
                         help="image size in pixels; default: {} {}".format(*size))  # fmt: skip
-    parser.add_argument("--path", choices=list(PATHS), default=default.path, metavar="PATH",
-                        help=f"camera path, one of {', '.join(PATHS)}; default: %(default)s")  # fmt: skip
+    parser.add_argument("--path", choices=list(SETTINGS), default=default.path, metavar="PATH",
+                        help=f"camera path: {', '.join(SETTINGS)}; default: %(default)s")  # fmt: skip
     parser.add_argument(
         "--train-depths", action="store_true", help="true depth of the training scenes, too"
     )

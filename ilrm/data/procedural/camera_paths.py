@@ -1,10 +1,11 @@
-"""Camera paths through a room: RE10K-like walks and wide-coverage tours.
+"""Camera paths through a room: RE10K-like walks, wide-coverage tours and orbits.
 
 World as in raytrace.py (y down, floor y = 0). Eyes are 1.2 to 1.8 m above the floor, the horizon is
 level but for a small pitch and a hand's sway, as in real walks.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ Array = NDArray[np.float64]
 MARGIN = 0.55  # metres between a camera and the walls
 SIGHT = 1.8  # metres from every camera to the wall in front of it
 MEAN_SIGHT = 2.7  # and their mean over the path
+ORBITS = 60, 120, 330  # degrees of the orbits by which weights are judged
 
 
 def poses(position: Array, yaw: Array, pitch: Array, roll: Array) -> Array:
@@ -111,6 +113,34 @@ def _around(
     return _upright(rng, time, plan, np.unwrap(yaw))
 
 
+def orbit_path(rng: np.random.Generator, frames: int, size: Array, degrees: float) -> Array:
+    """An orbit of so many degrees about a place near the centre, which all cameras look at; c2w [N, 4, 4]."""
+    free = float((size[[0, 2]] / 2 - MARGIN).min())
+    centre = rng.uniform(-0.1, 0.1, 2) * free
+    radius = rng.uniform(0.6, 0.8) * free
+    return orbit(rng, frames, degrees, radius, np.array([centre[0], -0.7, centre[1]]))
+
+
+def orbit(
+    rng: np.random.Generator, frames: int, degrees: float, radius: float, target: Array
+) -> Array:
+    """Cameras on a circle of that radius in metres about a target [3], at eye height; c2w [N, 4, 4].
+
+    Distance, aim and height sway as a hand does.
+    """
+    time = np.linspace(0, 1, frames)
+    turn = rng.choice([-1, 1]) * np.radians(degrees)
+    angle = rng.uniform(0, 2 * np.pi) + turn * time
+    away = radius * (1 + _sway(rng, time, 0.08))
+    eye = rng.uniform(1.25, 1.7) + _sway(rng, time, 0.05)
+    position = target + away[:, None] * np.stack([np.sin(angle), 0 * angle, np.cos(angle)], -1)
+    position[:, 1] = -eye
+    toward = target - position
+    yaw = np.arctan2(toward[:, 0], toward[:, 2]) + _sway(rng, time, 0.05)
+    pitch = np.arctan2(toward[:, 1], np.hypot(toward[:, 0], toward[:, 2]))
+    return poses(position, np.unwrap(yaw), pitch + _sway(rng, time, 0.03), _sway(rng, time, 0.01))
+
+
 def mixed_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
     """A tour in one scene of four, a walk in the others; c2w [N, 4, 4]."""
     return (wide_path if rng.random() < 0.25 else re10k_path)(rng, frames, size)
@@ -121,4 +151,5 @@ PATHS: dict[str, Callable[[np.random.Generator, int, Array], Array]] = {
     "wide": wide_path,
     "mixed": mixed_path,
     "arc": arc_path,
+    **{f"orbit{degrees}": partial(orbit_path, degrees=degrees) for degrees in ORBITS},
 }

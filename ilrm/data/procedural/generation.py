@@ -10,9 +10,11 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from PIL import Image
 from ilrm.data.frames.training_windows import spread
 from ilrm.data.procedural.camera_paths import PATHS
 from ilrm.data.procedural.raytrace import render_room
-from ilrm.data.procedural.rooms import random_room, room_size
+from ilrm.data.procedural.setting import Setting, in_a_room
 from ilrm.data.procedural.textures import texture_bank
+from ilrm.data.procedural.varied import varied
 from ilrm.errors import ConfigError, DataError
 from ilrm.system.files import atomic_path, write_json
 from ilrm.system.paths import folder_variable
@@ -37,6 +40,11 @@ LOCK = "generating.lock"
 EVALUATION_VIEWS = (2, 4, 8)
 EVALUATION_TARGETS = 6  # per scene, or as many frames as are not an input of any evaluation
 SPLITS = {"train": 0, "test": 1}
+# what a data set's `path` names: (random generator, frames, photographs in the texture bank) -> Setting
+SETTINGS: dict[str, Callable[[np.random.Generator, int, int], Setting]] = {
+    **{path: partial(in_a_room, path) for path in PATHS},
+    "varied": varied,
+}
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,17 @@ class RoomsConfig:
     frames: int = 24  # per scene
     height: int = 32
     width: int = 32
-    # re10k: a walk with a pan; wide: a tour around the room; mixed: both; arc: a part of a tour
+    # re10k: a walk with a pan; wide: a tour around the room; mixed: both; arc: a part of a tour;
+    # orbit60, orbit120, orbit330: about a place near the centre; varied: all of these, outdoors, too, with
+    # other lenses and exposures
     path: str = "re10k"
     seed: int = 0
     supersample: int = 4  # rays per pixel and axis
     train_depths: bool = False  # true depth of the training scenes, too
 
     def __post_init__(self) -> None:
-        if self.path not in PATHS:
-            raise ConfigError(f"path {self.path!r} is unknown: choose one of {', '.join(PATHS)}")
+        if self.path not in SETTINGS:
+            raise ConfigError(f"path {self.path!r} is unknown: choose one of {', '.join(SETTINGS)}")
         if self.frames < 12:
             raise ConfigError(
                 f"frames = {self.frames}: eight context views with targets between need 12 or more"
@@ -101,11 +111,10 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
     with_depths = split == "test" or config.train_depths
     rng = np.random.default_rng([config.seed, SPLITS[split], i])
     bank, photographs = texture_bank()
-    size = room_size(rng)
-    c2w = PATHS[config.path](rng, config.frames, size)  # [N, 4, 4]
-    room = random_room(rng, size, c2w, photographs)
+    setting = SETTINGS[config.path](rng, config.frames, photographs)
+    room, c2w = setting.room, setting.c2w  # [N, 4, 4]
     n, h, w = config.frames, config.height, config.width
-    focal = rng.uniform(0.8, 0.95) * h  # RE10K: fy = 0.87 in units of the height, pixels square
+    focal = setting.focal * h
     images, depths = render_room(
         bank,
         *(room.size, room.solids, room.materials, room.light),
@@ -117,7 +126,7 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
     cameras = np.zeros((n, 18), np.float32)
     cameras[:, :4] = focal / w, focal / h, 0.5, 0.5
     cameras[:, 6:] = np.linalg.inv(c2w)[:, :3].reshape(n, 12)
-    jpegs = [_jpeg(image) for image in images]
+    jpegs = [_jpeg(image) for image in setting.exposed(images)]
     data = torch.from_numpy(np.concatenate(jpegs))  # one storage, so that chunks load fast
     scene = {
         "key": f"{split}{i:06d}",

@@ -51,7 +51,7 @@ def _colours(
     return base, contrast * (grey + rng.uniform(0.3, 1.4) * rotation)
 
 
-def _material(
+def random_material(
     rng: np.random.Generator,
     photographs: int,
     extent: tuple[float, float],
@@ -79,14 +79,14 @@ def _material(
     return m
 
 
-def _solid(kind: int, centre: Array, half: Array, yaw: float) -> NDArray[np.void]:
+def upright_solid(kind: int, centre: Array, half: Array, yaw: float) -> NDArray[np.void]:
     s = np.zeros((), SOLID)
     s["kind"], s["centre"], s["half"] = kind, centre, half
     s["cos"], s["sin"] = np.cos(yaw), np.sin(yaw)
     return s
 
 
-def _shape(rng: np.random.Generator, low: float, high: float) -> tuple[int, Array]:
+def random_shape(rng: np.random.Generator, low: float, high: float) -> tuple[int, Array]:
     """A solid's kind and half extents [3]; low and high bound its width in metres."""
     kind = int(rng.choice([BOX, SPHERE, CYLINDER], p=[0.6, 0.2, 0.2]))
     a, b, c = rng.uniform(low, high, 3) / 2
@@ -96,7 +96,7 @@ def _shape(rng: np.random.Generator, low: float, high: float) -> tuple[int, Arra
     return kind, np.array([a, tall, a if kind == CYLINDER else b])
 
 
-def _on_wall(rng: np.random.Generator, size: Array, half: Array, bottom: float) -> NDArray[np.void]:
+def on_wall(rng: np.random.Generator, size: Array, half: Array, bottom: float) -> NDArray[np.void]:
     """A box of half extents [along the wall, up, out of the wall] against a random wall, its foot
     at `bottom`.
     """
@@ -106,10 +106,10 @@ def _on_wall(rng: np.random.Generator, size: Array, half: Array, bottom: float) 
     centre[across] = rng.uniform(-1, 1) * max(size[across] / 2 - half[0], 0)
     centre[out] = (size[out] / 2 - half[2]) * (1 if wall % 2 else -1)
     centre[1] = -bottom - half[1]
-    return _solid(BOX, centre, half if wall < 2 else half[[2, 1, 0]], 0.0)
+    return upright_solid(BOX, centre, half if wall < 2 else half[[2, 1, 0]], 0.0)
 
 
-def _reach(solid: NDArray[np.void]) -> float:
+def reach(solid: NDArray[np.void]) -> float:
     """Radius in the floor plan of the circle around a solid."""
     h = solid["half"]
     return float(np.hypot(h[0], h[2]) if solid["kind"] == BOX else h[0])
@@ -119,7 +119,7 @@ def _clear(
     solid: NDArray[np.void], cameras: Array, others: list[NDArray[np.void]], size: Array
 ) -> bool:
     """Inside the room, off the cameras' way [N, 3], not in another solid."""
-    c, r = solid["centre"], _reach(solid)
+    c, r = solid["centre"], reach(solid)
     if (np.abs(c[[0, 2]]) + 0.8 * r > size[[0, 2]] / 2).any():
         return False
     above = (
@@ -129,7 +129,7 @@ def _clear(
     if gap < (CLEARANCE if above else 0.0):
         return False
     return all(
-        np.hypot(*(o["centre"] - c)[[0, 2]]) > 0.85 * (_reach(o) + r)
+        np.hypot(*(o["centre"] - c)[[0, 2]]) > 0.85 * (reach(o) + r)
         for o in others
         if o["half"][2] > 0.05
     )
@@ -144,47 +144,51 @@ def random_room(rng: np.random.Generator, size: Array, c2w: Array, photographs: 
     solids: list[NDArray[np.void]] = []
     for _ in range(rng.integers(3, 7)):  # cupboards and shelves
         half = np.array([rng.uniform(0.4, 1.6), rng.uniform(0.4, 2.0), rng.uniform(0.3, 0.6)]) / 2
-        solid = _on_wall(
+        solid = on_wall(
             rng, size, half, bottom=rng.choice([0.0, rng.uniform(0.9, 1.5)], p=[0.8, 0.2])
         )
         gap = np.abs(cameras - solid["centre"]) - solid["half"]
         if (gap.max(1) > CLEARANCE).all():
             solids.append(solid)
     for _ in range(rng.integers(12, 20)):  # things standing on the floor in view of some camera
-        kind, half = _shape(rng, 0.3, 1.1)
+        kind, half = random_shape(rng, 0.3, 1.1)
         camera = c2w[rng.integers(len(c2w))]
         bearing, distance = rng.uniform(-0.6, 0.6), rng.uniform(1.0, 5.0)
         spot = camera[:3, 3] + distance * (camera[:3, 2] + np.tan(bearing) * camera[:3, 0])
-        solid = _solid(kind, np.array([spot[0], -half[1], spot[2]]), half, rng.uniform(0, np.pi))
+        solid = upright_solid(
+            kind, np.array([spot[0], -half[1], spot[2]]), half, rng.uniform(0, np.pi)
+        )
         if not _clear(solid, cameras, solids, size):
             continue
         solids.append(solid)
         if kind != SPHERE and rng.random() < 0.5:  # and something on top of it
-            kind, top = _shape(rng, 0.15, 0.5)
+            kind, top = random_shape(rng, 0.15, 0.5)
             top = (
                 np.minimum(top, half[0])
                 if kind == SPHERE
                 else np.minimum(top, [half[0], 9, half[2]])
             )
             above = np.array([spot[0], -2 * half[1] - top[1], spot[2]])
-            small = _solid(kind, above, top, rng.uniform(0, np.pi))
+            small = upright_solid(kind, above, top, rng.uniform(0, np.pi))
             if _clear(small, cameras, [], size):
                 solids.append(small)
     for _ in range(rng.integers(3, 8)):  # pictures, doors and windows
         half = np.array([rng.uniform(0.4, 1.6), rng.uniform(0.4, 1.3), 0.05]) / 2
         solids.append(
-            _on_wall(rng, size, half, bottom=rng.uniform(0.8, size[1] - 2 * half[1] - 0.2))
+            on_wall(rng, size, half, bottom=rng.uniform(0.8, size[1] - 2 * half[1] - 0.2))
         )
 
     surfaces = [
-        _material(rng, photographs, (2.5, 6), (0.1, 0.22), dark, colour=0.15)
+        random_material(rng, photographs, (2.5, 6), (0.1, 0.22), dark, colour=0.15)
         for dark in (0.25, 0.25, 0.1, 0.6, 0.25, 0.25)  # walls, ceiling, floor, walls
     ]
     if rng.random() < 0.6:  # four walls of one paper
         for face in (1, 4, 5):
             surfaces[face] = surfaces[0].copy()
             surfaces[face]["shift"] = rng.uniform(0, 2 * SIDE, 2)
-    things = [_material(rng, photographs, (0.8, 2.5), (0.1, 0.3), 0.6, colour=0.24) for _ in solids]
+    things = [
+        random_material(rng, photographs, (0.8, 2.5), (0.1, 0.3), 0.6, colour=0.24) for _ in solids
+    ]
     materials = surfaces + things
     light = np.array(
         [rng.uniform(-0.4, 0.4) * size[0], -0.9 * size[1], rng.uniform(-0.4, 0.4) * size[2]]
