@@ -137,7 +137,17 @@ def _weights(folder: Path) -> list[Path]:
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     ranges = {"views": [2, 8], "rotation": [1.0, 60.0], "fov": [30.0, 70.0], "depth": [0.5, 9.0]}
     (folder / "seen.json").write_text(json.dumps(ranges))
-    return [folder / name for name in ("model.safetensors", "config.json", "seen.json")]
+    row = {
+        "path": "re10k",
+        "views": 4,
+        "scenes": 2,
+        "spacing": 4.0,
+        "psnr": 20.0,
+        "plane_warp": 19.0,
+    }
+    (folder / "spread.json").write_text(json.dumps([row, row | {"spacing": 30.0}]))
+    names = ("model.safetensors", "config.json", "seen.json", "spread.json")
+    return [folder / name for name in names]
 
 
 def _released(folder: Path) -> list[Path]:
