@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import sys
@@ -38,7 +39,10 @@ RETRIES = 5  # number of times that a trial whose worker died is enqueued again
 
 
 def quiet_optuna() -> None:
-    """Keep Optuna's logs and experimental warnings out of what a command prints."""
+    """Keep Optuna's logs and experimental warnings out of what a command prints, and SQLAlchemy's stacks of
+    connections that a restart of the database cut: `PatientStorage` says that in a line.
+    """
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 

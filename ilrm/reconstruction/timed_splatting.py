@@ -101,11 +101,18 @@ def splat_for(
 
     found = splat(batch.inputs, start, steps, seed, measured, harmonics=0)
     bar.close()
-    found = replace(found, colors=(0.5 + SH_DEGREE_0 * found.colors[:, :, 0]).clamp(min=0))
-    name = "the prediction" if usable else "plane-sweep points"
-    return Splatted(
-        replace(reconstruction, gaussians=found, optimised=True), name, pd.DataFrame(rows)
-    )
+    optimised = replace(reconstruction, gaussians=with_rgb(found), optimised=True)
+    return Splatted(optimised, start_name(usable), pd.DataFrame(rows))
+
+
+def with_rgb(gaussians: Gaussians) -> Gaussians:
+    """The Gaussians with RGB colours in place of spherical harmonics of degree 0."""
+    return replace(gaussians, colors=(0.5 + SH_DEGREE_0 * gaussians.colors[:, :, 0]).clamp(min=0))
+
+
+def start_name(usable: bool) -> str:
+    """What 3D-GS is started from, by whether the prediction `is_better_start`."""
+    return "the prediction" if usable else "plane-sweep points"
 
 
 def check_seconds(seconds: float) -> None:
