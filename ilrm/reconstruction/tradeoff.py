@@ -1,5 +1,5 @@
 """Reconstruction time against quality on one capture, the trade-off of Table 5: iLRM zero-shot, iLRM with
-refinement, and per-scene 3D-GS optimised from scratch.
+refinement, per-scene 3D-GS optimised from scratch, and the same from the start that `--splat` chooses.
 """
 
 import itertools
@@ -12,16 +12,23 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ilrm.data.scene import Scene
+from ilrm.data.scene import PointCloud, Scene
 from ilrm.evaluation.scoring import measure
 from ilrm.gaussians import Gaussians
-from ilrm.reconstruction.gaussian_splatting import points_in_scene, splat, start_points
+from ilrm.reconstruction.gaussian_splatting import SH_DEGREE, points_in_scene, splat, start_points
 from ilrm.reconstruction.optimization import refine
 from ilrm.reconstruction.predict import Reconstruction
+from ilrm.reconstruction.timed_splatting import (
+    is_better_start,
+    plane_sweep_points,
+    start_name,
+    with_rgb,
+)
 from ilrm.rendering import render
 from ilrm.system.environment import describe
 from ilrm.system.files import atomic_path, file_name, write_json
 from ilrm.system.progress import progress_bar
+from ilrm.views import Views
 from ilrm.vocabulary import QUALITY
 from ilrm.weights.state import Weights
 
@@ -56,55 +63,95 @@ class _Stopwatch:
 def trade_off(
     reconstruction: Reconstruction, weights: Weights, steps: int, seed: int = 0
 ) -> pd.DataFrame:
-    """Rows of method (`ilrm`, `3d-gs`), steps, seconds, number of Gaussians and held-out metrics.
+    """Rows of method, steps, seconds, number of Gaussians and held-out metrics.
 
-    `reconstruction` must not be refined yet. 3D-GS runs for `steps` steps on the same input views, with its
-    schedule scaled to this number, starting from structure-from-motion points if the capture has them.
-    Seconds are the encoder's time (median of five passes) plus refinement, or the optimisation time of 3D-GS.
-    Reading images, rendering of held-out views and metrics are not timed.
+    Methods: `ilrm`; `3d-gs` from scratch (structure-from-motion points if the capture has them); `splat`,
+    from the prediction or from plane-sweep points (`timed_splatting`); and, without seconds, the plane warp
+    and the plane sweep. `reconstruction` must not be refined yet. Both optimisations run for `steps` steps on
+    the same input views, with their schedule scaled to this number. Seconds are the encoder's time (median of
+    five passes) plus refinement, or that of making the start plus the optimisation. Reading images, rendering
+    of held-out views and metrics are not timed.
     """
     device = reconstruction.gaussians.means.device
     inputs = reconstruction.batch.to(device).inputs
-    rows: list[dict[str, Any]] = []
-
-    def add(method: str, step: int, seconds: float, gaussians: Gaussians) -> None:
-        rows.append(
-            {"method": method, "steps": step, "seconds": seconds}
-            | _quality(reconstruction, gaussians)
-        )
-
     encoder = _encoder_seconds(lambda: weights.model(inputs), device)
-    add("ilrm", 0, encoder, reconstruction.gaussians)
+    rows = _rivals(reconstruction)
+    rows.append(
+        {"method": "ilrm", "steps": 0, "seconds": encoder}
+        | _quality(reconstruction, reconstruction.gaussians)
+    )
     stopwatch = _Stopwatch(device)
 
     def refined(step: int, gaussians: Gaussians) -> None:
-        seconds = stopwatch.stop()
+        seconds = encoder + stopwatch.stop()
         if step in REFINEMENT:
-            add("ilrm", step, encoder + seconds, gaussians)
+            rows.append(
+                {"method": "ilrm", "steps": step, "seconds": seconds}
+                | _quality(reconstruction, gaussians)
+            )
         stopwatch.resume()
 
     refine(reconstruction.gaussians, inputs, max(REFINEMENT), refined)
+    for method in ("3d-gs", "splat"):
+        rows += _optimised(method, reconstruction, inputs, encoder, steps, seed)
+    return pd.DataFrame(rows)
 
+
+def _optimised(
+    method: str,
+    reconstruction: Reconstruction,
+    inputs: Views,
+    encoder: float,
+    steps: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """The curve of 3D-GS from one of its starts."""
+    rows, shown = [], curve_steps(steps)
+    stopwatch = _Stopwatch(inputs.images.device)
+    start, harmonics = _start(method, reconstruction, inputs, seed)
+    if isinstance(start, Gaussians):
+        stopwatch.seconds += encoder
+    with progress_bar(total=steps, desc=method, unit="step") as bar:
+
+        def splatted(step: int, gaussians: Callable[[], Gaussians]) -> None:
+            if step in shown:
+                seconds = stopwatch.stop()
+                row = {"method": method, "steps": step, "seconds": seconds}
+                rows.append(row | _quality(reconstruction, _in_rgb(gaussians(), harmonics)))
+                stopwatch.resume()
+            bar.update()
+
+        splat(inputs, start, steps, seed, splatted, harmonics)
+    return rows
+
+
+def _start(
+    method: str, reconstruction: Reconstruction, inputs: Views, seed: int
+) -> tuple[PointCloud | Gaussians, int]:
+    """What 3D-GS starts from, and the degree of its colours."""
+    if method == "splat":
+        if is_better_start(reconstruction):
+            return reconstruction.gaussians, 0
+        return plane_sweep_points(inputs), 0
     if has_points(reconstruction.scene):
         assert reconstruction.scene.points is not None
         points = points_in_scene(reconstruction.scene.points, reconstruction.batch.normalization)
-    else:
-        count = round(SPLATS_PER_PIXEL * inputs.images[:, :, 0].numel())
-        points = start_points(inputs, count, seed)
-    shown = curve_steps(steps)
-    bar = progress_bar(total=steps, desc="3D-GS", unit="step")
-    stopwatch = _Stopwatch(device)
+        return points, SH_DEGREE
+    count = round(SPLATS_PER_PIXEL * inputs.images[:, :, 0].numel())
+    return start_points(inputs, count, seed), SH_DEGREE
 
-    def splatted(step: int, gaussians: Callable[[], Gaussians]) -> None:
-        if step in shown:
-            seconds = stopwatch.stop()
-            add("3d-gs", step, seconds, gaussians())
-            stopwatch.resume()
-        bar.update()
 
-    splat(inputs, points, steps, seed, splatted)
-    bar.close()
-    return pd.DataFrame(rows)
+def _in_rgb(gaussians: Gaussians, harmonics: int) -> Gaussians:
+    return with_rgb(gaussians) if harmonics == 0 else gaussians
+
+
+def _rivals(reconstruction: Reconstruction) -> list[dict[str, Any]]:
+    """Rows of the plane warp and the plane sweep, which learn nothing."""
+    table = _measured(reconstruction, reconstruction.gaussians).groupby("method")
+    return [
+        {"method": method, "steps": 0} | _means(table.get_group(method))
+        for method in ("plane_warp", "plane_sweep")
+    ]
 
 
 def has_points(scene: Scene) -> bool:
@@ -118,15 +165,21 @@ def curve_steps(steps: int) -> set[int]:
     return {*itertools.takewhile(lambda mark: mark < steps, marks), steps}
 
 
-@torch.no_grad()
 def _quality(reconstruction: Reconstruction, gaussians: Gaussians) -> dict[str, float]:
+    table = _measured(reconstruction, gaussians)
+    return {"gaussians": len(gaussians)} | _means(table[table.method == "model"])
+
+
+@torch.no_grad()
+def _measured(reconstruction: Reconstruction, gaussians: Gaussians) -> pd.DataFrame:
     batch = reconstruction.batch.to(gaussians.means.device)
     rendering = render(gaussians, batch.targets.cameras)
-    table = measure(reconstruction.scene.key, reconstruction.targets, batch, rendering)
-    means = table[table.method == "model"].mean(numeric_only=True)
-    return {"gaussians": len(gaussians)} | {
-        name: float(means[name]) for name in QUALITY if name in means
-    }
+    return measure(reconstruction.scene.key, reconstruction.targets, batch, rendering)
+
+
+def _means(rows: pd.DataFrame) -> dict[str, float]:
+    means = rows.mean(numeric_only=True)
+    return {name: float(means[name]) for name in QUALITY if name in means}
 
 
 @torch.no_grad()
@@ -161,6 +214,7 @@ def write_trade_off(
         "size": size,
         "weights": Path(weights.source).name,
         "start": "structure from motion" if has_points(reconstruction.scene) else "random points",
+        "splat_start": start_name(is_better_start(reconstruction)),
         "environment": describe(reconstruction.gaussians.means.device),
     }
     write_json(out / "about.json", about)

@@ -12,9 +12,15 @@ from matplotlib.figure import Figure
 
 from ilrm.runs.records import TRADEOFFS, recorded
 from ilrm.system.tables import read_table
+from ilrm.vocabulary import METHODS
 from reports.figures import style
 
-COLORS = {"ilrm": style.COLORS["model"], "3d-gs": style.COLORS["base"]}
+COLORS = {
+    "ilrm": style.COLORS["model"],
+    "3d-gs": style.COLORS["base"],
+    "splat": style.COLORS["splat"],
+}
+RIVALS = {"plane_warp": "--", "plane_sweep": ":"}
 LABELS = {0: "zero-shot", 10: "+10", 20: "+20"}
 ABOVE = (0, 7)  # points
 
@@ -41,9 +47,13 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
     for axes, metric in zip(panels[0], metrics, strict=True):
         for method, color in COLORS.items():
             part = rows[rows.method == method]
-            name = "iLRM, with refinement" if method == "ilrm" else "3D-GS from scratch"
-            label = f"{name} ({part.gaussians.iloc[-1]:,} Gaussians)"
+            names = {"ilrm": "iLRM, with refinement", "3d-gs": "3D-GS from scratch",
+                     "splat": f"3D-GS from {about['splat_start']}"}  # fmt: skip
+            label = f"{names[method]} ({part.gaussians.iloc[-1]:,.0f} Gaussians)"
             axes.plot(part.seconds, part[metric], "o-", ms=4, color=color, label=label)
+        for rival, line in RIVALS.items():
+            value = rows.loc[rows.method == rival, metric].iloc[0]
+            axes.axhline(value, ls=line, lw=1, color=style.COLORS[rival], label=METHODS[rival])
         ours = rows[rows.method == "ilrm"]
         for steps, seconds, value in ours[["steps", "seconds", metric]].to_numpy().tolist():
             axes.annotate(

@@ -31,11 +31,16 @@ def out(capture, smoke_run, tmp_path_factory):
 
 def test_rows_of_the_model_and_of_3d_gs(out):
     rows = pd.read_csv(out / "rows.csv")
-    ours, theirs = (rows[rows.method == method] for method in ("ilrm", "3d-gs"))
+    ours, theirs, splat = (rows[rows.method == method] for method in ("ilrm", "3d-gs", "splat"))
     assert ours.steps.tolist() == [0, 10, 20]
-    assert theirs.steps.tolist() == sorted(tradeoffs.curve_steps(200)) and theirs.steps.max() == 200
-    for part in (ours, theirs):
+    for part in (theirs, splat):
+        assert part.steps.tolist() == sorted(tradeoffs.curve_steps(200)) and part.steps.max() == 200
+    for part in (ours, theirs, splat):
         assert (part.seconds.diff().dropna() > 0).all() and part.seconds.min() > 0
+    # plane-sweep points are a better start than random ones
+    assert splat.psnr.iloc[0] > theirs.psnr.iloc[0]
+    rivals = rows[rows.seconds.isna()].set_index("method")
+    assert set(rivals.index) == {"plane_warp", "plane_sweep"} and (rivals.psnr > 5).all()
     assert ours.gaussians.nunique() == 1
     assert theirs.psnr.iloc[-1] > theirs.psnr.iloc[0] + 3
 
@@ -53,7 +58,12 @@ def test_zero_shot_and_refined_are_what_reconstruct_measures(out, capture, smoke
 
 def test_about_says_what_was_measured(out):
     about = json.loads((out / "about.json").read_text())
-    assert about["views"] == 4 and about["start"] == "random points" and about["size"] == "32x32"
+    assert (
+        about["views"] == 4
+        and about["start"] == "random points"
+        and about["splat_start"] == "plane-sweep points"
+        and about["size"] == "32x32"
+    )
     assert about["environment"]["device"]
 
 
