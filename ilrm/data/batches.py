@@ -20,9 +20,12 @@ from ilrm.data.frames.view_selection import FullCoverage, Selection
 from ilrm.data.framing import Distortion, Framing
 from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset
 from ilrm.data.scene import Scene, Scenes
-from ilrm.data.sources.captures import CaptureScenes
+from ilrm.data.sources.captures import CaptureScenes, is_capture
 from ilrm.data.sources.chunks import ChunkScenes
 from ilrm.errors import CameraError, DataError, EmptyDatasetError, TooFewFramesError
+from ilrm.fields import shown_path
+from ilrm.system.files import is_file, is_folder
+from ilrm.system.found_instead import in_place_of
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # held-out scenes used for the validation points of a learning curve
@@ -110,9 +113,14 @@ def open_scenes(
     """
     root = Path(root)
     folder = root / split
-    if split == "test" and not folder.is_dir():
+    if not is_folder(root):
+        words = in_place_of(root) or "does not exist: check the path"
+        if is_file(root):
+            words = "is a file: give the folder of a dataset, of captures, or of one capture"
+        raise DataError(f"{shown_path(root)} {words}")
+    if split == "test" and (not is_folder(folder) or is_capture(root)):
         folder = root
-    if folder.is_dir() and not (folder / "index.json").is_file():
+    if is_folder(folder) and not (folder / "index.json").is_file():
         # without captures it is a chunk dataset whose index is missing, which ChunkScenes reports
         with contextlib.suppress(EmptyDatasetError):
             return CaptureScenes(folder, image_folder, distortion)
