@@ -1,4 +1,4 @@
-"""Reading of JSON files that others wrote."""
+"""Reading of JSON files: those that others wrote, and those that this project kept."""
 
 import json
 from pathlib import Path
@@ -26,3 +26,19 @@ def read_json(path: Path, kind: type[IlrmError] = DataError, fix: str = "export 
         if (words := told_by(content)) is not None:
             raise kind(f"{path} {words}") from error
         raise kind(f"{path} is truncated or not valid JSON ({error}): {fix}") from error
+
+
+def read_kept(path: Path) -> dict[str, Any]:
+    """What was kept in a file, to go on from it; empty if there is no such file, or if it is damaged, which a
+    line says: what it held is made again.
+    """
+    if not path.exists():
+        return {}
+    try:
+        value = read_json(path, fix="it is made again")
+        if not isinstance(value, dict):
+            raise DataError(f"{path} is not an object: it is made again")
+    except DataError as error:
+        print(error, flush=True)
+        return {}
+    return value
