@@ -2,6 +2,7 @@
 refinement, per-scene 3D-GS optimised from scratch, and the same from the start that `--splat` chooses.
 """
 
+import hashlib
 import itertools
 import statistics
 import time
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 
 from ilrm.data.scene import PointCloud, Scene
+from ilrm.errors import ConfigError
 from ilrm.evaluation.scoring import measure
 from ilrm.gaussians import Gaussians
 from ilrm.reconstruction.gaussian_splatting import SH_DEGREE, points_in_scene, splat, start_points
@@ -26,7 +28,8 @@ from ilrm.reconstruction.timed_splatting import (
 )
 from ilrm.rendering import render
 from ilrm.system.environment import describe
-from ilrm.system.files import atomic_path, file_name, write_json
+from ilrm.system.files import atomic_path, file_name, is_file, write_json
+from ilrm.system.json_files import read_json
 from ilrm.system.progress import progress_bar
 from ilrm.views import Views
 from ilrm.vocabulary import QUALITY
@@ -36,6 +39,8 @@ REFINEMENT = (10, 20)  # steps: iLRM_10, iLRM_20
 POINTS_PER_DECADE = 6  # points per decade of steps on the 3D-GS curve
 SPLATS_PER_PIXEL = 0.25  # random initial points per input pixel: as many as iLRM (H) predicts
 FEWEST_POINTS = 100  # with fewer structure-from-motion points, random points are a better start
+ABOUT = "about.json"
+IDENTITY = ("capture", "cameras", "views", "size", "weights")  # what tells trade-offs apart
 REPEATS = 5  # number of timed forward passes
 
 
@@ -193,29 +198,53 @@ def _encoder_seconds(encode: Callable[[], Gaussians], device: torch.device) -> f
     return statistics.median(seconds)
 
 
-def write_trade_off(
-    rows: pd.DataFrame,
-    reconstruction: Reconstruction,
-    weights: Weights,
-    out: Path | None,
-    records: Path,
+def target_folder(
+    reconstruction: Reconstruction, weights: Weights, out: Path | None, records: Path
 ) -> Path:
-    """Write rows.csv and about.json to `out`, by default a folder in `records`, and return the folder."""
+    """Where a trade-off is written: `out`, by default a folder in `records` of the capture's name.
+
+    Raises ConfigError if it holds that of another capture of this name, or of other weights.
+    """
+    about = _about(reconstruction, weights)
+    target = out or records / f"{file_name(about['capture'])}-{about['views']}v-{about['size']}"
+    if is_file(target / ABOUT):
+        earlier = read_json(target / ABOUT, ConfigError, "choose another folder")
+        if not isinstance(earlier, dict):
+            raise ConfigError(f"{target / ABOUT} is not of a trade-off: choose another folder")
+        changed = [name for name in IDENTITY if earlier.get(name, about[name]) != about[name]]
+        if changed:
+            raise ConfigError(
+                f"{target} holds a trade-off with other {', '.join(changed)}: remove it, or give --out"
+            )
+    return target
+
+
+def _about(reconstruction: Reconstruction, weights: Weights) -> dict[str, Any]:
+    """What a trade-off is of."""
     cameras = reconstruction.batch.inputs.cameras
-    size = f"{cameras.height}x{cameras.width}"
-    key, views = reconstruction.scene.key, len(reconstruction.inputs)
-    out = out or records / f"{file_name(key)}-{views}v-{size}"
+    scene = reconstruction.scene
+    poses = scene.c2w.numpy().round(6).tobytes()
+    content = hashlib.sha256(repr(list(scene.names)).encode(errors="surrogatepass") + poses)
+    return {
+        "capture": scene.key,
+        "cameras": content.hexdigest()[:10],
+        "views": len(reconstruction.inputs),
+        "targets": len(reconstruction.targets),
+        "size": f"{cameras.height}x{cameras.width}",
+        "weights": Path(weights.source).name,
+    }
+
+
+def write_trade_off(
+    rows: pd.DataFrame, reconstruction: Reconstruction, weights: Weights, out: Path
+) -> Path:
+    """Write rows.csv and about.json to a `target_folder`, and return it."""
     with atomic_path(out / "rows.csv") as temporary:
         rows.to_csv(temporary, index=False, float_format="%.6g")
-    about = {
-        "capture": key,
-        "views": views,
-        "targets": len(reconstruction.targets),
-        "size": size,
-        "weights": Path(weights.source).name,
+    about = _about(reconstruction, weights) | {
         "start": "structure from motion" if has_points(reconstruction.scene) else "random points",
         "splat_start": start_name(is_better_start(reconstruction)),
         "environment": describe(reconstruction.gaussians.means.device),
     }
-    write_json(out / "about.json", about)
+    write_json(out / ABOUT, about)
     return out

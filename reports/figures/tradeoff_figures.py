@@ -2,7 +2,6 @@
 capture.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ilrm.errors import RunError
 from ilrm.runs.records import TRADEOFFS, recorded
+from ilrm.runs.store import AGAIN
+from ilrm.system.json_files import read_json
 from ilrm.system.tables import read_table
 from ilrm.vocabulary import METHODS
 from reports.figures import style
@@ -36,7 +38,7 @@ def tradeoff_figures() -> dict[str, Figure]:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return read_json(folder / "about.json", RunError, AGAIN)
 
 
 def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:

@@ -73,5 +73,5 @@ def test_the_start_is_what_explains_the_inputs_better(reconstruction):
 
 def test_no_seconds_are_refused(reconstruction):
     for seconds in (0, -3, float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match="give a number of seconds above 0"):
+        with pytest.raises(ConfigError, match="splat=.*: give a number above 0, at most 86400"):
             splat_for(reconstruction, seconds)

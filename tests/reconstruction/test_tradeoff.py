@@ -1,6 +1,7 @@
 """The trade-off of one capture: which rows, in which order of seconds, and the files of the command."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -84,4 +85,28 @@ def test_few_points_are_no_start(capture):
 def test_too_few_steps_are_one_line(capture, smoke_run, capsys):
     arguments = [capture, "--weights", smoke_run.folder, "--steps", "3"]
     assert tradeoff.main([str(a) for a in arguments]) == 2
-    assert capsys.readouterr().err.strip() == "error: steps=3: give at least 10"
+    assert capsys.readouterr().err.strip() == "error: steps=3: give an integer from 10 to 1000000"
+
+
+def test_a_trade_off_of_another_capture_or_of_other_weights_is_kept(
+    out, capture, smoke_run, tmp_path, capsys
+):
+    """Captures have the same names: `images` or `scene` is that of many."""
+    before = (out / "rows.csv").read_bytes()
+    other = tmp_path / "room"
+    shutil.copytree(capture, other)
+    path = other / "opencv_cameras.json"
+    cameras = json.loads(path.read_text())
+    for frame in cameras["frames"]:
+        frame["w2c"][0][3] += 0.1
+    path.write_text(json.dumps(cameras))
+    shutil.copytree(smoke_run.folder, tmp_path / "weights")
+    for folder, weights, words in (
+        (other, smoke_run.folder, "other cameras"),
+        (capture, tmp_path / "weights", "other weights"),
+    ):
+        arguments = [folder, "--weights", weights, "--out", out, "--steps", "10"]
+        assert tradeoff.main([str(a) for a in arguments]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert f"holds a trade-off with {words}: remove it, or give --out" in line
+    assert (out / "rows.csv").read_bytes() == before
