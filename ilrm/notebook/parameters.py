@@ -32,6 +32,7 @@ PARAMETERS: dict[str, dict[str, Kind]] = {
         "queries": list,
     },
     "benchmark": {"scale": SCALES, "tables": str | int, "seconds": float, "record": bool},
+    "quickstart": {"capture": str, "out": str},
     "reconstruct": {
         "capture": str,
         "weights": str,

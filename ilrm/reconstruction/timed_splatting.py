@@ -103,9 +103,9 @@ def splat_for(
     bar.close()
     found = replace(found, colors=(0.5 + SH_DEGREE_0 * found.colors[:, :, 0]).clamp(min=0))
     name = "the prediction" if usable else "plane-sweep points"
-    return Splatted(
-        replace(reconstruction, gaussians=found, optimised=True), name, pd.DataFrame(rows)
-    )
+    predicted = reconstruction.predicted or reconstruction.gaussians
+    optimised = replace(reconstruction, gaussians=found, optimised=True, predicted=predicted)
+    return Splatted(optimised, name, pd.DataFrame(rows))
 
 
 def check_seconds(seconds: float) -> None:

@@ -120,10 +120,8 @@ def curve_steps(steps: int) -> set[int]:
 
 @torch.no_grad()
 def _quality(reconstruction: Reconstruction, gaussians: Gaussians) -> dict[str, float]:
-    batch = reconstruction.batch.to(gaussians.means.device)
-    rendering = render(gaussians, batch.targets.cameras)
-    table = measure(reconstruction.scene.key, reconstruction.targets, batch, rendering)
-    means = table[table.method == "model"].mean(numeric_only=True)
+    scene = reconstruction.evaluation_scene
+    means = measure(scene, render(gaussians, scene.batch.targets.cameras)).mean(numeric_only=True)
     return {"gaussians": len(gaussians)} | {
         name: float(means[name]) for name in QUALITY if name in means
     }
