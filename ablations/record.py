@@ -36,6 +36,7 @@ SHOWN_FIELDS: tuple[dict[str, Any], ...] = (
     *({"steps": steps} for steps in LENGTHS[SHOWN_SCALE]),
     *COMPARED,
 )
+SHOWN_QUALITY = ("psnr", "ssim")  # LPIPS is not measured everywhere
 COSTS = ("parameters", "macs", "gaussians", "training_seconds", "lpips_missing")
 _NO_SCENES = pd.DataFrame(columns=["run", "scene", *QUALITY])
 _NO_BASELINES = pd.DataFrame(columns=["data", "method", "scene", *QUALITY])
@@ -149,10 +150,12 @@ def recorded(scale: str, records: Path = STUDIES) -> Recorded:
     folder = records / scale
     if not (folder / "runs.csv").exists():
         return Recorded(pd.DataFrame(), _NO_SCENES, _NO_BASELINES)
-    runs = read_table(folder / "runs.csv").set_index("run")
-    file = folder / "baselines.csv"
-    baselines = read_table(file) if file.exists() else _NO_BASELINES
-    return Recorded(runs, read_table(folder / "scenes.csv"), baselines)
+    runs = read_table(folder / "runs.csv", columns=("run",)).set_index("run")
+    file, baselines = folder / "baselines.csv", _NO_BASELINES
+    if file.exists():
+        baselines = read_table(file, columns=("data", "method", "scene"), numbers=SHOWN_QUALITY)
+    scenes = read_table(folder / "scenes.csv", columns=("run", "scene"), numbers=SHOWN_QUALITY)
+    return Recorded(runs, scenes, baselines)
 
 
 def _run_row(run: Run, cell: Cell) -> dict[str, Any]:
@@ -187,7 +190,7 @@ def _merge(path: Path, rows: pd.DataFrame, by: str, keys: list[str]) -> None:
     if rows.empty:
         return
     if path.exists():
-        old = read_table(path)
+        old = read_table(path, columns=(by,))
         rows = pd.concat([old[~old[by].isin(rows[by])], rows])
     rows = rows.sort_values(keys)
     with atomic_path(path) as temporary:

@@ -5,11 +5,11 @@ import json
 import os
 import socket
 import sys
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,8 +30,10 @@ from ilrm.system.paths import RUNS
 
 START = b'{"op_code"'  # of a journal
 HEARTBEAT = 15  # seconds between heartbeats of a trial in a database
-GRACE = 60  # seconds without a heartbeat after which another worker takes over the trial
-CLAIMING = timedelta(seconds=60)  # time limit for a worker to store its name in a claimed trial
+GRACE = 120  # seconds without a heartbeat after which another worker takes over the trial: a network may
+# be cut for a minute
+CLAIMING = 60  # seconds that a worker has to store its name in a claimed trial
+TABLES = 0x694C524D  # key of the database's lock for making tables
 RETRIES = 5  # number of times that a trial whose worker died is enqueued again
 
 
@@ -74,13 +76,14 @@ def _open_database(where: str, create: bool, patient: bool) -> BaseStorage:
             with engine.connect() as connection:
                 if not sqlalchemy.inspect(connection).has_table("studies"):
                     return InMemoryStorage()
-        return PatientStorage(
-            url,
-            heartbeat_interval=HEARTBEAT,
-            grace_period=GRACE,
-            heartbeat_stale_trial_callback=_enqueue_again,
-            skip_table_creation=not create,
-        )
+        with _alone(url) if create else nullcontext():
+            return PatientStorage(
+                url,
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+                heartbeat_stale_trial_callback=_enqueue_again,
+                skip_table_creation=not create,
+            )
 
     try:
         return wait_out(opened, url, lambda: None) if patient else opened()
@@ -91,6 +94,19 @@ def _open_database(where: str, create: bool, patient: bool) -> BaseStorage:
             f"storage {without_password(where)} cannot be opened ({reason(error, where)}): check the address "
             "and that the database runs"
         ) from error
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Of all processes that use a database, one at a time: Optuna's tables are made by the first to come, and
+    two that made them at once would both fail.
+    """
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+    with engine.connect() as connection:  # the lock ends with it
+        connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({TABLES})"))
+        yield
 
 
 def _open_journal(path: Path, create: bool) -> BaseStorage:
@@ -184,6 +200,8 @@ def of_another_host(trials: optuna.Study, host: str) -> bool:
 LOCKS = "workers"
 WORKER, DEATHS = "worker", "deaths"  # attributes of a trial
 SEVERAL_HOSTS = "several_hosts"  # attribute of a study
+# when this process first saw a claimed trial without a worker's name, by study and number
+_nameless: dict[tuple[str, int], float] = {}
 
 
 @contextmanager
@@ -260,7 +278,9 @@ def is_held(trials: optuna.Study, trial: FrozenTrial) -> bool:
     worker = trial.user_attrs.get(WORKER)
     if worker is not None:
         return is_alive(trials, worker)
-    return trial.datetime_start is None or datetime.now() - trial.datetime_start < CLAIMING
+    # when the trial says that it started is by the clock of another host, which may be minutes off
+    key = trials.study_name, trial.number
+    return time.monotonic() - _nameless.setdefault(key, time.monotonic()) < CLAIMING
 
 
 def _enqueue_again(trials: optuna.Study, trial: FrozenTrial) -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "benchmark": ("ilrm.benchmark", "time and memory of the paper's configurations here"),
     "convert": ("ilrm.convert", "the authors' checkpoints to weights folders"),
     "tradeoff": ("ilrm.tradeoff", "time against quality on one capture, beside 3D-GS"),
+    "spread": ("ilrm.spread", "quality of weights by how far apart the input views look"),
     "study": ("ablations.__main__", "run studies of many runs, and record them"),
     "sweep": ("ablations.sweep_command", "search configuration fields"),
     "compare": ("reports.compare", "effects of studies from the run store"),

@@ -13,12 +13,18 @@ from ilrm.config import ModelConfig
 from ilrm.system.tables import read_table
 
 CSV = Path(__file__).parent / "published.csv"
+COLUMNS = ("table", "dataset", "protocol", "method", "views", "setting", "metric")
 
 
 @cache
 def published() -> pd.DataFrame:
     """Every reported value: table, dataset, protocol, method, views, setting, metric, value."""
-    return read_table(CSV, "table")
+    return read_published(CSV)
+
+
+def read_published(path: Path) -> pd.DataFrame:
+    """Read a table of reported values. Raises RunError on a damaged one."""
+    return read_table(path, "table", columns=COLUMNS, numbers=("value",))
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,29 @@ def test_an_evaluation_goes_on_scene_by_scene(smoke_run, tmp_path, capsys):
     assert (folder / "metrics.json").read_text() == whole
 
 
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_scene_whose_kept_metrics_are_damaged_is_evaluated_again(
+    smoke_run, tmp_path, capsys, damage
+):
+    """A file cut short by a full disk or a power failure, and a digit that is another one."""
+    root = dataset_root(smoke_run.config.data)
+    arguments = ("--weights", smoke_run.folder, "--data", root, "--protocol", "re10k")
+    arguments += ("--index", root / "evaluation_index_2v.json", "--views", 5, "--pictures", 0)
+    assert evaluated(capsys, tmp_path, *arguments)[0] == 0
+    (folder,) = (tmp_path / "evaluations").iterdir()
+    whole, table = (folder / "metrics.json").read_text(), (folder / "per_view.csv").read_text()
+    kept = sorted((folder / "scenes").iterdir())[0]
+    text = kept.read_text()
+    kept.write_text(
+        text[: len(text) // 2] if damage == "cut" else text.replace('"psnr": 1', '"psnr": 9')
+    )
+    assert kept.read_text() != text
+    assert evaluated(capsys, tmp_path, *arguments)[0] == 0
+    assert kept.read_text() == text
+    assert (folder / "metrics.json").read_text() == whole
+    assert (folder / "per_view.csv").read_text() == table
+
+
 def test_a_target_may_be_an_input(smoke_run, tmp_path, capsys):
     """As in published indices of DL3DV: the copied photo has 100 dB, not infinity."""
     root = dataset_root(smoke_run.config.data)

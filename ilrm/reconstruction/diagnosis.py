@@ -14,13 +14,14 @@ from ilrm.data.framing import Framing
 from ilrm.reconstruction.feature_matching import EVIDENCE, FEWEST, Pair, match
 from ilrm.reconstruction.predict import Reconstruction
 from ilrm.vocabulary import METRICS
+from ilrm.weights.spread import spacing
 from ilrm.weights.state import Weights
 from ilrm.weights.training_ranges import rotation, vertical_fov
 
 LONGEST = 800  # pixels of the longer side; larger images are downsampled for matching
 SMALLEST = 100  # pixels of the longer side; smaller images have too few features to match
 MAX_ERROR = 1 / 256  # tolerated epipolar error as a share of the longer side: 1 pixel at 256x256
-MARGIN = 0.25  # tolerated excess over the training's largest rotation, as a share of its range
+LOSS = 2.0  # dB that a wider spread may cost on rooms before it is named as a cause
 ENLARGED = 1.1  # upsampling factor that rounding to whole patches does not explain
 FINEST = 1e-4  # coarsest acceptable coordinate step as a share of the input cameras' extent
 # of the training's smallest and largest field of view;
@@ -59,19 +60,22 @@ def diagnose(
     measured: dict[str, Any] = {
         "views": len(reconstruction.inputs),
         "rotation_degrees": round(float(rotation(inputs)), 2),
+        "spacing_degrees": round(spacing(inputs), 2),
         "vertical_fov_degrees": round(float(vertical_fov(inputs).median()), 2),
     }
+    spread = list(_spread(measured, weights, reconstruction.parts))
     findings = [
         *_far_away(reconstruction),
         *_enlarged(reconstruction),
         *_unlike_training(measured, weights, reconstruction.parts),
+        *spread,
     ]
     size = _matched_size(reconstruction)
     if max(size) >= SMALLEST:
         pairs = _match(reconstruction, size, show_progress)
         measured["matched_at"] = f"{size[0]}x{size[1]}"
         measured |= _matched(pairs, max(size))
-        findings += _from_matches(reconstruction, weights, pairs, size)
+        findings += _from_matches(reconstruction, weights, pairs, size, bool(spread))
     else:
         measured["matched_at"] = None
     return Diagnosis(measured, [*_verdict(summary, reconstruction.optimised), *findings])
@@ -141,18 +145,29 @@ def _unlike_training(measured: dict[str, Any], weights: Weights, parts: int) -> 
         trained = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         nearest = min(max(views, fewest), most)
         yield f"{views} input views, but the weights were trained with {trained}: try --views {nearest}"
-    turned, (low, high) = measured["rotation_degrees"], seen.rotation
-    if parts == 1 and turned > high + MARGIN * (high - low):
-        yield (
-            f"the input views turn by {turned:.0f} degrees, in training by at most {high:.0f}: reconstruct "
-            "what is near one frame (--around FRAME), or everything in parts (--all)"
-        )
     fov = measured["vertical_fov_degrees"]
     low, high = (share * limit for share, limit in zip(FOV_SHARES, seen.fov, strict=True))
     if not low <= fov <= high:
         yield (
             f"the vertical field of view is {fov:.0f} degrees, in training {seen.fov[0]:.0f} to "
             f"{seen.fov[1]:.0f}: expect less than on the training's lenses"
+        )
+
+
+def _spread(measured: dict[str, Any], weights: Weights, parts: int) -> Iterator[str]:
+    """Where rooms seen from cameras as far apart cost these weights much; not where parts were merged."""
+    if weights.spread is None or parts > 1:
+        return
+    views, degrees = measured["views"], measured["spacing_degrees"]
+    here, best = weights.spread.at(views, degrees), weights.spread.best(views)
+    measured["rooms_psnr"] = round(here.psnr, 1)
+    measured["rooms_plane_warp_psnr"] = round(here.plane_warp, 1)
+    if best.psnr - here.psnr > LOSS and degrees > best.spacing:
+        yield (
+            f"each input view looks {degrees:.0f} degrees away from the nearest other one: on rooms seen so, "
+            f"these weights reach {here.psnr:.1f} dB (a plane warp {here.plane_warp:.1f}), with "
+            f"{best.spacing:.0f} degrees {best.psnr:.1f} dB; reconstruct what is near one frame (--around "
+            "FRAME), or everything in parts (--all)"
         )
 
 
@@ -196,8 +211,13 @@ def _all_depths(pairs: Sequence[Pair], longest: int) -> np.ndarray:
 
 
 def _from_matches(
-    reconstruction: Reconstruction, weights: Weights, pairs: Sequence[Pair], size: tuple[int, int]
+    reconstruction: Reconstruction,
+    weights: Weights,
+    pairs: Sequence[Pair],
+    size: tuple[int, int],
+    apart: bool,
 ) -> Iterator[str]:
+    """Findings from matches; `apart`: the views were found to look too far apart already."""
     names = [reconstruction.scene.names[i] for i in reconstruction.inputs]
     places = reconstruction.batch.inputs.cameras.c2w[0, :, :3, 3]
     if float((places - places[0]).abs().max()) < 1e-6:
@@ -221,7 +241,7 @@ def _from_matches(
             f"more than the tolerated {limit:.1f}: estimate the poses again, unless the scene is repetitive "
             "(wallpaper, tiles)"
         )
-    yield from _from_depths(_all_depths(pairs, max(size)), weights)
+    yield from _from_depths(_all_depths(pairs, max(size)), weights, apart)
 
 
 def _pose_error(pairs: Sequence[Pair]) -> float:
@@ -232,7 +252,7 @@ def _pose_error(pairs: Sequence[Pair]) -> float:
     return float(np.median(errors)) if len(pairs) > 1 or len(errors) >= EVIDENCE else 0.0
 
 
-def _from_depths(depths: np.ndarray, weights: Weights) -> Iterator[str]:
+def _from_depths(depths: np.ndarray, weights: Weights, apart: bool) -> Iterator[str]:
     """Findings from the depths relative to the cameras' extent, i.e. from the baseline."""
     if len(depths) < FEWEST:
         return
@@ -245,7 +265,7 @@ def _from_depths(depths: np.ndarray, weights: Weights) -> Iterator[str]:
             f"a quarter of the scene is less than {low:.2g} {unit}: the input views are too far apart; "
             "reconstruct fewer frames (--frames A:B)"
         )
-    elif high > far:
+    elif high > far and not apart:  # else one line would ask for less spread and one for more
         yield (
             f"a quarter of the scene is more than {high:.2g} {unit}: the input views are too close "
             "together; spread them further (--choice even)"

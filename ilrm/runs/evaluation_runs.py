@@ -32,6 +32,7 @@ from ilrm.runs.store import CONFIG, ENVIRONMENT, METRICS, PER_VIEW, RunFolder, w
 from ilrm.system.distributed import processes, wait_for_all
 from ilrm.system.environment import describe
 from ilrm.system.files import atomic_path, file_name, write_json
+from ilrm.system.json_files import read_json
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 from ilrm.vocabulary import METHODS
@@ -139,7 +140,7 @@ def perform_evaluation(
         found = _evaluate_scene(job, model, held_out, baselines, key, folder, key in pictured)
         if strict and "failed" in found:
             raise DataError(f"scene {key}: {found['failed']}")
-        write_json(_file(folder, key), {"version": versions[key], **found})
+        write_json(_file(folder, key), _sealed({"version": versions[key], **found}))
     wait_for_all()
     if group.is_first:
         _finish(job, folder, keys, getattr(selection, "null", 0))
@@ -194,10 +195,27 @@ def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:
     return found.get("version") == version and drawn
 
 
+def _sealed(found: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a scene, with a digest of it."""
+    text = json.dumps(found, sort_keys=True)
+    return {**found, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
 def _evaluated(folder: Path, key: str) -> dict[str, Any]:
-    """What is kept of a scene; empty before it is evaluated."""
+    """What is kept of a scene; empty before it is evaluated, and where the file is damaged."""
     path = _file(folder, key)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        found = read_json(path)
+    except DataError:
+        return {}
+    kept = (
+        {name: value for name, value in found.items() if name != "sha256"}
+        if isinstance(found, dict)
+        else {}
+    )
+    return kept if kept and _sealed(kept) == found else {}
 
 
 def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:

@@ -1,5 +1,6 @@
 """Reading of CSV tables, in which keys stay the text that they are."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,22 +12,28 @@ KEYS = ("run", "scene", "data", "method", "commit", "fields")
 _NO_VALUE = ["", "nan", "NaN"]  # in other columns
 
 
-def read_table(path: Path, *more_keys: str) -> pd.DataFrame:
+def read_table(
+    path: Path, *more_keys: str, columns: Sequence[str] = (), numbers: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read a CSV file in UTF-8; columns in `KEYS` and `more_keys` are text, whatever they look like.
 
-    Raises RunError on a file that is damaged.
+    Raises RunError on a file that is damaged: not a table, without one of the `columns` or `numbers` that its
+    reader needs, or with anything but numbers in the latter.
     """
     try:
         names = pd.read_csv(path, nrows=0, encoding="utf-8").columns
         keys = [name for name in names if name in (*KEYS, *more_keys)]
         others: dict[str, list[str]] = {name: _NO_VALUE for name in names if name not in keys}
-        return pd.read_csv(
+        table = pd.read_csv(
             path,
             encoding="utf-8",
             dtype=dict.fromkeys(keys, str),
             keep_default_na=False,
             na_values=others,  # type: ignore[arg-type]
         )
+        if missing := [name for name in (*columns, *numbers) if name not in table]:
+            raise ValueError(f"no column {', '.join(missing)}")
+        return table.astype(dict.fromkeys(numbers, float)) if numbers else table
     except ValueError as error:  # empty, cut short in the middle of a row, or not UTF-8
         reason = " ".join(str(error).split())
         raise RunError(

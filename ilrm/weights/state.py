@@ -20,6 +20,8 @@ from ilrm.errors import ConfigError, WeightsError
 from ilrm.model import ILRM
 from ilrm.system.files import atomic_folder, write_json
 from ilrm.system.json_files import read_json
+from ilrm.weights.spread import FILE as SPREAD
+from ilrm.weights.spread import Spread
 from ilrm.weights.training_ranges import FILE as SEEN
 from ilrm.weights.training_ranges import TrainingRanges
 
@@ -36,6 +38,7 @@ class Weights:
     config: RunConfig  # of the run that trained it: image size, views, scale rule
     source: str  # as given to `read_weights`
     seen: TrainingRanges | None = None  # if known
+    spread: Spread | None = None  # if measured
 
 
 def read_weights(source: str | Path) -> Weights:
@@ -81,7 +84,8 @@ def _from_folder(folder: Path, source: str) -> Weights:
         raise WeightsError(f"{source} contains no {FILE}: finish the run to get its weights")
     model = ILRM(config.model)
     load_state(model, read_state(file), str(file))
-    return Weights(model.eval(), config, source, TrainingRanges.read(file.parent))
+    about = TrainingRanges.read(file.parent), Spread.read(file.parent)
+    return Weights(model.eval(), config, source, *about)
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
@@ -161,13 +165,15 @@ def write_files(weights: Weights, folder: Path) -> None:
     write_json(folder / CONFIG, weights.config.to_dict())
     if weights.seen is not None:
         weights.seen.write(folder)
+    if weights.spread is not None:
+        weights.spread.write(folder)
 
 
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[FILE, CONFIG, SEEN]))
+        return Path(snapshot_download(name, allow_patterns=[FILE, CONFIG, SEEN, SPREAD]))
     except Exception as error:  # the hub client raises its own, httpx's and OS errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(

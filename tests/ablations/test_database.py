@@ -92,6 +92,25 @@ def test_a_server_that_restarts_twice_in_a_study_of_six_cells_loses_nothing(
     assert "Traceback" not in printed
 
 
+def test_hosts_that_meet_at_an_empty_database_both_open_it(server, study):
+    """Started at the same moment, as by one line of a cluster's scheduler."""
+    together, errors = threading.Barrier(6), []
+
+    def host():
+        together.wait()
+        try:
+            Queue.open(study, "smoke", open_storage(server.url)).add(study.cells("smoke", 1))
+        except BaseException as error:
+            errors.append(error)
+
+    hosts = [threading.Thread(target=host) for _ in range(6)]
+    for thread in hosts:
+        thread.start()
+    for thread in hosts:
+        thread.join()
+    assert errors == []
+
+
 def test_a_server_that_stays_away_is_one_line_that_the_same_command_goes_on(
     server, study, monkeypatch
 ):

@@ -25,6 +25,7 @@ from ablations.storage import (
     WORKER,
     StudyError,
     is_alive,
+    is_held,
     open_storage,
     recover,
     sign_of_life,
@@ -165,9 +166,19 @@ def test_a_worker_that_dies_while_it_claims_is_noticed_after_a_minute(queue, stu
     queue.trials.ask()
     queue.recover()
     assert queue.states(cells) == {cells[0].run_name: RUNNING}
-    monkeypatch.setattr("ablations.storage.CLAIMING", timedelta(0))
+    monkeypatch.setattr("ablations.storage.CLAIMING", 0)
     queue.recover()
     assert queue.states(cells) == {cells[0].run_name: WAITING}
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_claim_by_a_host_whose_clock_is_minutes_off_is_left_to_it(queue, study, minutes):
+    """Its worker has not stored its name yet, and its start is by its own clock."""
+    queue.add(study.cells("smoke", 1)[:1])
+    queue.trials.ask()
+    (trial,) = queue.trials.trials
+    trial.datetime_start += timedelta(minutes=minutes)
+    assert is_held(queue.trials, trial)
 
 
 def test_what_another_queue_of_the_runner_holds_is_left_to_it(queue, study):

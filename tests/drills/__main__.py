@@ -1,6 +1,6 @@
 """`python -m tests.drills`: processes killed, disks filled, files damaged, and what became of them.
 
-`--quick` does each drill once. The whole takes about half an hour on two cores.
+`--quick` does each drill once. The whole takes about an hour on two cores.
 """
 
 import argparse
@@ -9,13 +9,17 @@ import time
 
 import pandas as pd
 
-from tests.drills import disks, evaluations, training
+from tests.drills import disks, evaluations, studies, training
 
 DRILLS = {
     "training": (lambda: training.kills(4, 5), lambda: training.kills(1, 2)),
     "checkpoints": (training.damages, training.damages),
     "evaluate": (lambda: evaluations.evaluate(10), lambda: evaluations.evaluate(2)),
     "reconstruct": (lambda: evaluations.reconstruct(10), lambda: evaluations.reconstruct(2)),
+    "studies": (lambda: studies.kills(10), lambda: studies.kills(2)),
+    "clocks": (studies.clocks, studies.clocks),
+    "network": (studies.network, studies.network),
+    "database": (studies.database, studies.database),
     "disk": (disks.full_disk, lambda: disks.full_disk((400,))),
 }
 

@@ -24,10 +24,15 @@ from ilrm.data.framing import Framing
 from ilrm.data.images import decode
 from ilrm.data.sources.captures import read_capture
 from ilrm.data.sources.chunks import ChunkScenes
+from ilrm.errors import RunError
 from ilrm.export.ply import read_ply, write_ply
 from ilrm.gaussians import Gaussians
 from ilrm.presets import run_config
+from ilrm.runs.evaluation_runs import _evaluated, _file, _sealed
 from ilrm.runs.store import Run
+from ilrm.system.files import write_json
+from ilrm.training.checkpoints import DIGESTS, PROGRESS, STATE, Progress, load, save
+from ilrm.training.checkpoints import WEIGHTS as CHECKPOINT_WEIGHTS
 from ilrm.weights.state import read_weights
 from tests.data import layouts
 
@@ -137,7 +142,17 @@ def _weights(folder: Path) -> list[Path]:
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     ranges = {"views": [2, 8], "rotation": [1.0, 60.0], "fov": [30.0, 70.0], "depth": [0.5, 9.0]}
     (folder / "seen.json").write_text(json.dumps(ranges))
-    return [folder / name for name in ("model.safetensors", "config.json", "seen.json")]
+    row = {
+        "path": "re10k",
+        "views": 4,
+        "scenes": 2,
+        "spacing": 4.0,
+        "psnr": 20.0,
+        "plane_warp": 19.0,
+    }
+    (folder / "spread.json").write_text(json.dumps([row, row | {"spacing": 30.0}]))
+    names = ("model.safetensors", "config.json", "seen.json", "spread.json")
+    return [folder / name for name in names]
 
 
 def _released(folder: Path) -> list[Path]:
@@ -217,6 +232,84 @@ def _read_sweeps(folder: Path) -> None:
     find_sweep(str(folder / "own.toml"))
 
 
+def _checkpoint(folder: Path) -> list[Path]:
+    """Without digests, as of an earlier version, so that what is damaged reaches the readers."""
+    _, model = _smoke()
+    optimizer = torch.optim.AdamW(model.parameters())
+    sum(p.sum() for p in model.parameters()).backward()
+    optimizer.step()
+    save(folder, Progress(3, [{"step": 3, "loss": 0.5}], 1.0), model, [optimizer])
+    kept = folder / "checkpoint-00000003"
+    (kept / DIGESTS).unlink()
+    return [kept / name for name in (PROGRESS, STATE, CHECKPOINT_WEIGHTS)]
+
+
+def _read_checkpoint(folder: Path) -> None:
+    _, model = _smoke()
+    if load(folder, model, [torch.optim.AdamW(model.parameters())]) is None:
+        raise RunError("passed over")
+
+
+def _journal(folder: Path) -> list[Path]:
+    from ablations.queue import Queue
+    from ablations.storage import open_storage, quiet_optuna
+    from ablations.study import studies
+
+    quiet_optuna()
+    study = studies()["architecture"]
+    queue = Queue.open(study, "tiny", open_storage(str(folder / "a.journal")))
+    queue.add(study.cells("tiny", 1))
+    queue.trials.tell(queue.trials.ask(), 20.0)
+    return [folder / "a.journal"]
+
+
+def _read_journal(folder: Path) -> None:
+    from ablations.queue import Queue, studies_in
+    from ablations.storage import open_storage
+    from ablations.study import studies
+
+    study = studies()["architecture"]
+    storage = open_storage(str(folder / "a.journal"), create=False)
+    studies_in(storage, "tiny")
+    Queue.open(study, "tiny", storage, create=False).states(study.cells("tiny", 1), recovered=True)
+
+
+def _kept_scenes(folder: Path) -> list[Path]:
+    row = {"scene": "a", "frame": 3, "method": "model", "psnr": 20.0, "ssim": 0.5, "lpips": 0.3}
+    write_json(_file(folder, "a"), _sealed({"version": "1", "rows": [row, row | {"frame": 5}]}))
+    return [_file(folder, "a")]
+
+
+def _read_kept_scenes(folder: Path) -> None:
+    if not _evaluated(folder, "a"):
+        raise RunError("evaluated again")
+
+
+def _tables(folder: Path) -> list[Path]:
+    from reports.published import CSV
+
+    (folder / "published.csv").write_text("\n".join(CSV.read_text().splitlines()[:12]) + "\n")
+    (folder / "tiny").mkdir()
+    (folder / "tiny/runs.csv").write_text('run,fields,data,macs\nr1,"{""layers"": 3}",d,100\n')
+    (folder / "tiny/scenes.csv").write_text("run,scene,psnr,ssim,lpips\nr1,000001,20.1,0.6,0.3\n")
+    (folder / "tiny/baselines.csv").write_text(
+        "data,method,scene,psnr,ssim,lpips\nd,plane_warp,000001,19.1,0.5,0.3\n"
+    )
+    names = ("published.csv", "tiny/runs.csv", "tiny/scenes.csv", "tiny/baselines.csv")
+    return [folder / name for name in names]
+
+
+def _read_tables(folder: Path) -> None:
+    from ablations.record import recorded
+    from reports.published import read_published
+
+    read_published(folder / "published.csv").groupby("table").value.mean()
+    runs, scenes, baselines = recorded("tiny", folder)
+    for table in (scenes, baselines):
+        table.groupby("scene")[["psnr", "ssim"]].mean()
+    runs.index.isin(scenes.run)
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -248,6 +341,10 @@ TARGETS = {
         Target("studies", _studies, _read_studies),
         Target("sweeps", _sweeps, _read_sweeps),
         Target("run folders", _run, _read_run, structured=True),
+        Target("checkpoints", _checkpoint, _read_checkpoint, structured=True),
+        Target("journal", _journal, _read_journal),
+        Target("kept scenes of an evaluation", _kept_scenes, _read_kept_scenes, structured=True),
+        Target("tables", _tables, _read_tables),
     )
 }
 

@@ -17,6 +17,7 @@ from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.feature_matching import epipolar_distance, match
 from ilrm.reconstruction.predict import framing_of, reconstruct
 from ilrm.reconstruction.view_choice import choose_views
+from ilrm.weights.spread import Spread, SpreadRow
 from ilrm.weights.state import read_weights
 from ilrm.weights.training_ranges import TrainingRanges
 from tests.helpers import rotation_about_y
@@ -130,7 +131,6 @@ class Blank:
     [
         ({"views": (2, 3)}, 4, "4 input views, but the weights were trained with 2 to 3"),
         ({"views": (6, 6)}, 4, "4 input views, but the weights were trained with 6: try --views 6"),
-        ({"rotation": (0.0, 3.0)}, 4, "the input views turn by"),
         ({"fov": (20.0, 30.0)}, 4, "the vertical field of view is"),
         ({"fov": (150.0, 160.0)}, 4, "the vertical field of view is"),
         ({"depth": (30.0, 40.0)}, 4, "a quarter of the scene is less than"),
@@ -142,6 +142,42 @@ def test_a_capture_unlike_the_training(scene, weights, seen, views, start):
     assert line.startswith(start)
     if "depth" in seen:
         assert ("too far apart" if seen["depth"][0] > 1 else "too close together") in line
+
+
+def by_spread(*pairs):
+    """Quality by spacing: (degrees, dB) for each path."""
+    return Spread([SpreadRow(f"p{i}", 4, 16, a, b, 15.0) for i, (a, b) in enumerate(pairs)])
+
+
+def test_a_spread_that_costs_much_on_rooms_is_named(scene, weights):
+    """With what these weights reach where views are so far apart, and where they are near each other."""
+    measured = replace(weights, spread=by_spread((1.0, 24.0), (60.0, 12.0)))
+    diagnosis = lines(scene, measured)
+    degrees = diagnosis.measured["spacing_degrees"]
+    expected = 24 - 12 * (degrees - 1) / 59
+    assert diagnosis.measured["rooms_psnr"] == pytest.approx(expected, abs=0.06)
+    (line,) = diagnosis.findings
+    assert line.startswith(
+        f"each input view looks {degrees:.0f} degrees away from the nearest other one"
+    )
+    assert f"reach {expected:.1f} dB (a plane warp 15.0), with 1 degrees 24.0 dB" in line
+    assert "--around FRAME" in line
+
+
+def test_a_spread_that_costs_little_is_not_named(scene, weights):
+    found = lines(scene, replace(weights, spread=by_spread((1.0, 24.0), (60.0, 23.0))))
+    assert found.findings == [] and found.measured["rooms_psnr"] > 23
+    # nearer to each other than on the best path
+    near = lines(scene, replace(weights, spread=by_spread((40.0, 16.0), (80.0, 24.0))))
+    assert near.findings == []
+
+
+def test_views_that_look_apart_are_not_also_called_too_close(scene, weights):
+    """Cameras that turn on the spot: one line would ask for less spread, another one for more."""
+    far = replace(weights, seen=replace(SEEN, depth=(0.01, 0.02)))
+    assert "too close together" in lines(scene, far).findings[0]
+    (line,) = lines(scene, replace(far, spread=by_spread((1.0, 24.0), (30.0, 12.0)))).findings
+    assert line.startswith("each input view looks")
 
 
 def summary_of(**values):
