@@ -16,6 +16,7 @@ from ilrm.system.paths import find_suite
 
 # name: (module, what it does)
 COMMANDS = {
+    "demo": ("ilrm.demo", "half a minute: a room, or photos of yours, to a scene in a browser"),
     "train": ("ilrm.train", "train a model, or follow a published recipe"),
     "evaluate": ("ilrm.evaluate", "evaluate weights on a data set"),
     "reconstruct": ("ilrm.reconstruct", "photos with cameras to a scene of 3D Gaussians"),

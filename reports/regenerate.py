@@ -23,7 +23,7 @@ from reports.figures.cost_figures import (
     quality_against_time,
 )
 from reports.figures.length_figures import effects_against_length, trend_table, trends
-from reports.figures.showcase import SMALL, compare_baselines, pretrained
+from reports.figures.showcase import SMALL, compare_baselines, pretrained, quickstart
 from reports.figures.study_figures import study_figures
 from reports.figures.sweep_figures import sweep_figures
 from reports.figures.tradeoff_figures import tradeoff_figures
@@ -240,6 +240,7 @@ def evaluations(writer: Writer, _: Measurements) -> None:
 
 def pictures(writer: Writer, _: Measurements) -> None:
     """Renders, attention and layers of the weights that come with the project."""
+    quickstart(writer)
     pretrained(writer)
     compare_baselines(writer)
 

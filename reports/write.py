@@ -111,6 +111,16 @@ class Writer:
             self._path(f"{name}.pdf")
             figure.savefig(self._stage(f"{name}.pdf"), metadata={"CreationDate": None})
 
+    def picture(self, name: str, picture: Image.Image) -> None:
+        """Write a picture as it is as PNG; one that looks alike is kept."""
+        path = self._path(f"{name}.png")
+        if path.exists() and _pixels_alike(matplotlib.image.imread(path), _pixels(picture)):
+            return
+        if self.check:
+            self.stale.append(f"{name}.png")
+        else:
+            picture.save(self._stage(f"{name}.png"), optimize=True)
+
     def animation(self, name: str, pictures: Sequence[Image.Image], seconds: float) -> None:
         """Write a GIF that repeats, `seconds` per picture; one whose pictures look alike is kept."""
         path = self._path(f"{name}.gif")
@@ -194,7 +204,15 @@ def _looks_alike(path: Path, figure: Figure) -> bool:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     buffer.seek(0)
-    ours, theirs = matplotlib.image.imread(buffer), matplotlib.image.imread(path)
+    return _pixels_alike(matplotlib.image.imread(path), matplotlib.image.imread(buffer))
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.convert("RGB"), np.float32) / 255
+
+
+def _pixels_alike(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether no block of two pictures [H, W, C] in [0, 1] differs."""
     if ours.shape != theirs.shape:
         return False
     difference = np.abs(ours - theirs).max(-1)  # [H, W]

@@ -16,6 +16,7 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from ilrm.data.procedural.samples import example_capture
 from ilrm.errors import ConfigError, MissingPartError
 from ilrm.notebook.parameters import PARAMETERS, check_parameters, or_reason, read_config
 from ilrm.presets import parameter_names, run_config
@@ -25,7 +26,10 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 TOOLS = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 NBSTRIPOUT = shutil.which("nbstripout", path=TOOLS["PATH"])
 RUN_BY_THE_LAUNCHER_TESTS = {"ablation.ipynb"}
-SMALLEST = {"benchmark.ipynb": {"scale": "smoke", "tables": "17", "seconds": 0.01}}
+SMALLEST = {
+    "benchmark.ipynb": {"scale": "smoke", "tables": "17", "seconds": 0.01},
+    "quickstart.ipynb": {"capture": "room"},
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
@@ -84,7 +88,10 @@ def test_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("ILRM_RUNS", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     if path.name in SMALLEST:
-        notebook = parameterize_notebook(load_notebook_node(str(path)), SMALLEST[path.name])
+        values = dict(SMALLEST[path.name])
+        if "capture" in values:
+            values["capture"] = str(example_capture(tmp_path / values["capture"], 32))
+        notebook = parameterize_notebook(load_notebook_node(str(path)), values)
     nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": PROJECT}}
     ).execute()
@@ -159,7 +166,7 @@ def test_parameters_are_read_again_in_the_same_kernel(path):
     for name in ("config", "run", "base", "table", "model"):
         namespace[name] = object()
     rerun(own[0].source, {}, namespace, check)
-    wrong = {"run": "layer", "benchmark": "tabels"}.get(kind, "viewz")
+    wrong = {"run": "layer", "benchmark": "tabels", "quickstart": "captur"}.get(kind, "viewz")
     with pytest.raises(ConfigError, match="did you mean"):
         rerun(own[0].source, {wrong: 6}, namespace, check)
     rerun(

@@ -1,6 +1,6 @@
 """Held-out evaluation: metrics per target view, for the model and for the trivial baselines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,12 +106,15 @@ def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
     )
 
 
-def measure(key: str, frames: Sequence[int], batch: Batch, rendering: Rendering) -> pd.DataFrame:
-    """Rows as in `Evaluation.per_view` for one scene: its rendered target views and the baselines."""
-    scene = EvaluationScene(key, tuple(frames), batch, None)
+def measure(
+    scene: EvaluationScene, rendering: Rendering, baselines: Baselines | None = None
+) -> pd.DataFrame:
+    """Rows as in `Evaluation.per_view` for the rendered target views of one scene, and its baselines."""
     with_lpips = lpips_missing() is None
-    rows = _rows(scene, batch, "model", rendering.images, with_lpips)
-    return pd.DataFrame(rows + _baseline_rows(scene, Baselines.of([scene]), with_lpips))
+    rows = _rows(scene, scene.batch, "model", rendering.images, with_lpips)
+    if baselines:
+        rows += _baseline_rows(scene, baselines, with_lpips)
+    return pd.DataFrame(rows)
 
 
 def _baseline_rows(

@@ -1,21 +1,17 @@
-"""Renders as pictures: grids of images, and depth maps in colour."""
+"""Renders as pictures: sheets of images, and depth maps in colour."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ilrm.evaluation.baselines import nearest_view
-from ilrm.rendering import Rendering
-from ilrm.views import Batch
-
-SHOWN = 6  # images per row
-CELL = 160  # pixels; smaller images are enlarged without smoothing
-LABEL = 14  # pixels, size of text
+CELL = 160  # pixels of the longer side in a sheet
+PER_LINE = 8  # images in a line of a strip
+GAP = 4  # pixels between images
+TEXT = 14  # pixels, size of text
 
 
 def to_image(image: Float[Tensor, "3 H W"]) -> Image.Image:
@@ -50,29 +46,59 @@ def depth_limits(depth: Float[Tensor, "*b"]) -> tuple[float, float]:
     return float(near), float(max(far, near * 1.001))
 
 
-def grid(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
-    """Arrange images of one size in labelled rows, on a white background. Rows without a label go on with the
-    row above.
-    """
-    width, height = rows[0][1][0].size
-    factor = max(1, round(CELL / max(width, height)))
-    cell, gap = (width * factor, height * factor), 4
-    columns = max(len(images) for _, images in rows)
-    font = ImageFont.load_default(LABEL)
-    margin = max(round(font.getlength(label)) for label, _ in rows) + 3 * gap
-    size = (
-        margin + columns * (cell[0] + gap) - gap,
-        len(rows) * (cell[1] + gap) - gap,
-    )
+def table(columns: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
+    """Arrange images of one size in columns below their headings, on a white background."""
+    font = ImageFont.load_default(TEXT)
+    top = (TEXT + GAP) * max(heading.count("\n") + 1 for heading in columns)
+    shown = {heading: [enlarged(image) for image in images] for heading, images in columns.items()}
+    width, height = next(iter(shown.values()))[0].size
+    words = [line for heading in columns for line in heading.splitlines()]
+    column = max(width, *(round(font.getlength(line)) for line in words)) + GAP
+    rows = max(len(images) for images in shown.values())
+    size = (len(shown) * column - GAP, top + rows * (height + GAP) - GAP)
     sheet = Image.new("RGB", size, "white")
     drawing = ImageDraw.Draw(sheet)
-    for r, (label, images) in enumerate(rows):
-        top = r * (cell[1] + gap)
-        drawing.text((gap, top + cell[1] // 2), label, fill="black", font=font, anchor="lm")
-        for c, image in enumerate(images):
-            large = image.resize(cell, Image.Resampling.NEAREST)
-            sheet.paste(large, (margin + c * (cell[0] + gap), top))
+    for c, (heading, images) in enumerate(shown.items()):
+        left, centre = c * column + (column - GAP - width) // 2, c * column + (column - GAP) // 2
+        drawing.text((centre, 0), heading, fill="black", font=font, anchor="ma", align="center")
+        for r, image in enumerate(images):
+            sheet.paste(image, (left, top + r * (height + GAP)))
     return sheet
+
+
+def strip(images: Sequence[Image.Image], width: int) -> Image.Image:
+    """Images of one size in lines of at most PER_LINE, scaled to this width or to the size of a table's."""
+    count = min(len(images), PER_LINE)
+    large = enlarged(images[0])
+    across = min(large.width, (width + GAP) // count - GAP)
+    cell = (across, round(large.height * across / large.width))
+    lines = math.ceil(len(images) / count)
+    sheet = Image.new("RGB", (width, lines * (cell[1] + GAP) - GAP), "white")
+    for i, image in enumerate(images):
+        row, place = divmod(i, count)
+        scaled = enlarged(image).resize(cell, Image.Resampling.LANCZOS)
+        sheet.paste(scaled, (place * (cell[0] + GAP), row * (cell[1] + GAP)))
+    return sheet
+
+
+def stacked(parts: Mapping[str, Image.Image]) -> Image.Image:
+    """Parts of a picture below each other, each below its heading."""
+    font = ImageFont.load_default(TEXT)
+    above = 2 * TEXT
+    height = sum(part.height + above for part in parts.values())
+    sheet = Image.new("RGB", (max(part.width for part in parts.values()), height), "white")
+    drawing, y = ImageDraw.Draw(sheet), 0
+    for heading, part in parts.items():
+        drawing.text((0, y + above // 2), heading, fill="black", font=font, anchor="lm")
+        sheet.paste(part, (0, y + above))
+        y += above + part.height
+    return sheet
+
+
+def enlarged(image: Image.Image) -> Image.Image:
+    """An image of about CELL pixels; a smaller one is enlarged without smoothing."""
+    factor = max(1, round(CELL / max(image.size)))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
 def mosaic(images: Sequence[Image.Image]) -> Image.Image:
@@ -86,29 +112,3 @@ def mosaic(images: Sequence[Image.Image]) -> Image.Image:
         row, column = divmod(i, columns)
         sheet.paste(image, (column * (width + 1), row * (height + 1) + empty * (height + 1) // 2))
     return sheet
-
-
-def comparison(batch: Batch, rendering: Rendering) -> Image.Image:
-    """All input views of the first scene of a batch; some of its targets, their nearest input views, renders
-    and depth.
-    """
-    shown = evenly(batch.targets.images.shape[1])
-    inputs = [to_image(image) for image in batch.inputs.images[0]]
-    lines = [inputs[i : i + SHOWN] for i in range(0, len(inputs), SHOWN)]
-    rows = [("" if n else "input views", line) for n, line in enumerate(lines)]
-    nearest = nearest_view(batch)
-    for label, images in (
-        ("held out", batch.targets.images),
-        ("nearest input", nearest),
-        ("render", rendering.images),
-    ):
-        rows.append((label, [to_image(images[0, i]) for i in shown]))
-    if rendering.depths is not None:
-        limits = depth_limits(rendering.depths[0])
-        rows.append(("depth", [depth_image(rendering.depths[0, i, 0], limits) for i in shown]))
-    return grid(rows)
-
-
-def evenly(count: int) -> list[int]:
-    """Indices of at most SHOWN of `count` items, evenly spaced."""
-    return torch.linspace(0, count - 1, min(count, SHOWN)).round().int().tolist()

@@ -9,16 +9,18 @@ import torch
 
 from ilrm.cameras import Cameras
 from ilrm.errors import ConfigError
+from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.scoring import measure
 from ilrm.evaluation.summary import summarize
-from ilrm.export.pictures import comparison, depth_image, depth_limits, to_image
+from ilrm.export.comparison import Comparison, stages
+from ilrm.export.pictures import depth_image, depth_limits, to_image
 from ilrm.export.ply import write_ply
 from ilrm.export.video import flight_order, render_video, smooth_path
 from ilrm.export.viewer import write_viewer
 from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.predict import Reconstruction, larger
 from ilrm.reconstruction.timed_splatting import Splatted
-from ilrm.rendering import Rendering, render
+from ilrm.rendering import Rendering
 from ilrm.system.files import atomic_folder, check_folder, file_name, is_folder, write_json
 from ilrm.weights.state import Weights
 
@@ -63,6 +65,7 @@ class Written:
 
     summary: dict[str, dict[str, dict[str, float]]]  # held-out metrics (`summarize`)
     findings: list[str]  # of the diagnosis, one line each
+    compared: dict[str, float]  # mean PSNR in dB of the columns of comparison.png
 
 
 def write_scene(
@@ -84,9 +87,10 @@ def write_scene(
 
 @torch.no_grad()
 def _write(reconstruction: Reconstruction, weights: Weights, out: Path) -> Written:
-    device = reconstruction.gaussians.means.device
-    batch = reconstruction.batch.to(device)
-    rendering = render(reconstruction.gaussians, batch.targets.cameras, depth=True)
+    scene = reconstruction.evaluation_scene
+    baselines = Baselines.of([scene])
+    renderings = stages(reconstruction)
+    rendering = list(renderings.values())[-1]
     assert rendering.depths is not None
     limits = depth_limits(rendering.depths[0])
     for i, name in enumerate(_pictures(reconstruction)):
@@ -96,12 +100,13 @@ def _write(reconstruction: Reconstruction, weights: Weights, out: Path) -> Writt
         ):
             (out / folder).mkdir(exist_ok=True)
             image.save(out / folder / name)
-    comparison(reconstruction.batch, rendering).save(out / "comparison.png")
+    compared = Comparison.of(scene.batch, baselines.plane, renderings)
+    compared.draw().save(out / "comparison.png")
     write_ply(reconstruction.world_gaussians, out / "scene.ply")
     _write_viewer(reconstruction, rendering, out / "viewer.html")
     path = smooth_path(larger(_flight(reconstruction), VIDEO_SIDE), VIDEO_FRAMES)
     render_video(reconstruction.gaussians, path, *(out / name for name in VIDEOS))
-    rows = measure(reconstruction.scene.key, reconstruction.targets, batch, rendering)
+    rows = measure(scene, rendering, baselines)
     rows.to_csv(out / "per_view.csv", index=False, float_format="%.6g")
     summary = summarize(rows)
     diagnosis = diagnose(reconstruction, weights, summary)
@@ -111,7 +116,7 @@ def _write(reconstruction: Reconstruction, weights: Weights, out: Path) -> Writt
         out / "metrics.json",
         {"inputs": names, "gaussians": len(reconstruction.gaussians), "summary": summary},
     )
-    return Written(summary, diagnosis.findings)
+    return Written(summary, diagnosis.findings, compared.psnr)
 
 
 def _flight(reconstruction: Reconstruction) -> Cameras:

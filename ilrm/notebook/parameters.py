@@ -37,6 +37,7 @@ PARAMETERS: dict[str, dict[str, Kind]] = {
         "seconds": OPTIONS["seconds"],
         "record": bool,
     },
+    "quickstart": {"capture": str, "out": str},
     "reconstruct": {
         "capture": str,
         "weights": str,

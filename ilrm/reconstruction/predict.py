@@ -15,7 +15,7 @@ from ilrm.gaussians import Gaussians
 from ilrm.ranges import OPTIONS, check_option
 from ilrm.reconstruction.optimization import refine
 from ilrm.reconstruction.view_choice import Chosen
-from ilrm.views import Batch
+from ilrm.views import Batch, EvaluationScene
 from ilrm.weights.state import Weights
 
 
@@ -32,11 +32,18 @@ class Reconstruction:
     gaussians: Gaussians  # B = 1, in the coordinates of the batch
     parts: int = 1  # local reconstructions that it is merged of
     optimised: bool = False  # by 3D-GS, after the prediction
+    predicted: Gaussians | None = None  # before refinement and 3D-GS, if there was any
 
     @property
     def world_gaussians(self) -> Gaussians:
         """The Gaussians in the capture's world coordinates."""
         return self.gaussians.to_world(self.batch.normalization)
+
+    @property
+    def evaluation_scene(self) -> EvaluationScene:
+        """The held-out views, on the device of the Gaussians."""
+        batch = self.batch.to(self.gaussians.means.device)
+        return EvaluationScene(self.scene.key, tuple(self.targets), batch, None)
 
 
 @torch.no_grad()
@@ -56,10 +63,11 @@ def reconstruct(
     check_option("refine", refinement_steps)
     batch = chosen_batch(scene, weights, chosen, framing)
     inputs = batch.to(next(weights.model.parameters()).device).inputs
-    gaussians = weights.model(inputs)
+    gaussians, predicted = weights.model(inputs), None
     if refinement_steps:
-        gaussians = refine(gaussians, inputs, refinement_steps)
-    return Reconstruction(scene, chosen.inputs, chosen.targets, chosen.frames, batch, gaussians)
+        gaussians, predicted = refine(gaussians, inputs, refinement_steps), gaussians
+    parts = chosen.inputs, chosen.targets, chosen.frames
+    return Reconstruction(scene, *parts, batch, gaussians, predicted=predicted)
 
 
 def chosen_batch(scene: Scene, weights: Weights, chosen: Chosen, framing: Framing) -> Batch:

@@ -100,7 +100,10 @@ def splat_for(
 
     found = splat(batch.inputs, start, steps, seed, measured, harmonics=0)
     bar.close()
-    optimised = replace(reconstruction, gaussians=with_rgb(found), optimised=True)
+    predicted = reconstruction.predicted or reconstruction.gaussians
+    optimised = replace(
+        reconstruction, gaussians=with_rgb(found), optimised=True, predicted=predicted
+    )
     return Splatted(optimised, start_name(usable), pd.DataFrame(rows))
 
 

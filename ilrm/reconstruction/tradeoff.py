@@ -15,6 +15,7 @@ import torch
 
 from ilrm.data.scene import PointCloud, Scene
 from ilrm.errors import ConfigError
+from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.scoring import measure
 from ilrm.gaussians import Gaussians
 from ilrm.reconstruction.gaussian_splatting import SH_DEGREE, points_in_scene, splat, start_points
@@ -150,9 +151,12 @@ def _in_rgb(gaussians: Gaussians, harmonics: int) -> Gaussians:
     return with_rgb(gaussians) if harmonics == 0 else gaussians
 
 
+@torch.no_grad()
 def _rivals(reconstruction: Reconstruction) -> list[dict[str, Any]]:
     """Rows of the plane warp and the plane sweep, which learn nothing."""
-    table = _measured(reconstruction, reconstruction.gaussians).groupby("method")
+    scene = reconstruction.evaluation_scene
+    drawn = render(reconstruction.gaussians, scene.batch.targets.cameras)
+    table = measure(scene, drawn, Baselines.of([scene])).groupby("method")
     return [
         {"method": method, "steps": 0} | _means(table.get_group(method))
         for method in ("plane_warp", "plane_sweep")
@@ -170,16 +174,11 @@ def curve_steps(steps: int) -> set[int]:
     return {*itertools.takewhile(lambda mark: mark < steps, marks), steps}
 
 
-def _quality(reconstruction: Reconstruction, gaussians: Gaussians) -> dict[str, float]:
-    table = _measured(reconstruction, gaussians)
-    return {"gaussians": len(gaussians)} | _means(table[table.method == "model"])
-
-
 @torch.no_grad()
-def _measured(reconstruction: Reconstruction, gaussians: Gaussians) -> pd.DataFrame:
-    batch = reconstruction.batch.to(gaussians.means.device)
-    rendering = render(gaussians, batch.targets.cameras)
-    return measure(reconstruction.scene.key, reconstruction.targets, batch, rendering)
+def _quality(reconstruction: Reconstruction, gaussians: Gaussians) -> dict[str, float]:
+    scene = reconstruction.evaluation_scene
+    rows = measure(scene, render(gaussians, scene.batch.targets.cameras))
+    return {"gaussians": len(gaussians)} | _means(rows)
 
 
 def _means(rows: pd.DataFrame) -> dict[str, float]:

@@ -25,7 +25,7 @@ from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
 from ilrm.evaluation.scoring import evaluate, lpips_missing, predict
 from ilrm.evaluation.summary import summarize
-from ilrm.export.pictures import comparison
+from ilrm.export.comparison import Comparison
 from ilrm.model import ILRM
 from ilrm.runs.records import EVALUATIONS, recorded
 from ilrm.runs.store import CONFIG, ENVIRONMENT, METRICS, PER_VIEW, RunFolder, write_csv
@@ -35,6 +35,7 @@ from ilrm.system.files import atomic_path, file_name, write_json
 from ilrm.system.json_files import read_kept
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
+from ilrm.vocabulary import METHODS
 from ilrm.weights.state import Weights
 
 STORE = "evaluations"
@@ -173,7 +174,8 @@ def _evaluate_scene(
         seen = with_inaccurate_poses(scene, job.how.camera_noise)
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
         with atomic_path(_picture(folder, key)) as beside:
-            comparison(scene.batch, rendering).save(beside)
+            drawn = {METHODS["model"]: rendering}
+            Comparison.of(scene.batch, baselines.plane, drawn).draw().save(beside)
     records = [row.dropna().to_dict() for _, row in rows.iterrows()]  # baselines have no depth
     return {"rows": records}
 

@@ -4,15 +4,20 @@ held-out procedural rooms, since real captures cannot be redistributed.
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ablations.record import COMPARED
 from ilrm.data.batches import held_out_scenes
 from ilrm.data.procedural.samples import example_scenes
 from ilrm.evaluation.attention import self_attention, textured_tokens
 from ilrm.evaluation.attention_matches import correspondence_errors
+from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.layers import layer_quality, median_scene
+from ilrm.export.comparison import Comparison, stages
+from ilrm.export.demonstration import STEPS, room
 from ilrm.presets import run_config
 from ilrm.runs.records import RUNS
+from ilrm.system.leftovers import temporary_folder
 from ilrm.weights.state import Weights, read_weights
 from reports.figures.attention_figures import (
     attention_figure,
@@ -61,6 +66,17 @@ def pretrained(writer: Writer) -> None:
     writer.figure("pictures/layers", layer_strip(model, shown))
     writer.animation("pictures/layers", layer_animation(model, inputs), SECONDS)
     _curves(writer, "layers", {SMALL: quality}, ROOMS)
+
+
+@torch.no_grad()
+def quickstart(writer: Writer) -> None:
+    """The picture that `ilrm demo` makes."""
+    with temporary_folder(writer.folder / "room") as folder:
+        reconstruction = room(folder / "photos").reconstruct(STEPS)
+        scene = reconstruction.evaluation_scene
+        plane = Baselines.of([scene]).plane
+        shown = Comparison.of(scene.batch, plane, stages(reconstruction))
+        writer.picture("pictures/quickstart", shown.draw())
 
 
 def compare_baselines(writer: Writer) -> None:

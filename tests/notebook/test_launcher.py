@@ -110,7 +110,7 @@ WRONG = (
 
 @pytest.mark.parametrize("output", [[], ["out.ipynb"]], ids=["", "with an output path"])
 @pytest.mark.parametrize(
-    "name", ["ablation", "costs", "attention", "benchmark", "reconstruct", "report"]
+    "name", ["ablation", "costs", "attention", "benchmark", "quickstart", "reconstruct", "report"]
 )
 def test_wrong_parameters_are_one_line(name, output, tmp_path, monkeypatch):
     (tmp_path / "list.yaml").write_text("[layers, 6]")

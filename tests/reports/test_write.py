@@ -206,13 +206,14 @@ def test_check_finds_what_is_stale_and_writes_nothing(tmp_path):
             writer.table("t", TABLE.assign(c=str(value)), [])
             writer.figure("f", figure(value))
             writer.animation("g", PICTURES[: 2 if value == 3 else 1], 0.1)
+            writer.picture("p", PICTURES[0 if value == 3 else 1])
             if value != 3:
                 writer.figure("new", figure(3))
         return writer.stale
 
     write(Writer(tmp_path))
     before = {path.name: (path.read_bytes(), path.stat().st_ino) for path in tmp_path.iterdir()}
-    assert set(before) == {"t.md", "t.csv", "f.png", "g.gif"}
+    assert set(before) == {"t.md", "t.csv", "f.png", "g.gif", "p.png"}
 
     def unchanged():
         files = {path.name: (path.read_bytes(), path.stat().st_ino) for path in tmp_path.iterdir()}
@@ -220,7 +221,7 @@ def test_check_finds_what_is_stale_and_writes_nothing(tmp_path):
 
     assert not write(Writer(tmp_path, check=True)) and unchanged()
     stale = write(Writer(tmp_path, check=True), value=9)
-    assert set(stale) == {"t.md", "t.csv", "f.png", "g.gif", "new.png"} and unchanged()
+    assert set(stale) == {*before, "new.png"} and unchanged()
     write(Writer(tmp_path))
     assert unchanged()  # what agrees is not written again
 

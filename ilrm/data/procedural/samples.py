@@ -1,17 +1,15 @@
 """To look at before one has photos: a procedural room written as a capture, a few rooms as scenes."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from ilrm.config import DataConfig
 from ilrm.data.batches import HeldOutScenes, held_out_scenes
-from ilrm.data.framing import Framing
-from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset
-from ilrm.data.sources.chunks import ChunkScenes
+from ilrm.data.procedural.generation import RoomsConfig, render_scene
 from ilrm.system.files import atomic_folder
 
 
@@ -24,23 +22,22 @@ def example_scenes(data: DataConfig, count: int) -> HeldOutScenes:
 
 
 def example_capture(folder: Path, side: int = 128) -> Path:
-    """A held-out room, 24 frames of `side` x `side` pixels, in the opencv_cameras.json layout; a folder that
-    is there already is left as it is.
+    """The first held-out room, 24 frames of `side` x `side` pixels, in the opencv_cameras.json layout; a
+    folder that is there already is left as it is.
     """
     if folder.exists():
         return folder
-    rooms = RoomsConfig(train_scenes=1, test_scenes=1, frames=24, height=side, width=side)
-    scenes = ChunkScenes(ensure_dataset(rooms), "test")
-    scene = scenes.load(scenes.keys[0])
-    images, fxfycxcy = scene.decode(range(len(scene)), Framing(side, side))
+    scene = render_scene(RoomsConfig(frames=24, height=side, width=side), "test", 0)
     with atomic_folder(folder) as beside:
         (beside / "images").mkdir()
         frames = []
-        for i, image in enumerate(images):
+        for i, (jpeg, camera) in enumerate(zip(scene["images"], scene["cameras"], strict=True)):
             name = f"images/{i:03d}.png"
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(beside / name)
-            intrinsics = dict(zip(("fx", "fy", "cx", "cy"), fxfycxcy[i].tolist(), strict=True))
-            w2c = torch.linalg.inv(scene.c2w[i].double()).tolist()
+            Image.open(io.BytesIO(jpeg.numpy().tobytes())).save(beside / name)
+            intrinsics = dict(
+                zip(("fx", "fy", "cx", "cy"), (side * camera[:4]).tolist(), strict=True)
+            )
+            w2c = [*camera[6:].view(3, 4).tolist(), [0, 0, 0, 1]]
             frames.append({"file_path": name, "w2c": w2c, "h": side, "w": side} | intrinsics)
         (beside / "opencv_cameras.json").write_text(
             json.dumps({"frames": frames}), encoding="utf-8"
