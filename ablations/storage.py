@@ -26,7 +26,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from ablations.arguments import without_password
-from ablations.study import StudyError
+from ablations.definitions import StudyError
 from ilrm.system.paths import RUNS
 
 START = b'{"op_code"'  # of a journal
