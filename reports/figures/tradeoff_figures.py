@@ -71,7 +71,8 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
         axes.margins(x=0.1, y=0.12)
         ylabel = "PSNR (dB), higher is better" if metric == "psnr" else "LPIPS, lower is better"
         axes.set(xlabel="seconds", ylabel=ylabel)
-    panels[0][0].legend(fontsize=8, loc="best")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(
         f"{style.plain(about['capture'])}: {about['views']} input views of {about['size']}, "
         f"{about['targets']} held out; "

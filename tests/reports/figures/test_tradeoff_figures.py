@@ -27,7 +27,8 @@ def test_a_figure_a_record(tmp_path, monkeypatch):
     assert drawn >= {(seconds, psnr) for _, _, seconds, psnr in points}
     levels = [line for line in axes.lines if len(set(line.get_ydata())) == 1]
     assert {line.get_ydata()[0] for line in levels} == {17.0, 17.5}
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    (legend,) = figures["tradeoff_room-4v-32x32"].legends
+    labels = [text.get_text() for text in legend.get_texts()]
     assert "3D-GS from the prediction (1,024 Gaussians)" in labels and "plane warp" in labels
     assert [text.get_text() for text in axes.texts] == ["zero-shot", "+10", "+20"]
     assert (
