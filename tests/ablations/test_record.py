@@ -87,7 +87,8 @@ def test_trials_of_the_projects_sweeps_are_recorded_in_order(tmp_path):
 
 
 def test_runs_that_are_not_recorded_say_which_scale_and_file_to_name(smoke_run, cell, tmp_path):
-    store, journal = smoke_run.folder.parent, tmp_path / "journal"
+    store, journal = tmp_path / "store", tmp_path / "journal"
+    shutil.copytree(smoke_run.folder, store / smoke_run.folder.name)
     wanted = studies()["layers"]
 
     def left(scale, everywhere=True):
