@@ -115,7 +115,9 @@ WRONG = (
 )
 def test_wrong_parameters_are_one_line(name, output, tmp_path, monkeypatch):
     (tmp_path / "list.yaml").write_text("[layers, 6]")
-    (tmp_path / "utf16.yaml").write_bytes("layers: 2".encode("utf-16"))  # which papermill cannot read
+    (tmp_path / "utf16.yaml").write_bytes(
+        "layers: 2".encode("utf-16")
+    )  # which papermill cannot read
     (tmp_path / "bytes.yaml").write_bytes(b"layers: \xe4")
     monkeypatch.chdir(tmp_path)
     notebook = str(PROJECT / "notebooks" / f"{name}.ipynb")
