@@ -23,6 +23,7 @@ from ilrm.fields import shown
 from ilrm.notebook.parameters import PARAMETERS, check_values, config_of
 from ilrm.system.files import is_file
 from ilrm.system.paths import NOTEBOOKS, RUNS, find_suite
+from ilrm.system.process import in_utf_8
 
 SCHEME = "ilrm://"  # before the name of a notebook that lies in the package
 EXECUTED = RUNS / "notebooks"  # executed notebooks that belong to no run
@@ -31,6 +32,7 @@ launching = False  # whether this process passes arguments on to papermill (ilrm
 
 def main() -> None:
     """Entry point of the console script `papermill`."""
+    in_utf_8()
     sys.exit(launch(sys.argv[1:]))
 
 

@@ -241,7 +241,7 @@ def test_what_is_there_names_what_is_found_instead(tmp_path):
         ("a/4.png", f"is missing (a has 3 images, from 0.png to 3.png): {cure}"),
         ("b/2.png", f"is missing (b is empty): {cure}"),
         ("none/2.png", "has a, b): rename a to none, or reconstruct with --images a"),
-        ("a/2.png", "is a folder: remove it, or give the file its name"),
+        ("a/2.png", "is a folder: put the file in its place"),
         ("a/3.png", f"is a link to {tmp_path / 'none'}, which is not there: mount that disk"),
     ):
         assert words in what_is_there(tmp_path / path)
