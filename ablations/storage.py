@@ -27,8 +27,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ablations.arguments import without_password
 from ablations.definitions import StudyError
+from ilrm.system.files import is_file, is_folder
 from ilrm.system.paths import RUNS
 
+DATABASES = ("postgresql", "postgres", "postgresql+pg8000")  # kinds, all of one driver
 START = b'{"op_code"'  # of a journal
 HEARTBEAT = 15  # seconds between heartbeats of a trial in a database
 GRACE = 120  # seconds without a heartbeat after which another worker takes over the trial: a network may
@@ -59,9 +61,15 @@ def open_storage(where: str, create: bool = True, patient: bool = False) -> Base
     Without `create`, nothing is written, and a storage that is missing is an empty one. `patient`: wait for
     a database that does not answer. Raises StudyError if it cannot be opened.
     """
-    if "://" in where:
-        return _open_database(where, create, patient)
-    if not create and not Path(where).exists():
+    scheme, separator, rest = where.partition("://")
+    if separator and scheme not in DATABASES:
+        raise StudyError(
+            f"storage {without_password(where)} is not supported: give a journal file, or "
+            "postgresql://user:password@host/name"
+        )
+    if separator:
+        return _open_database(f"postgresql://{rest}", create, patient)
+    if not create and not is_file(Path(where)) and not is_folder(Path(where)):
         return InMemoryStorage()
     return _open_journal(Path(where), create)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ilrm.system.cli import Command
 from ilrm.system.paths import find_suite
+from ilrm.system.process import in_utf_8
 
 # name: (module, what it does)
 COMMANDS = {
@@ -36,6 +37,8 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script `ilrm`; returns the exit status."""
+    if arguments is None:
+        in_utf_8()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in COMMANDS:
         return command(given[0])(given[1:], prog=f"ilrm {given[0]}")

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from ilrm.system.paths import PROJECT
+from tests.weights.test_released import released
 
 SOURCES = sorted(
     path
@@ -89,6 +91,25 @@ def _without_encoding(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PROJECT)))
 def test_text_is_read_and_written_with_its_encoding(path):
     assert not list(_without_encoding(path)), "give encoding='utf-8'"
+
+
+@pytest.mark.parametrize("start", [["-m", "ilrm.convert"], ["-m", "ilrm", "convert"], ["-I"]])
+def test_commands_find_files_of_any_name_in_a_locale_that_is_not_utf_8(start, tmp_path):
+    """Also where a library opens them, which is given the path as text: torch here."""
+    folder = tmp_path / "\N{LATIN SMALL LETTER A WITH DIAERESIS}"
+    folder.mkdir()
+    torch.save({"state_dict": released("wide", width=16)}, folder / "a.ckpt")
+    if start == ["-I"]:  # as the console script is started by some installers
+        script = tmp_path / "ilrm"
+        script.write_text("import sys; from ilrm.__main__ import main; sys.exit(main())")
+        start = [str(script), "convert"]
+    other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {**os.environ, **other, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, *start, str(folder / "a.ckpt"), "--out", str(folder / "out")]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+    assert list((folder / "out").glob("*/model.safetensors"))
+    assert b"/\\xe4/out/" in done.stdout  # printed in the encoding of the locale
 
 
 @pytest.mark.timeout(300)

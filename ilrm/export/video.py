@@ -22,7 +22,7 @@ from ilrm.cameras import Cameras
 from ilrm.errors import IlrmError
 from ilrm.gaussians import Gaussians
 from ilrm.rendering import render
-from ilrm.system.files import atomic_path
+from ilrm.system.files import atomic_path, readable_by_libraries
 from ilrm.system.progress import progress_bar
 
 FRAMES_PER_SECOND = 24
@@ -89,9 +89,10 @@ def write_video(images: Iterable[Tensor], size: tuple[int, int], *files: Path) -
         writers = []
         for file in files:
             temporary = stack.enter_context(atomic_path(file))
+            named = stack.enter_context(readable_by_libraries(temporary))
             codec = cv2.VideoWriter.fourcc(*CODECS[file.suffix])
             with _without_stderr():  # WebM has no codec tags, which FFmpeg would report
-                writer = cv2.VideoWriter(str(temporary), codec, FRAMES_PER_SECOND, (width, height))
+                writer = cv2.VideoWriter(str(named), codec, FRAMES_PER_SECOND, (width, height))
             if not writer.isOpened():
                 raise IlrmError(
                     f"{file}: this OpenCV cannot write {CODECS[file.suffix]}: install "

@@ -6,15 +6,16 @@
 import argparse
 import sys
 
-from ilrm.notebook.launcher import launch, located
+from ilrm.errors import ConfigError
+from ilrm.fields import shown_path
+from ilrm.notebook.launcher import is_notebook, launch, located
 from ilrm.system.cli import Command
 from ilrm.system.paths import NOTEBOOKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the notebook, and what papermill is told."""
-    names = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
-    parser.add_argument("notebook", help=f"a path, or one of {', '.join(names)}")
+    parser.add_argument("notebook", help=f"a path, or one of {', '.join(names())}")
     parser.add_argument(
         "arguments",
         nargs=argparse.REMAINDER,
@@ -24,9 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def names() -> list[str]:
+    """The notebooks of this project."""
+    return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
 def perform(options: argparse.Namespace) -> int:
     """Execute the notebook; returns papermill's exit status."""
-    return launch([str(located(options.notebook)), *options.arguments])
+    path = located(options.notebook)
+    if not is_notebook(path):
+        raise ConfigError(
+            f"{shown_path(path)} is not a notebook: give the path of one, or one of {', '.join(names())}"
+        )
+    return launch([str(path), *options.arguments])
 
 
 main = Command("python -m ilrm.notebook", __doc__, add_arguments, perform)

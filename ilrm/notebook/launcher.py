@@ -21,7 +21,9 @@ import yaml
 from ilrm.errors import ConfigError, IlrmError
 from ilrm.fields import shown
 from ilrm.notebook.parameters import PARAMETERS, check_values, config_of
+from ilrm.system.files import is_file
 from ilrm.system.paths import NOTEBOOKS, RUNS, find_suite
+from ilrm.system.process import in_utf_8
 
 SCHEME = "ilrm://"  # before the name of a notebook that lies in the package
 EXECUTED = RUNS / "notebooks"  # executed notebooks that belong to no run
@@ -30,19 +32,19 @@ launching = False  # whether this process passes arguments on to papermill (ilrm
 
 def main() -> None:
     """Entry point of the console script `papermill`."""
+    in_utf_8()
     sys.exit(launch(sys.argv[1:]))
 
 
 def launch(arguments: list[str]) -> int:
-    """Call papermill with these arguments and, for our notebooks, an output path; returns 2 on an error.
+    """Call papermill with these arguments and, for our notebooks, an output path; returns 2 on an error in
+    them, and 1 with one line where a cell ends with an error that the user can fix.
 
     Otherwise papermill ends the process with its own exit status.
     """
     global launching
     launching = True
     find_suite()  # for the notebook's kernel
-    from papermill.__main__ import papermill
-
     arguments = list(arguments)
     try:
         output = default_output(arguments)
@@ -53,12 +55,35 @@ def launch(arguments: list[str]) -> int:
         return 2
     inline_figures()
     if output is None:
-        return papermill(args=arguments, prog_name="papermill")
+        return _execute(arguments)
     with _reserved(output) as path:
         notebook = _parse(arguments)["notebook_path"]
         arguments.insert(arguments.index(notebook) + 1, str(path))
         print(f"papermill: no output path given, writing {path}", file=sys.stderr)
+        return _execute(arguments)
+
+
+def _execute(arguments: list[str]) -> int:
+    """papermill itself. Its report of a cell that failed is a traceback, which the notebook keeps as well."""
+    from papermill.__main__ import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
         return papermill(args=arguments, prog_name="papermill")
+    except PapermillExecutionError as error:
+        if error.ename not in _fixable():
+            raise
+        said = " ".join(error.evalue.split())
+        print(f"papermill: cell {error.exec_count}: {said}", file=sys.stderr)
+        return 1
+
+
+def _fixable() -> set[str]:
+    """Names of the errors that a user can fix: this project's, and the operating system's."""
+    kinds = [IlrmError, OSError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.__name__ for kind in kinds}
 
 
 def inline_figures() -> None:
@@ -125,16 +150,21 @@ def output_kind(notebook: str) -> str | None:
     return None if document is None else document.metadata.get("ilrm", {}).get("output")
 
 
+def is_notebook(path: Path) -> bool:
+    """Whether there is a notebook at a path."""
+    return _document(str(path)) is not None
+
+
 def _document(notebook: str) -> Any:
     """The notebook in a file, or None if it is not one, which papermill reports."""
     import nbformat
 
     path = located(notebook)
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         return nbformat.read(path, as_version=4)
-    except (ValueError, OSError):
+    except Exception:  # nbformat raises almost anything
         return None
 
 
@@ -166,7 +196,7 @@ def notebook_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for option, name, text_of in (
         ("-b", "parameters_base64", lambda text: base64.b64decode(text, validate=True)),
-        ("-f", "parameters_file", lambda path: Path(path).read_bytes()),
+        ("-f", "parameters_file", lambda path: Path(path).read_text(encoding="utf-8-sig")),
         ("-y", "parameters_yaml", str),
     ):
         for argument in parsed.get(name) or ():

@@ -29,7 +29,7 @@ from ilrm.reconstruction.timed_splatting import (
 )
 from ilrm.rendering import render
 from ilrm.system.environment import describe
-from ilrm.system.files import atomic_path, file_name, is_file, write_json
+from ilrm.system.files import atomic_path, file_name, is_file, is_folder, printable, write_json
 from ilrm.system.json_files import read_json
 from ilrm.system.progress import progress_bar
 from ilrm.views import Views
@@ -215,6 +215,8 @@ def target_folder(
             raise ConfigError(
                 f"{target} holds a trade-off with other {', '.join(changed)}: remove it, or give --out"
             )
+    elif is_folder(target) and any(target.iterdir()):
+        raise ConfigError(f"{target} is not empty and not of a trade-off: choose another folder")
     return target
 
 
@@ -230,7 +232,7 @@ def _about(reconstruction: Reconstruction, weights: Weights) -> dict[str, Any]:
         "views": len(reconstruction.inputs),
         "targets": len(reconstruction.targets),
         "size": f"{cameras.height}x{cameras.width}",
-        "weights": Path(weights.source).name,
+        "weights": printable(Path(weights.source).name),
     }
 
 

@@ -6,6 +6,7 @@ scene under scenes/, pictures/ of the first scenes, per_view.csv and, written la
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -31,7 +32,7 @@ from ilrm.runs.records import EVALUATIONS, recorded
 from ilrm.runs.store import CONFIG, ENVIRONMENT, METRICS, PER_VIEW, RunFolder, write_csv
 from ilrm.system.distributed import processes, wait_for_all
 from ilrm.system.environment import describe
-from ilrm.system.files import atomic_path, file_name, write_json
+from ilrm.system.files import atomic_path, file_name, printable, write_json
 from ilrm.system.json_files import read_kept
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
@@ -60,13 +61,13 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on; its hash names the folder."""
         return {
-            "weights": Path(self.weights.source).name,
+            "weights": printable(Path(self.weights.source).name),
             "parameters": weights_digest(self.weights.model),
             "run": self.weights.config.to_dict(),
             "protocol": self.protocol.name,
-            "data": self.data.resolve().name,
+            "data": printable(self.data.resolve().name),
             # folders of one name are different data
-            "data_digest": hashlib.sha256(str(self.data.resolve()).encode()).hexdigest()[:10],
+            "data_digest": hashlib.sha256(os.fsencode(self.data.resolve())).hexdigest()[:10],
             "index": self.index.name if self.index else "",
             "index_digest": _file_digest(self.index) if self.index else "",
             "views": self.views,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ilrm.errors import IlrmError
-from ilrm.system.process import begin
+from ilrm.system.process import begin, in_utf_8
 from ilrm.system.stopping import Stopped, stopping_at_once
 
 _CURES = {
@@ -48,6 +48,8 @@ class Command:
     resumes: bool = False  # the same command continues what Ctrl-C stopped
 
     def __call__(self, arguments: Sequence[str] | None = None, prog: str = "") -> int:
+        if arguments is None:
+            in_utf_8()
         begin()
         parser = argparse.ArgumentParser(prog=prog or self.prog, description=self.description)
         self.add_arguments(parser)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,22 @@ LONGEST_NAME = 100  # maximum bytes of a file name derived from data
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path next to `path`, renamed to it if the block succeeds, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_file(path) as temporary:
+    with temporary_file(path) as temporary, _naming(path):
         yield temporary
         _to_disk(temporary)  # otherwise a power failure could leave an empty file
         temporary.replace(path)
         _to_disk(path.parent)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of the disk in the block, such as a full one, name what was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _to_disk(path: Path) -> None:
@@ -44,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Everything in it is on the disk before it is renamed, and an older folder is removed after that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_folder(path) as temporary:
+    with temporary_folder(path) as temporary, _naming(path):
         yield temporary
         for inside in (*temporary.rglob("*"), temporary):
             _to_disk(inside)
@@ -81,6 +93,25 @@ def file_name(name: str) -> str:
         return plain
     # plain names do not contain a tilde
     return f"{plain}~{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:10]}"
+
+
+def printable(name: str) -> str:
+    """A name as text that can be stored and printed: bytes that are not UTF-8 are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+@contextmanager
+def readable_by_libraries(path: Path) -> Iterator[Path]:
+    """A path to the same file for a library that crashes on names that are not UTF-8: the folder is reached
+    through a link, if it has such a name.
+    """
+    if printable(str(path)) == str(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "link"
+        link.symlink_to(path.parent.absolute())
+        yield link / path.name
 
 
 def is_file(path: Path) -> bool:

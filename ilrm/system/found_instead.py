@@ -37,7 +37,7 @@ def in_place_of(path: Path) -> str | None:
     """What there is at a path that is not a regular file, and what to do; None if there is nothing."""
     try:
         if path.is_dir():
-            return "is a folder: remove it, or give the file its name"
+            return "is a folder: put the file in its place"
         if path.is_symlink() and not path.exists():
             return _broken(path)
         if path.exists() and not path.is_file():

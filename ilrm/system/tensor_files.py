@@ -1,5 +1,6 @@
 """Reading of torch files that others wrote, without running any code in them."""
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def read_tensors(path: Path, kind: type[IlrmError] = DataError) -> Any:
             "the file, load it yourself and save only its tensors"
         ) from error
     except Exception as error:  # damaged archives raise almost anything
-        if (words := in_place_of(path) or told_by(beginning(path))) is not None:
+        missing = None if os.path.lexists(path) else "does not exist: check the path"
+        if (words := missing or in_place_of(path) or told_by(beginning(path))) is not None:
             raise kind(f"{path} {words}") from error
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise kind(f"{path} is truncated or not a torch file ({reason}): fetch it again") from error

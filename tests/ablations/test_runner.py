@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 from ablations import runner
 from ablations.queue import NEW, WAITING
 from ablations.runner import Plan, effort
-from ablations.study import studies
+from ablations.storage import open_storage
+from ablations.study import StudyError, studies
 from ilrm.presets import run_config
 from ilrm.system.paths import PROJECT
 from tests.ablations.processes import children, wait_for
@@ -107,6 +108,15 @@ def test_status_on_a_new_machine_reads_only(environment, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("layers@tiny: ") and done.stdout.count("not enqueued\n") == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("where", ["sqlite:///{}/q.db", "mysql://me:secret@host/q", "file://{}/q"])
+def test_databases_of_other_kinds_are_refused_before_anything_is_written(where, create, tmp_path):
+    """SQLite makes its file as soon as it is asked, and kills workers that start at once."""
+    with pytest.raises(StudyError, match="is not supported: give a journal file, or postgres") as e:
+        open_storage(where.format(tmp_path), create)
+    assert not list(tmp_path.iterdir()) and "secret" not in str(e.value)
 
 
 def test_effort_grows_with_depth_and_is_small_for_an_evaluation():

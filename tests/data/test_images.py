@@ -111,7 +111,7 @@ def test_what_lies_in_place_of_an_image(tmp_path):
     (tmp_path / "moved.png").symlink_to(tmp_path / "disk/0.png")
     (tmp_path / "annex.png").symlink_to("../.git/annex/objects/0/SHA256E-s3--0.png")
     for name, message in (
-        ("folder.png", "folder.png is a folder: remove it"),
+        ("folder.png", "folder.png is a folder: put the file"),
         ("moved.png", "moved.png is a link to .*disk/0.png, which is not there: mount that disk"),
         ("annex.png", "annex.png is a link of git-annex .*: run git annex get"),
         ("none.png", "none.png is missing: fetch the image"),

@@ -90,6 +90,7 @@ WRONG = (
     (["-f", "missing.yaml"], "-f missing.yaml: No such file"),
     (["-f", "."], "-f "),
     (["-f", "list.yaml"], "-f 'list.yaml' is not a mapping"),
+    (["-f", "utf16.yaml"], "-f 'utf16.yaml' cannot be read"),
     (["-f", "bytes.yaml"], "-f 'bytes.yaml' cannot be read"),
     (["-y", "{layers: 6"], "-y '{layers: 6' cannot be read .*flow mapping"),
     (["-y", "layers:6"], "-y 'layers:6' is not a mapping .*: write a name, a colon, a space"),
@@ -114,6 +115,9 @@ WRONG = (
 )
 def test_wrong_parameters_are_one_line(name, output, tmp_path, monkeypatch):
     (tmp_path / "list.yaml").write_text("[layers, 6]")
+    (tmp_path / "utf16.yaml").write_bytes(
+        "layers: 2".encode("utf-16")
+    )  # which papermill cannot read
     (tmp_path / "bytes.yaml").write_bytes(b"layers: \xe4")
     monkeypatch.chdir(tmp_path)
     notebook = str(PROJECT / "notebooks" / f"{name}.ipynb")
@@ -197,6 +201,32 @@ def test_wrong_parameters_stop_before_any_work(tmp_path):
         assert done.returncode == 2 and message in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_in_a_cell_is_one_line(tmp_path):
+    """The notebook that was executed so far keeps its traceback."""
+    command = [str(PAPERMILL), "notebooks/reconstruct.ipynb", "-p", "capture", "/nowhere/a"]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.fullmatch(r"papermill: cell \d+: /nowhere/a does not exist: check the path", last)
+    assert "/nowhere/a does not exist" in (tmp_path / "notebooks/reconstruct.ipynb").read_text()
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"cells": 5}', "a folder"])
+def test_what_is_no_notebook_is_one_line(content, tmp_path, capsys):
+    path = tmp_path / "own.ipynb"
+    if content == "a folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_text(content)
+    assert ilrm(["notebook", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        "own.ipynb is not a notebook: give the path of one, or one of ablation, attention" in line
+    )
 
 
 def test_each_run_of_a_notebook_without_a_run_folder_keeps_its_file(tmp_path, monkeypatch):

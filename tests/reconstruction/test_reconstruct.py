@@ -1,6 +1,7 @@
 """From a capture to a scene folder: what is written, in which frame, and what a browser shows."""
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -185,6 +186,25 @@ def test_captures_of_one_name_have_folders_of_their_own(tmp_path):
     assert found[0] != found[1] and found[0] == found[2] == scene_folder(first / ".", tmp_path)
     assert all(path.parent == tmp_path and path.name.startswith("images-") for path in found)
     assert scene_folder(tmp_path / "../ä b", tmp_path).parent == tmp_path
+
+
+def test_names_that_are_not_utf_8(capture, smoke_run, tmp_path):
+    """Of folders and photos, as archives of other systems hold them; OpenCV would crash on such a path."""
+    folder, out = (
+        Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/r\xe4um", b"/\xf6ut")
+    )
+    shutil.copytree(capture, folder)
+    photo = os.fsdecode(b"\xe4.png")
+    (folder / "images/003.png").rename(folder / "images" / photo)
+    path = folder / "opencv_cameras.json"
+    cameras = json.loads(path.read_text())
+    cameras["frames"][3]["file_path"] = f"images/{photo}"
+    path.write_text(json.dumps(cameras))
+    arguments = [folder, "--weights", smoke_run.folder, "--views", "4", "--out", out]
+    assert reconstruct.main([str(a) for a in arguments]) == 0
+    assert (out / "flythrough.mp4").stat().st_size > 1000
+    scene = read_capture(folder)
+    assert scene.key == "r\\udce4um" and "\\udce4.png" in scene.names
 
 
 def test_frames_of_one_name_in_two_folders_are_kept_apart(capture, smoke_run, tmp_path):

@@ -1,8 +1,10 @@
 """Names from data as file names, and which paths lie in a folder."""
 
+import errno
+
 import pytest
 
-from ilrm.system.files import below, file_name
+from ilrm.system.files import atomic_folder, atomic_path, below, file_name
 
 STRANGE = [
     "../evil", "a/b", "a_b~c14cddc033", "a b", "..", ".", "", ".hidden", "/etc/passwd", "C:\\a", "a\nb",
@@ -36,3 +38,13 @@ def test_what_lies_in_a_folder(tmp_path, monkeypatch):
         assert below(root, root / outside) is None, outside
     monkeypatch.chdir(root)
     assert below(root.relative_to(root), root / "images/a.png") == root / "images/a.png"
+
+
+@pytest.mark.parametrize("writing", [atomic_path, atomic_folder])
+def test_a_full_disk_is_named_by_what_was_being_written(writing, tmp_path):
+    """Errors of writes have no name of a file of their own."""
+    for given, shown in ((None, str(tmp_path / "scene")), ("/other", "/other")):
+        with pytest.raises(OSError, match="No space left") as caught, writing(tmp_path / "scene"):
+            raise OSError(errno.ENOSPC, "No space left on device", given)
+        assert caught.value.filename == shown
+    assert not list(tmp_path.iterdir())

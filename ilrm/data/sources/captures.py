@@ -25,7 +25,7 @@ from ilrm.data.sources.missing_layout import what_is_wrong
 from ilrm.data.sources.stored_images import choose, fit
 from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.fields import shown
-from ilrm.system.files import is_folder
+from ilrm.system.files import is_folder, printable
 
 if TYPE_CHECKING:
     import pycolmap
@@ -61,7 +61,7 @@ def is_capture(folder: Path) -> bool:
 
 def _key(folder: Path) -> str:
     """The name of a capture: that of its folder, or of the link to it that was given."""
-    return Path(os.path.normpath(folder.absolute())).name or "capture"
+    return printable(Path(os.path.normpath(folder.absolute())).name) or "capture"
 
 
 def _read(
@@ -144,7 +144,7 @@ def _names(key: str, frames: Sequence[Frame]) -> list[str]:
             "them in the cameras"
         )
     root = os.path.commonpath([path.parent for path in paths])
-    return [Path(os.path.relpath(path, root)).as_posix() for path in paths]
+    return [printable(Path(os.path.relpath(path, root)).as_posix()) for path in paths]
 
 
 class CaptureScenes(Scenes):
@@ -162,8 +162,8 @@ class CaptureScenes(Scenes):
         others: list[str] = []
         if not is_capture(self.folder):
             folders = sorted(f for f in self.folder.glob("[!.]*") if is_folder(f))
-            self.captures = {f.name: f for f in folders if is_capture(f)}
-            others = [f.name for f in folders if f.name not in self.captures]
+            self.captures = {printable(f.name): f for f in folders if is_capture(f)}
+            others = [name for f in folders if (name := printable(f.name)) not in self.captures]
         if not self.captures:
             raise EmptyDatasetError(
                 f"{self.folder} is not a capture and contains none: need folders with a COLMAP model, "

@@ -26,9 +26,10 @@ _BLANKS = " \t\r\n\u200b\ufeff"  # around names that were copied from elsewhere
 def reduction(path: Path) -> int:
     """Downsampling factor N of an image in a folder images_N, else 1."""
     for folder in path.parents:  # images may lie in subfolders
-        if folder.name == "images":
+        name = folder.name.casefold()
+        if name == "images":
             return 1
-        if match := re.fullmatch(r"images_([1-9]\d*)", folder.name):
+        if match := re.fullmatch(r"images_([1-9]\d*)", name):
             return int(match[1])
     return 1
 
@@ -65,6 +66,7 @@ class ImageLookup:
     notes: list[str] = field(default_factory=list)  # what was read otherwise than it is named
     _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
     _folders: dict[Path, Path] = field(default_factory=dict)
+    _several: dict[str, Path] = field(default_factory=dict)  # which of several images was taken
 
     def __post_init__(self) -> None:
         self.root = _absolute(self.root)
@@ -84,6 +86,11 @@ class ImageLookup:
                 self._note(
                     f"{path.parent.name} does not exist: {match.parent.name} is read instead"
                 )
+        if self._several:
+            key, file = next(iter(self._several.items()))
+            self._note(
+                f"{len(self._several)} names fit several images, such as {key}: {file.name} is read"
+            )
         if wanted and not any(found) and (ordered := self._by_order(wanted, names, base)):
             return ordered
         return [match or path for match, path in zip(found, wanted, strict=True)]
@@ -95,8 +102,11 @@ class ImageLookup:
         path = self._inside(base / name, where) if is_file(base / name) else None
         if path is None:
             name = name.replace("\\", "/")
+            moved = is_absolute(name) and not is_folder(base / name)
             outside = below(self.root, base / name) is None and not is_file(base / name)
-            path = self._elsewhere(name) if is_absolute(name) or outside else None
+            path = self._elsewhere(name) if moved or outside else None
+            if path is None and moved and not is_file(base / name):
+                path = self.root / Path(*_parts(name)[-2:])
             path = path or self._inside(base / name, where)
         if not self.image_folder:
             return path
@@ -115,7 +125,7 @@ class ImageLookup:
 
     def _elsewhere(self, name: str) -> Path | None:
         """The image of this capture whose path shares most with the end of one of another machine."""
-        parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+        parts = _parts(name)
         tails = (self.root / Path(*parts[start:]) for start in range(len(parts)))
         return next((tail for tail in tails if self._match(tail)), None)
 
@@ -159,7 +169,7 @@ class ImageLookup:
         for key in (name, stem):  # the name itself in another form; then any image of that stem
             if found := listing.get(key):
                 if len(found) > 1:
-                    self._note(f"{len(found)} images are called {key}: {found[0].name} is read")
+                    self._several[key] = found[0]
                 return found[0]
         return None
 
@@ -240,6 +250,11 @@ def listed(folder: Path) -> str:
     if unread:
         words += f"; {len(unread)} like {unread[0]} have to be converted to JPEG"
     return words
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a path of any system, without what leads nowhere."""
+    return [part for part in re.split(r"[/:]", name) if part not in ("", ".", "..")]
 
 
 def _absolute(path: Path) -> Path:

@@ -112,6 +112,17 @@ def test_an_existing_image_elsewhere_is_refused(tmp_path):
         )
 
 
+@pytest.mark.parametrize("name", ["/nowhere/scan/images/0.png", "C:\\scan\\images\\0.png"])
+def test_smaller_images_of_whole_paths(name, tmp_path):
+    """Where the images that the paths name were not copied; or none at all."""
+    files(tmp_path, "images_4/0.png")
+    found = ImageLookup(tmp_path, "images_4").find([name], tmp_path, "")
+    assert found == [tmp_path / "images_4/0.png"]
+    (tmp_path / "images_4/0.png").rename(tmp_path / "images_4/1.png")
+    (path,) = ImageLookup(tmp_path).find([name], tmp_path, "")
+    assert path == tmp_path / "images/0.png" and not path.exists()
+
+
 def test_a_path_to_what_a_link_leads_to(tmp_path):
     """The image itself lies outside, and is reached through the capture."""
     files(tmp_path, "disk/0.png", "capture/cameras.png")
@@ -129,7 +140,8 @@ def test_a_name_that_fits_several_images_is_said(tmp_path, capsys):
     )
     Image.new("RGB", (4, 4)).save(folder / "images/001.jpg")
     read_capture(folder)
-    assert "capture a: 2 images are called 001: 001.png is read" in capsys.readouterr().out
+    said = "capture a: 1 names fit several images, such as 001: 001.png is read\n"
+    assert capsys.readouterr().out == said
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -229,7 +241,7 @@ def test_what_is_there_names_what_is_found_instead(tmp_path):
         ("a/4.png", f"is missing (a has 3 images, from 0.png to 3.png): {cure}"),
         ("b/2.png", f"is missing (b is empty): {cure}"),
         ("none/2.png", "has a, b): rename a to none, or reconstruct with --images a"),
-        ("a/2.png", "is a folder: remove it, or give the file its name"),
+        ("a/2.png", "is a folder: put the file in its place"),
         ("a/3.png", f"is a link to {tmp_path / 'none'}, which is not there: mount that disk"),
     ):
         assert words in what_is_there(tmp_path / path)
