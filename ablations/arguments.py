@@ -3,7 +3,9 @@
 import argparse
 import os
 
+from ilrm.fields import shown
 from ilrm.presets import SCALES
+from ilrm.ranges import OPTIONS
 from ilrm.system.paths import RUNS
 
 STORAGE = "ILRM_STORAGE"  # environment variable
@@ -24,8 +26,25 @@ def without_password(address: str) -> str:
 def positive(text: str) -> int:
     """Parse an integer of at least 1. Raises argparse.ArgumentTypeError."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give an integer of at least 1")
+        raise argparse.ArgumentTypeError(f"{shown(text)}: give an integer of at least 1")
     return int(text)
+
+
+def workers(text: str) -> int:
+    """Parse a number of processes. Raises argparse.ArgumentTypeError."""
+    return _option("workers", text)
+
+
+def trials(text: str) -> int:
+    """Parse a number of trials. Raises argparse.ArgumentTypeError."""
+    return _option("trials", text)
+
+
+def _option(name: str, text: str) -> int:
+    value = positive(text)
+    if value not in OPTIONS[name]:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: give {OPTIONS[name]}")
+    return value
 
 
 def add_scale(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +74,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add --workers, by default one for each core."""
     parser.add_argument(
         "--workers",
-        type=positive,
+        type=workers,
         default=os.cpu_count(),
         help="processes on this host; default: %(default)s",
     )

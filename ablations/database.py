@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from ablations.arguments import without_password
-from ablations.study import StudyError
+from ablations.definitions import StudyError
 
 PATIENCE = 600.0  # seconds of waiting for a server that does not answer
 PAUSE = 1.0  # seconds between two attempts

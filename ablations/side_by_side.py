@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ablations.arguments import positive
-from ablations.study import SEEDS, Cell, StudyError, find_studies
+from ablations.definitions import StudyError
+from ablations.study import SEEDS, Cell, find_studies
 from ilrm.errors import IlrmError
 from ilrm.presets import SCALES
 from ilrm.system.cli import Command

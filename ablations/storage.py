@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import sys
@@ -25,7 +26,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from ablations.arguments import without_password
-from ablations.study import StudyError
+from ablations.definitions import StudyError
 from ilrm.system.paths import RUNS
 
 START = b'{"op_code"'  # of a journal
@@ -38,7 +39,10 @@ RETRIES = 5  # number of times that a trial whose worker died is enqueued again
 
 
 def quiet_optuna() -> None:
-    """Keep Optuna's logs and experimental warnings out of what a command prints."""
+    """Keep Optuna's logs and experimental warnings out of what a command prints, and SQLAlchemy's stacks of
+    connections that a restart of the database cut: `PatientStorage` says that in a line.
+    """
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -122,7 +126,7 @@ def _open_journal(path: Path, create: bool) -> BaseStorage:
         raise StudyError(
             f"storage {path} cannot be opened ({error.strerror}): give the path of a file"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise StudyError(
             f"storage {path} is not a journal or is damaged ({error}): move it away; complete runs are safe "
             "in the run store"

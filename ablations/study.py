@@ -6,16 +6,16 @@ be anywhere.
 
 import difflib
 import hashlib
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ablations.definitions import StudyError, is_file_name, items, read_toml, table, text
 from ilrm.config import RunConfig
 from ilrm.errors import ConfigError, IlrmError
-from ilrm.fields import check_names
+from ilrm.fields import check_names, shown
 from ilrm.presets import SCALES, parameter_names, run_config
 
 STUDIES = Path(__file__).parent / "studies"
@@ -28,10 +28,6 @@ LENGTHS: dict[str, tuple[int, ...]] = {"tiny": (750, 12_000)}
 _KEYS = ("title", "paper", "claim", "fields", "varies", "values", "variant", "scales")
 _VARIANT_KEYS = ("name", "fields", "rows")
 _ROW_KEYS = ("table", "method", "views", "setting", "dataset", "protocol")
-
-
-class StudyError(IlrmError):
-    """A study file that is missing or invalid, or a study that cannot be run."""
 
 
 @dataclass(frozen=True)
@@ -127,59 +123,48 @@ class Study:
         return list(cells.values())
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Contents of a TOML file in UTF-8. Raises StudyError."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read ({error.strerror}): check the path") from error
-    except RecursionError as error:
-        raise StudyError(f"{path} is nested too deeply: correct it") from error
-    except ValueError as error:  # TOML, UTF-8, or an integer of thousands of digits
-        raise StudyError(f"{path} is not valid TOML ({error}): correct it") from error
-
-
 def read_study(path: Path) -> Study:
     """Read a study from its TOML file. Raises StudyError."""
     raw = read_toml(path)
     try:
         check_names(raw, list(_KEYS), str(path))
-        common = raw.get("fields", {})
-        variants = [_variant(entry, common, path) for entry in raw.get("variant", [])]
+        common = table(raw.get("fields", {}), "fields")
+        variants = [_variant(e, common, path) for e in items(raw.get("variant", []), "variant")]
         if "varies" in raw:
-            name = raw["varies"]
-            for value in raw.get("values", []):
+            name = text(raw["varies"], "varies")
+            for value in items(raw.get("values", []), "values"):
                 variants.append(Variant(f"{name}={value}", {**common, name: value}))
         if len(variants) < 2:
             raise StudyError("needs at least two variants: give varies and values, or [[variant]]s")
         names = [variant.name for variant in variants]
         if len(set(names)) < len(names):
-            raise StudyError(f"two variants have the same name, among {', '.join(names)}")
-        texts = {key: raw.get(key, "") for key in ("title", "paper", "claim")}
-        if not all(isinstance(text, str) for text in texts.values()):
-            raise StudyError("title, paper and claim must be text")
-        scales = raw.get("scales", {})
+            raise StudyError(f"two variants have the same name, among {shown(', '.join(names))}")
+        texts = {key: text(raw.get(key, ""), key) for key in ("title", "paper", "claim")}
+        scales = table(raw.get("scales", {}), "scales")
         check_names(scales, list(SCALES), f"scales of {path}")
-        for fields in (*scales.values(), *(variant.fields for variant in variants)):
+        own = [table(fields, f"scales.{scale}") for scale, fields in scales.items()]
+        for fields in (*own, *(variant.fields for variant in variants)):
             if taken := fields.keys() & {"scale", "seed"}:
                 raise StudyError(
                     f"{taken.pop()} cannot be a field of a study: give it on the command line"
                 )
             check_names(fields, list(parameter_names()), str(path))
         study = Study(path.stem, **texts, variants=tuple(variants), scales=scales)
-    except (IlrmError, TypeError, AttributeError) as error:
+    except IlrmError as error:
         raise StudyError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     return study
 
 
-def _variant(entry: dict[str, Any], common: dict[str, Any], path: Path) -> Variant:
+def _variant(entry: Any, common: dict[str, Any], path: Path) -> Variant:
+    entry = table(entry, "a variant")
     check_names(entry, list(_VARIANT_KEYS), f"a variant of {path}")
-    if "name" not in entry:
+    if not entry.get("name"):
         raise StudyError("a [[variant]] has no name: give it one")
-    rows = tuple(entry.get("rows", ()))
+    name = text(entry["name"], "the name of a variant")
+    rows = tuple(table(row, f"a row of {name}") for row in items(entry.get("rows", []), "rows"))
     for row in rows:
-        check_names(row, list(_ROW_KEYS), f"rows of {entry['name']}")
-    return Variant(entry["name"], {**common, **entry.get("fields", {})}, rows)
+        check_names(row, list(_ROW_KEYS), f"rows of {name}")
+    return Variant(name, {**common, **table(entry.get("fields", {}), f"fields of {name}")}, rows)
 
 
 @cache
@@ -195,14 +180,14 @@ def find_studies(names: Iterable[str]) -> list[Study]:
     for name in names:
         if name == "all":
             chosen = list(known.values())
-        elif name.endswith(".toml"):
+        elif is_file_name(name):
             chosen = [read_study(Path(name))]
         elif name in known:
             chosen = [known[name]]
         else:
             near = difflib.get_close_matches(name, [*known, "all"], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise StudyError(f"no study is named {name!r}: {hint} (paths must end in .toml)")
+            raise StudyError(f"no study is named {shown(name)}: {hint} (paths must end in .toml)")
         for study in chosen:
             if selected.get(study.name, study) != study or known.get(study.name, study) != study:
                 raise StudyError(f"{name}: another study is named {study.name}: rename the file")

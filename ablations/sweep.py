@@ -21,6 +21,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from ablations.arguments import default_storage
+from ablations.definitions import StudyError, is_file_name, items, read_toml, table, text
 from ablations.queue import ERROR, HOST, SWEEP
 from ablations.storage import (
     WORKER,
@@ -32,15 +33,15 @@ from ablations.storage import (
     run_one,
     sign_of_life,
 )
-from ablations.study import StudyError, read_toml
 from ablations.workers import Workers
 from ilrm import cost
 from ilrm.config import RunConfig
 from ilrm.data.batches import dataset_root
 from ilrm.errors import ConfigError, IlrmError
-from ilrm.fields import check_names
+from ilrm.fields import check_names, shown_path
 from ilrm.presets import check_field, parameter_names, run_config
 from ilrm.runs.training_runs import perform_run
+from ilrm.system.files import is_file
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 from ilrm.training.checkpoints import Progress
@@ -100,29 +101,38 @@ class Sweep:
 
 def find_sweep(name: str) -> Sweep:
     """Find a sweep by name or by the path of its TOML file. Raises StudyError."""
-    path = Path(name) if name.endswith(".toml") else SWEEPS / f"{name}.toml"
-    if not path.is_file():
+    path = Path(name) if is_file_name(name) else SWEEPS / f"{name}.toml"
+    if not is_file(path):
         known = ", ".join(sorted(p.stem for p in SWEEPS.glob("*.toml")))
         raise StudyError(
-            f"sweep {name} is missing: give the path of a TOML file, or one of {known}"
+            f"sweep {shown_path(name)} is missing: give the path of a TOML file, or one of {known}"
         )
     raw = read_toml(path)
     try:
         check_names(raw, list(_KEYS), str(path))
-        space, fields = raw.get("space", {}), raw.get("fields", {})
+        space, fields = table(raw.get("space", {}), "space"), table(raw.get("fields", {}), "fields")
         for part, names in (("space", space), ("fields", fields)):
             check_names(names, list(parameter_names()), f"{part} of {path}")
         for field, values in space.items():
-            check_names(values, list(_RANGE_KEYS), f"space of {field} in {path}")
-            if "choices" not in values and not {"low", "high"} <= set(values):
-                raise StudyError(f"{path}: {field} needs low and high, or choices")
-        objectives = tuple(raw.get("objectives", ["psnr"]))
-        check_names(dict.fromkeys(objectives), list(OBJECTIVES), f"objectives of {path}")
-        sweep = Sweep(path.stem, raw.get("title", path.stem), objectives, fields, space)
+            given = table(values, f"the space of {field}")
+            check_names(given, list(_RANGE_KEYS), f"space of {field} in {path}")
+            ends = {"low", "high"} <= set(given)
+            if ends == ("choices" in given) or ("choices" in given and len(given) > 1):
+                raise StudyError(f"{field} needs low and high, or choices alone")
+            if field in fields:
+                raise StudyError(f"{field} is in fields and in space: leave one out")
+        for field, value in fields.items():
+            check_field(field, value)
+        objectives = items(raw.get("objectives", ["psnr"]), "objectives")
+        check_names(dict.fromkeys(map(str, objectives)), list(OBJECTIVES), str(path))
+        if len(set(objectives)) < len(objectives):
+            raise StudyError(f"an objective is named twice, among {', '.join(objectives)}")
+        title = text(raw.get("title", path.stem), "title")
+        sweep = Sweep(path.stem, title, tuple(objectives), fields, space)
         _check_space(sweep)
     except IlrmError as error:
         raise StudyError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-    except (TypeError, AttributeError, KeyError, ValueError) as error:  # from TOML or Optuna
+    except (TypeError, ValueError, ArithmeticError) as error:  # of Optuna
         raise StudyError(f"{path} does not describe a sweep ({error}): correct it") from error
     if not space or not objectives:
         raise StudyError(f"{path} has no {'[space] to search' if objectives else 'objectives'}")
@@ -139,10 +149,15 @@ def _check_space(sweep: Sweep) -> None:
             if key in space and isinstance(space[key], str | bool):
                 raise TypeError(f"{key} of {name} is {space[key]!r}, not a number")
         ends = [space[key] for key in ("low", "high") if key in space]
-        for value in space.get("choices", ends):
+        for value in items(space["choices"], f"choices of {name}") if "choices" in space else ends:
+            if isinstance(value, list):
+                raise TypeError(f"{value} is a choice of {name}, and pairs cannot be searched")
             check_field(name, value)
-        if not math.isfinite(space.get("step", 1)) or space.get("step", 1) <= 0:
-            raise ValueError(f"step of {name} is {space['step']}, not a number above 0")
+        step = space.get("step", 1)
+        if isinstance(step, str | bool) or not math.isfinite(step) or step <= 0:
+            raise TypeError(f"step of {name} is {step!r}, not a number above 0")
+        if not isinstance(space.get("log", False), bool):
+            raise TypeError(f"log of {name} is {space['log']!r}, neither true nor false")
     sweep.distributions()
 
 

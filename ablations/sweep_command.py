@@ -2,7 +2,7 @@
 
 import argparse
 
-from ablations.arguments import add_scale, add_storage, add_workers, positive
+from ablations.arguments import add_scale, add_storage, add_workers, trials
 from ilrm.system.cli import Command
 from ilrm.system.files import atomic_path
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_storage(parser)
     parser.add_argument(
         "--trials",
-        type=positive,
+        type=trials,
         default=20,
         help="total number of trials, with earlier ones; default: %(default)s",
     )

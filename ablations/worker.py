@@ -9,9 +9,9 @@ import optuna
 import papermill
 
 from ablations.arguments import default_storage
+from ablations.definitions import StudyError
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
 from ablations.storage import WORKER, open_storage, quiet_optuna, run_one, sign_of_life
-from ablations.study import StudyError
 from ilrm.notebook.engine import engine
 from ilrm.notebook.launcher import inline_figures
 from ilrm.presets import run_config

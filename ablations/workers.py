@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ablations.arguments import STORAGE
-from ablations.study import StudyError
+from ablations.definitions import StudyError
 from ilrm.system.paths import RUNS, find_suite
 
 DEATHS = 20  # number of worker deaths after which the runner gives up

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ilrm.data.framing import parse_size
+from ilrm.ranges import check_option
 from ilrm.system.cli import Command
 
 
@@ -28,6 +29,7 @@ def perform(options: argparse.Namespace) -> int:
     from ilrm.weights.released import load_released
     from ilrm.weights.state import write_weights
 
+    check_option("views", options.views)
     size = parse_size(options.size) if options.size else None
     weights = load_released(options.checkpoint, options.views, size)
     folder = write_weights(weights, options.out)

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ilrm.config import EvaluationConfig, check_views
+from ilrm.config import EvaluationConfig
 from ilrm.data.frames.protocols import PROTOCOLS, Protocol
-from ilrm.errors import ConfigError
+from ilrm.ranges import check_option
 from ilrm.system.cli import Command
 from ilrm.system.paths import RUNS
 
@@ -64,11 +64,9 @@ def perform(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace, protocol: Protocol) -> RunFolder:
     evaluation = EvaluationConfig(camera_noise=options.camera_noise)
     views = protocol.views if options.views is None else options.views
-    check_views("views", views)
-    if options.scenes is not None and options.scenes < 1:
-        raise ConfigError(f"scenes={options.scenes}: give at least 1")
-    if options.pictures < 0:
-        raise ConfigError(f"pictures={options.pictures}: give 0 or more")
+    check_option("views", views)
+    for name in ("scenes", "pictures"):
+        check_option(name, getattr(options, name))
 
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.runs import evaluation_runs as evaluations

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from ilrm.errors import ConfigError
 
 LONGEST = 60  # characters of a wrong value that an error repeats
+LONGEST_PATH = 1000  # characters of a path that an error repeats as a whole
 
 
 def shown(value: object) -> str:
@@ -25,6 +26,12 @@ def shown(value: object) -> str:
     except ValueError:  # Python refuses to print integers of thousands of digits
         return "an integer of thousands of digits"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def shown_path(path: object) -> str:
+    """A path for an error's line, without the middle of one that is too long to be a file's."""
+    text = str(path)
+    return text if len(text) <= LONGEST_PATH else f"{text[:LONGEST]}...{text[-LONGEST:]}"
 
 
 def check_names(values: Mapping[Any, Any], allowed: list[str], where: str) -> None:

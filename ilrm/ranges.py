@@ -1,4 +1,4 @@
-"""The values that the numbers of a configuration may have, whatever the other fields are.
+"""The values that numbers may have: fields of a configuration, whatever the others are, and options.
 
 The upper ends are far above anything useful. They turn a slip, such as a seed of 24 digits, into a line that
 names the field, where a library would fail later in its own words.
@@ -100,6 +100,29 @@ RANGES: dict[str, Whole | Real] = {
     "camera_noise": Real(0, 1e4),
     "decoded_layer": Whole(0, 1000),
 }
+
+
+# Options of commands, and parameters of notebooks, that are not fields of a configuration
+OPTIONS: dict[str, Whole | Real] = {
+    "views": Whole(2, 1_000),
+    "side": Whole(11, 4_096),  # of an image in pixels; SSIM has a window of 11
+    "scenes": Whole(1, 10**6),
+    "pictures": Whole(0, 10**5),
+    "rooms": Whole(1, 10**4),
+    "room": Whole(0, 10**4),
+    "refine": Whole(0, 1_000),  # steps on all input views; the paper's are 10 and 20
+    "splat": Real(0, 86_400, above=True),  # seconds
+    "steps": Whole(10, 10**6),  # of 3D-GS, one view each; published: 30,000
+    "seconds": Real(0, 3_600, above=True),  # of each measurement of a benchmark
+    "trials": Whole(1, 10**5),
+    "workers": Whole(1, 1_024),
+}
+
+
+def check_option(name: str, value: Any) -> None:
+    """Raise ConfigError if an option has a value outside its range; None is a default."""
+    if value is not None and value not in OPTIONS[name]:
+        raise ConfigError(f"{name}={shown(value)}: give {OPTIONS[name]}")
 
 
 def check_ranges(config: object) -> None:

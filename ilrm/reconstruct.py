@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ilrm.ranges import check_option
 from ilrm.system.cli import Command, add_capture_arguments, capture_options
 
 
@@ -26,14 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def perform(options: argparse.Namespace) -> int:
     """Write the scene folder and print its metrics."""
+    for name in ("views", "refine", "splat"):
+        check_option(name, getattr(options, name))
+
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.export.scene_folder import check_out, write_scene
     from ilrm.reconstruction.inputs import open_capture
-    from ilrm.reconstruction.timed_splatting import check_seconds, splat_for
+    from ilrm.reconstruction.timed_splatting import splat_for
 
     check_out(options.out)
-    if options.splat is not None:
-        check_seconds(options.splat)
     opened = open_capture(**capture_options(options), everything=options.everything)
     print(opened.about)
     reconstruction, splatted = opened.reconstruct(options.refine), None

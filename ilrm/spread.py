@@ -35,7 +35,7 @@ def perform(options: argparse.Namespace) -> int:
     # imported here because torch takes seconds to load, and --help should not wait for it
     import pandas as pd
 
-    from ilrm.evaluation.quality_by_spread import quality_by_spread
+    from ilrm.weights.quality_by_spread import quality_by_spread
     from ilrm.weights.state import read_weights
 
     found = quality_by_spread(read_weights(options.weights), options.scenes)

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ilrm.errors import ConfigError
+from ilrm.ranges import check_option
 from ilrm.system.cli import Command, add_capture_arguments, capture_options
 from ilrm.system.files import check_folder
 
@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def perform(options: argparse.Namespace) -> int:
     """Write the folder and print the rows."""
-    if options.steps < 10:
-        raise ConfigError(f"steps={options.steps}: give at least 10")
+    for name in ("views", "steps"):
+        check_option(name, getattr(options, name))
 
     # imported here because torch takes seconds to load, and --help should not wait for it
     from ilrm.reconstruction.inputs import open_capture
-    from ilrm.reconstruction.tradeoff import trade_off, write_trade_off
+    from ilrm.reconstruction.tradeoff import target_folder, trade_off, write_trade_off
     from ilrm.runs.records import TRADEOFFS, check_recordable
 
     if options.out is None:
@@ -41,8 +41,9 @@ def perform(options: argparse.Namespace) -> int:
     opened = open_capture(**capture_options(options))
     print(opened.about)
     reconstruction = opened.reconstruct()
+    out = target_folder(reconstruction, opened.weights, options.out, TRADEOFFS)
     rows = trade_off(reconstruction, opened.weights, options.steps)
-    out = write_trade_off(rows, reconstruction, opened.weights, options.out, TRADEOFFS)
+    write_trade_off(rows, reconstruction, opened.weights, out)
     print(rows.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     print(out)
     return 0

@@ -78,6 +78,8 @@ def _fields(texts: list[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"{text!r}: give fields as name=value, e.g. layers=6")
+        if name in fields:
+            raise ConfigError(f"{name} is given twice: give each field once")
         fields[name] = value
     return fields
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from ilrm import evaluate, reconstruct, train
+from ilrm import evaluate, reconstruct, tradeoff, train
 from ilrm.data.batches import dataset_root
 from ilrm.data.procedural.samples import example_capture
 from ilrm.presets import run_config
@@ -141,14 +141,28 @@ def test_a_scene_that_was_mended_is_evaluated_again(smoke_run, tmp_path, capsys)
 def test_numbers_without_sense_are_one_line(smoke_run, tmp_path, capsys):
     capture = example_capture(tmp_path / "room", 32)
     for main, given, message in (
-        (evaluate.main, ["--views", 0], "at least 2 input views"),
-        (evaluate.main, ["--scenes", 0], "scenes=0: give at least 1"),
-        (evaluate.main, ["--pictures", -1], "pictures=-1: give 0 or more"),
+        (evaluate.main, ["--views", 0], "views=0: give an integer from 2 to 1000"),
+        (evaluate.main, ["--views", 10**30], "views=1000000000000000000000000000000: give an int"),
+        (evaluate.main, ["--scenes", 0], "scenes=0: give an integer from 1 to 1000000"),
+        (evaluate.main, ["--pictures", -1], "pictures=-1: give an integer from 0"),
         (evaluate.main, ["--size", "0x32"], "give height x width"),
-        (evaluate.main, ["--size", "6x6"], "multiples of 4 pixels, e.g. 8x8"),
+        (evaluate.main, ["--size", "14x14"], "multiples of 4 pixels, e.g. 16x16"),
+        (evaluate.main, ["--size", "8x8"], "each an integer from 11 to 4096"),
+        (evaluate.main, ["--size", "13x13"], "multiples of 4 pixels, e.g. 12x12"),
+        (evaluate.main, ["--size", "65536x65536"], "each an integer from 11 to 4096"),
+        (evaluate.main, ["--size", "9" * 5000 + "x32"], "give height x width"),
+        (evaluate.main, ["--size", "\u0666\u0664x64"], "give height x width"),
         (reconstruct.main, ["--size", "33x70"], "multiples of 4 pixels, e.g. 32x72"),
-        (reconstruct.main, ["--views", 1], "at least 2 input views"),
+        (reconstruct.main, ["--views", 1], "views=1: give an integer from 2 to 1000"),
         (reconstruct.main, ["--refine", -1], "refine=-1"),
+        (reconstruct.main, ["--refine", 10**9], "refine=1000000000: give an integer from 0 to"),
+        (reconstruct.main, ["--views", 10**12], "views=1000000000000: give an integer from 2"),
+        (reconstruct.main, ["--splat", "1e9"], "splat=1000000000.0: give a number above 0, at"),
+        (reconstruct.main, ["--splat", "nan"], "splat=nan: give a number above 0"),
+        (reconstruct.main, ["--splat", "1e400"], "splat=inf: give a number above 0"),
+        (reconstruct.main, ["--around", "x" * 4000], "is not a frame of room"),
+        (reconstruct.main, ["--frames", "9" * 5000], "give A:B"),
+        (tradeoff.main, ["--steps", 10**9], "steps=1000000000: give an integer from 10"),
         (reconstruct.main, ["--size", "0x0"], "give height x width"),
     ):
         if main is evaluate.main:
@@ -158,7 +172,7 @@ def test_numbers_without_sense_are_one_line(smoke_run, tmp_path, capsys):
         arguments += ["--weights", smoke_run.folder, *given]
         assert main([str(a) for a in arguments]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
-        assert line.startswith("error: ") and message in line
+        assert line.startswith("error: ") and message in line and len(line) < 400
     assert not (tmp_path / "out").exists()
 
 
@@ -207,7 +221,7 @@ def test_what_cannot_be_evaluated_is_one_line(smoke_run, tmp_path, capsys):
         (run, root, ["--index", empty], "none to evaluate"),
         (run, root, ["--index", tmp_path / "missing.json"], "missing.json is missing"),
         (run, root, [], "protocol re10k needs an index"),
-        (run, root, ["--index", index, "--views", "1"], "at least 2 input views"),
+        (run, root, ["--index", index, "--views", "1"], "views=1: give an integer from 2"),
         (run, root, ["--index", index, "--size", "32"], "give height x width"),
     ):
         arguments = ("--weights", weights, "--data", data, "--protocol", "re10k", "--views", 4)
@@ -279,10 +293,63 @@ def test_photos_of_another_aspect_are_cropped_and_said_to_be(smoke_run, tmp_path
     assert printed.count("images of 32x32 pixels are cropped to the 50% in the middle") == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+    ],
+    ids=str,
+)
+def test_a_lack_of_memory_is_one_line(error, monkeypatch, capsys):
+    def perform(config, **options):
+        raise error
+
+    monkeypatch.setattr("ilrm.runs.training_runs.perform_run", perform)
+    assert train.main(["--scale", "smoke"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: the memory of this machine or GPU does not suffice: give fewer")
+
+
+def test_another_error_of_torch_is_shown_as_it_is(monkeypatch):
+    def perform(config, **options):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr("ilrm.runs.training_runs.perform_run", perform)
+    with pytest.raises(RuntimeError, match="shapes"):
+        train.main(["--scale", "smoke"])
+
+
+def test_a_capture_that_was_removed_is_no_longer_in_the_summary(smoke_run, tmp_path, capsys):
+    """Nor is a damaged file of a scene or of the summary the end of an evaluation."""
+    captures = tmp_path / "captures"
+    for name in ("a", "b"):
+        example_capture(captures / name, 32)
+    arguments = ("--weights", smoke_run.folder, "--data", captures, "--protocol", "captures")
+    arguments += ("--views", 4, "--pictures", 0)
+    assert "2 scenes evaluated" in evaluated(capsys, tmp_path, *arguments)[1]
+    (captures / "b/opencv_cameras.json").rename(captures / "b/lost.json")
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 0 and "1 scenes evaluated" in printed
+    assert f"b in {captures} have no cameras: left out" in printed
+    (captures / "b/lost.json").rename(captures / "b/opencv_cameras.json")
+    assert "2 scenes evaluated" in evaluated(capsys, tmp_path, *arguments)[1]
+    (folder,) = (tmp_path / "evaluations").iterdir()
+    (folder / "scenes/a.json").write_text("")
+    (folder / "metrics.json").write_text("{")
+    status, printed, _ = evaluated(capsys, tmp_path, *arguments)
+    assert status == 0 and "2 scenes evaluated" in printed
+    assert "a.json is truncated or not valid JSON" in printed and "it is made again" in printed
+
+
 def test_train_by_fields(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ilrm.runs.training_runs.RUNS", tmp_path)
     assert train.main(["--scale", "smoke", "layer=2"]) == 2
     assert "did you mean 'layers'" in capsys.readouterr().err
+    assert train.main(["--scale", "smoke", "layers=2", "layers=3"]) == 2
+    assert "layers is given twice" in capsys.readouterr().err
     assert train.main(["--scale", "smoke", "layers"]) == 2
     assert "name=value" in capsys.readouterr().err
 

@@ -34,7 +34,10 @@ NOTEBOOK = re.compile(r"-p (\w+)")
 FIELD = re.compile(r"(?<![\w/.-])(\w+)=")
 
 MADE_UP = {"ablations/studies/final_norm.toml"}  # examples
-OTHERS_OPTIONS = {"--nproc-per-node", "--array", "--gres", "--help"}  # torchrun's, sbatch's, all's
+OTHERS_OPTIONS = {  # torchrun's, sbatch's and srun's, all's
+    *("--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+    *("--max-restarts", "--array", "--gres", "--nodes", "--ntasks-per-node", "--help"),
+}
 
 
 def by_name(paths):

@@ -19,16 +19,19 @@ from ilrm.data.frames.training_windows import WindowSchedule
 from ilrm.data.frames.view_selection import FullCoverage, Selection
 from ilrm.data.framing import Distortion, Framing
 from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset
-from ilrm.data.scene import Scene, Scenes
-from ilrm.data.sources.captures import CaptureScenes
+from ilrm.data.scene import Scene, Scenes, fingerprint
+from ilrm.data.sources.captures import CaptureScenes, is_capture
 from ilrm.data.sources.chunks import ChunkScenes
 from ilrm.errors import CameraError, DataError, EmptyDatasetError, TooFewFramesError
+from ilrm.fields import shown_path
+from ilrm.system.files import is_file, is_folder
+from ilrm.system.found_instead import in_place_of
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # held-out scenes used for the validation points of a learning curve
 VALIDATION_BATCH = 16
 
-_held: WeakValueDictionary[tuple[DataConfig, bool], ViewsDataset] = WeakValueDictionary()
+_held: WeakValueDictionary[tuple[DataConfig, bool, str], ViewsDataset] = WeakValueDictionary()
 
 
 def dataset_root(data: DataConfig) -> Path:
@@ -79,10 +82,12 @@ def training_data(
     As long as a caller holds the result, further calls with the same configuration share its decoded frames.
     Raises DataError, or a subclass, if the dataset is missing or invalid.
     """
-    if (held := _held.get((data, depths))) is not None:
+    root = dataset_root(data)
+    version = _version(root / "train")
+    if (held := _held.get((data, depths, version))) is not None:
         return TrainingData(held.again(batch_size, seed), data.camera_scale)
     dataset = ViewsDataset(
-        open_scenes(dataset_root(data), "train", data.image_folder, data.distortion),
+        open_scenes(root, "train", data.image_folder, data.distortion),
         framing(data),
         batch_size,
         data.context_views,
@@ -96,7 +101,7 @@ def training_data(
         depths,
     )
     if dataset.in_memory:
-        _held[data, depths] = dataset
+        _held[data, depths, version] = dataset
     return TrainingData(dataset, data.camera_scale)
 
 
@@ -110,9 +115,14 @@ def open_scenes(
     """
     root = Path(root)
     folder = root / split
-    if split == "test" and not folder.is_dir():
+    if not is_folder(root):
+        words = in_place_of(root) or "does not exist: check the path"
+        if is_file(root):
+            words = "is a file: give the folder of a dataset, of captures, or of one capture"
+        raise DataError(f"{shown_path(root)} {words}")
+    if split == "test" and (not is_folder(folder) or is_capture(root)):
         folder = root
-    if folder.is_dir() and not (folder / "index.json").is_file():
+    if is_folder(folder) and not (folder / "index.json").is_file():
         # without captures it is a chunk dataset whose index is missing, which ChunkScenes reports
         with contextlib.suppress(EmptyDatasetError):
             return CaptureScenes(folder, image_folder, distortion)
@@ -178,14 +188,28 @@ class HeldOutScenes:
         return EvaluationScene(scene.key, tuple(target), batch, depths)
 
 
-@cache
 def held_out_scenes(data: DataConfig) -> HeldOutScenes:
     """The held-out scenes of a dataset, selected by its evaluation index and `data.context_views`.
 
-    Captures without an index are evaluated on every 8th frame (FullCoverage).
+    Captures without an index are evaluated on every 8th frame (FullCoverage). Calls with the same
+    configuration share one collection, unless files of the dataset have changed in between, as in a notebook
+    that is run again.
     """
-    root, views = dataset_root(data), data.context_views
-    path = Path(data.evaluation_index or root / f"evaluation_index_{views}v.json")
+    root = dataset_root(data)
+    path = Path(data.evaluation_index or root / f"evaluation_index_{data.context_views}v.json")
+    folder = root / "test" if is_folder(root / "test") else root
+    return _held_out(data, root, path, _version(folder, path))
+
+
+def _version(*paths: Path) -> str:
+    """Changes with these files, and with the files and names in these folders."""
+    inside = [p for path in paths for p in (sorted(path.iterdir()) if is_folder(path) else [path])]
+    return repr([fingerprint(filter(is_file, inside)), *map(str, inside)])
+
+
+@cache
+def _held_out(data: DataConfig, root: Path, path: Path, version: str) -> HeldOutScenes:
+    views = data.context_views
     selection: Selection = FullCoverage(views)
     if data.evaluation_index or path.exists() or (root / "test" / "index.json").exists():
         selection = read_evaluation_index(path, views)

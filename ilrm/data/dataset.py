@@ -5,7 +5,8 @@ Poses are returned as stored; ilrm/cameras.py normalises them.
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from ilrm.data.frames.training_windows import WindowSchedule, mirror, training_window
 from ilrm.data.framing import Framing
 from ilrm.data.scene import Scene, Scenes
-from ilrm.errors import ConfigError, DataError, EmptyDatasetError
+from ilrm.errors import CameraError, ConfigError, DataError, EmptyDatasetError, IlrmError
 from ilrm.system.progress import progress_bar
 
 MEMORY_SHARE = 0.25  # share of a GPU's free memory that decoded frames may occupy
@@ -50,7 +51,7 @@ def example(scene: Scene, context: list[int], target: list[int], framing: Framin
     return _split({name: value[None] for name, value in parts.items()}, len(context))
 
 
-class ViewsDataset(Dataset[Example]):
+class ViewsDataset(Dataset[Example | IlrmError]):
     """Training batches by step, determined by (seed, step) and by whether the frames fit in memory.
 
     Scenes are reshuffled every epoch. Decoded frames (uint8, H x W) are kept in memory if they fit the memory
@@ -83,7 +84,8 @@ class ViewsDataset(Dataset[Example]):
         self.farthest, self.depths = view_spread == "farthest", depths
         self.keys = scenes.keys
         self._order: tuple[int, list[int]] = (-1, [])  # last used epoch and its order of scenes
-        first = scenes.load(self.keys[0])
+        with self._needed(self.keys[0]):
+            first = scenes.load(self.keys[0])
         self.in_memory = (
             3 * framing.height * framing.width * len(first) * len(scenes) <= memory_budget
         )
@@ -98,6 +100,16 @@ class ViewsDataset(Dataset[Example]):
         if reason is not None:
             self.scenes.skip(scene.key, reason)
         return reason is None
+
+    @contextmanager
+    def _needed(self, key: str) -> Iterator[None]:
+        """Let an error of the data in the block say that training stops at this scene, and what to do."""
+        try:
+            yield
+        except (DataError, CameraError) as error:
+            raise type(error)(
+                f"{error}; training stops at scene {key}: mend it, or take it out of {self.scenes.folder}"
+            ) from error
 
     def _decode(self, scene: Scene, frames: Sequence[int]) -> Example:
         """Decode frames of a scene: images uint8 [n, 3, H, W], fxfycxcy, c2w, and depths if `self.depths`."""
@@ -116,10 +128,11 @@ class ViewsDataset(Dataset[Example]):
     def _decode_all(self) -> None:
         keys, decoded = [], []
         for key in progress_bar(self.keys, desc="decoding", unit="scene", leave=False):
-            scene = self.scenes.load(key)
-            if self._usable(scene):
-                keys.append(key)
-                decoded.append(self._decode(scene, scene.sequence))
+            with self._needed(key):
+                scene = self.scenes.load(key)
+                if self._usable(scene):
+                    decoded.append(self._decode(scene, scene.sequence))
+                    keys.append(key)
         if not keys:
             raise self._all_skipped()
         self.keys = keys
@@ -205,14 +218,17 @@ class ViewsDataset(Dataset[Example]):
         decoded, flips = [], []
         for sample in samples:
             for tried in range(sample, sample + 2 * len(self.keys)):  # contains a whole epoch
-                scene = self.scenes.load(self.keys[self._scene_number(tried)])
+                key = self.keys[self._scene_number(tried)]
+                with self._needed(key):
+                    scene = self.scenes.load(key)
                 if self._usable(scene):
                     break
             else:
                 raise self._all_skipped()
             scene = scene.part(scene.sequence)
             frames, flipped = self._window(scene.c2w, step, sample)
-            decoded.append(self._decode(scene, frames))
+            with self._needed(key):
+                decoded.append(self._decode(scene, frames))
             flips.append(flipped)
         return {name: torch.stack([parts[name] for parts in decoded]) for name in decoded[0]}, flips
 
@@ -237,21 +253,26 @@ class ViewsDataset(Dataset[Example]):
                 views[name][chosen.to(value.device)] = value
         return _split(views, self.context_views(step))
 
-    def __getitem__(self, item: tuple[int, int, int]) -> Example:
-        """The batch of (step, rank, count)."""
-        return self.batch(*item)
+    def __getitem__(self, item: tuple[int, int, int]) -> Example | IlrmError:
+        """The batch of (step, rank, count), or why there is none: raised in a worker process, an error would
+        arrive with that process's traceback in its message.
+        """
+        try:
+            return self.batch(*item)
+        except IlrmError as error:
+            return error
 
     def loader(
         self, steps: range, rank: int = 0, count: int = 1, workers: int = 0
-    ) -> DataLoader[Example]:
-        """A DataLoader over the batches of `steps`, in order. If frames are decoded on demand, worker
-        processes prefetch them, into pinned memory with CUDA; otherwise no workers are started.
+    ) -> Iterator[Example]:
+        """The batches of `steps`, in order. If frames are decoded on demand, worker processes prefetch them,
+        into pinned memory with CUDA; otherwise no workers are started. Raises what `batch` raises.
         """
         items = [(step, rank, count) for step in steps]
         workers = 0 if self.in_memory else workers
         # a separate generator, so that the global one has the same state after resuming
         generator = torch.Generator().manual_seed(self.seed)
-        return DataLoader(
+        loaded = DataLoader(
             self,
             batch_size=None,
             sampler=items,
@@ -259,3 +280,7 @@ class ViewsDataset(Dataset[Example]):
             generator=generator,
             pin_memory=torch.cuda.is_available() and not self.in_memory,
         )
+        for item in loaded:
+            if isinstance(item, IlrmError):
+                raise item
+            yield item

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ilrm.errors import ConfigError
+from ilrm.fields import shown
+from ilrm.ranges import OPTIONS
 
 Resize = Literal["cover", "crop", "stretch"]
 Distortion = Literal["undistort", "ignore"]
@@ -48,13 +50,19 @@ class Framing:
 
 def parse_size(text: str, multiple: int = 1) -> tuple[int, int]:
     """Parse "HxW" into height and width. Raises ConfigError, also if one is not a multiple of `multiple`."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or 0 in map(int, match.groups()):
-        raise ConfigError(f"size {text!r}: give height x width in pixels, e.g. 256x448")
-    height, width = int(match[1]), int(match[2])
-    if height % multiple or width % multiple:
-        near = (max(1, round(side / multiple)) * multiple for side in (height, width))
+    match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", text)
+    if not match:
+        raise ConfigError(f"size {shown(text)}: give height x width in pixels, e.g. 256x448")
+    sides = int(match[1]), int(match[2])
+    allowed = OPTIONS["side"]
+    if not all(side in allowed for side in sides):
+        raise ConfigError(
+            f"size {text}: give height x width in pixels, each {allowed}, e.g. 256x448"
+        )
+    if any(side % multiple for side in sides):
+        least = math.ceil(allowed.low / multiple)
+        near = (max(least, round(side / multiple)) * multiple for side in sides)
         raise ConfigError(
             f"size {text}: the weights need multiples of {multiple} pixels, e.g. {'x'.join(map(str, near))}"
         )
-    return height, width
+    return sides

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ilrm.errors import DataError
+from ilrm.system.found_instead import beginning, in_place_of, plain, told_by
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2", ".ppm")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
@@ -21,25 +22,21 @@ ORIENTATION = 0x0112  # EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 LONGEST_REASON = 160  # characters
 
-# beginnings of files that are often found in place of an image: what they are, and what to do
+# beginnings of other files that lie in place of an image: what they are, and what to do
 _OTHERS = (
-    (b"version https://git-lfs", "is a Git LFS pointer: run git lfs pull"),
-    (b"<!doctype html", "is a web page: the download failed, fetch the image again"),
-    (b"<html", "is a web page: the download failed, fetch the image again"),
-    (b"<?xml", "is an XML or SVG file: convert it to PNG"),
+    (b"<?xml", "is an XML or SVG file: fetch the image again, or convert it to PNG"),
+    (b"<svg", "is an SVG file: convert it to PNG"),
     (b"%pdf", "is a PDF file: convert it to PNG"),
     (b"\xff\x0a", "is a JPEG XL image: convert it to JPEG or PNG"),
     (b"\0\0\0\x0cjxl ", "is a JPEG XL image: convert it to JPEG or PNG"),
     (b"v/1\x01", "is an OpenEXR image: convert it to 8 or 16 bits, e.g. PNG"),
     (b"#?", "is a Radiance HDR image: convert it to 8 or 16 bits, e.g. PNG"),
+    (b"8bps", "is a Photoshop file: export it as PNG"),
+    (b"\x93numpy", "is a NumPy array: save it as an image, e.g. PNG"),
     (b"fujifilmccd-raw", "is a camera's raw file: develop it to JPEG"),
     (b"\x1a\x45\xdf\xa3", "is a video: extract its frames"),
 )
-_BOXES = (  # brands of ISO media files
-    ((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "is a HEIC photo: convert it to JPEG"),
-    ((b"crx ",), "is a camera's raw file: develop it to JPEG"),
-    ((b"isom", b"iso2", b"mp41", b"mp42", b"qt  ", b"m4v "), "is a video: extract its frames"),
-)
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 
 
 def read_size(path: Path) -> tuple[tuple[int, int], int]:
@@ -62,15 +59,22 @@ def decode(source: Path | bytes, upright: bool = False) -> Image.Image:
         return to_rgb(ImageOps.exif_transpose(image) if upright else image)
 
 
+class _ValuesError(OSError):
+    """Pixels whose range of values is unknown."""
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image to 8-bit RGB: 16-bit grey is rescaled, transparent pixels are composited over white.
 
     Raises OSError on floating-point or 32-bit images, whose value range is unknown.
     """
-    if image.mode.startswith("I;16"):
+    sixteen = image.mode == "I" and image.format == "PPM"  # which Pillow reads to 0..65535
+    if image.mode.startswith("I;16") or sixteen:
         image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     elif image.mode in ("I", "F"):
-        raise OSError(f"its pixels have 32 bits ({image.mode}); need 8 or 16 bits")
+        raise _ValuesError(
+            f"its pixels have 32 bits (mode {image.mode}): convert it to 8 or 16 bits, e.g. PNG"
+        )
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -95,13 +99,15 @@ def _opened(source: Path | bytes) -> Iterator[Image.Image]:
             with Image.open(stream) as image:
                 yield image
     except FileNotFoundError as error:
-        raise DataError(
-            f"{name} is missing: fetch the image or remove the frame from the cameras"
-        ) from error
+        words = in_place_of(source) if isinstance(source, Path) else None
+        words = words or "is missing: fetch the image or remove the frame from the cameras"
+        raise DataError(f"{name} {words}") from error
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{name} has more than {MOST_PIXELS // 1_000_000} megapixels: scale it down"
         ) from error
+    except _ValuesError as error:
+        raise DataError(f"{name}: {error}") from error
     except Exception as error:  # decoders raise almost anything
         raise DataError(f"{name} {_problem(source, error)}") from error
 
@@ -118,29 +124,36 @@ def _pixel_limit() -> Iterator[None]:
 
 def _problem(source: Path | bytes, error: Exception) -> str:
     """What is wrong with a file that could not be decoded, and what to do."""
-    head = _head(source)
+    if isinstance(source, Path) and (words := in_place_of(source)) is not None:
+        return words
+    head = beginning(source) if isinstance(source, Path) else source[:64]
+    if head is None:
+        return f"cannot be read ({_reason(error)}): check its permissions and its disk"
     if head == b"":
         return "is empty: fetch it again"
-    start = (head or b"").removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for beginning, words in _OTHERS:
-        if start.startswith(beginning) or (head or b"").lower().startswith(beginning):
-            return words
-    if start[4:8] == b"ftyp":
-        for brands, words in _BOXES:
-            if start[8:12] in brands:
-                return words
+    if (words := _other_kind(head) or told_by(head)) is not None:
+        return words
     if isinstance(error, Image.UnidentifiedImageError):
         return "is not an image: fetch it again"
-    reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
-    return f"cannot be decoded ({reason}): fetch it again"
+    return f"cannot be decoded ({_reason(error)}): fetch it again"
 
 
-def _head(source: Path | bytes) -> bytes | None:
-    """The first bytes; None if the file cannot be read."""
-    if isinstance(source, bytes):
-        return source[:64]
-    try:
-        with source.open("rb") as file:
-            return file.read(64)
-    except OSError:
-        return None
+def _other_kind(head: bytes) -> str | None:
+    """What a file is, by its beginning, that is no image of a kind that is read."""
+    for begins, words in _OTHERS:
+        if plain(head).startswith(begins) or head.lower().startswith(begins):
+            return words
+    if head[4:8] == b"ftyp" and b"avif" not in head and b"avis" not in head:
+        if head[8:12] in HEIC:
+            return "is a HEIC photo: convert it to JPEG"
+        if head[8:12] == b"crx ":
+            return "is a camera's raw file: develop it to JPEG"
+        return "is a video: extract its frames"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "is a video: extract its frames"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    said = error.strerror if isinstance(error, OSError) else None
+    return " ".join((said or str(error)).split())[:LONGEST_REASON] or type(error).__name__

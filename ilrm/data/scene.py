@@ -58,6 +58,7 @@ class Scene:
     names: Sequence[str]  # N, frame names used in error messages and file names
     depths: Tensor | None = None  # [N, H, W] z-depth at the size of the stored images
     points: PointCloud | None = None
+    where: str = ""  # the file that holds it, before its key in errors
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -120,7 +121,7 @@ class Scene:
         return self.depths[list(indices)]
 
     def _open(self, index: int) -> Image.Image:
-        where = f"scene {self.key}, frame {self.names[index]}"
+        where = f"{self.where}scene {self.key}, frame {self.names[index]}"
         try:
             image = self.sources[index].open()
         except DataError as error:

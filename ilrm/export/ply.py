@@ -14,6 +14,7 @@ import torch
 from ilrm.errors import IlrmError
 from ilrm.gaussians import OPACITY_RANGE, SH_DEGREE_0, Gaussians
 from ilrm.system.files import atomic_path
+from ilrm.system.found_instead import in_place_of, told_by
 
 LONGEST_HEADER = 1 << 20  # bytes
 _REST = (0, 9, 24, 45)  # numbers of f_rest of SH degrees 0 to 3
@@ -106,11 +107,14 @@ def _vertices(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise IlrmError(f"{path} cannot be read ({error.strerror}): check the path") from error
+        unread = f"cannot be read ({error.strerror}): check the path"
+        raise IlrmError(f"{path} {in_place_of(path) or unread}") from error
     try:
         form, elements, body = _header(data)
         return _element(form, elements, body)
     except ValueError as error:
+        if (words := told_by(data)) is not None:
+            raise IlrmError(f"{path} {words}") from error
         raise IlrmError(f"{path}: {error}: export it as 3D-GS PLY") from error
 
 
@@ -162,6 +166,8 @@ def _element(form: str, elements: list[_Element], body: bytes) -> np.ndarray:
         raise ValueError("it has no vertices")
     if element.has_lists or any(other.has_lists for other in before):
         raise ValueError("it has lists of properties in or before its vertices")
+    if not names:
+        raise ValueError("its vertices have no properties")
     if len(set(names)) < len(names):
         raise ValueError("a property of its vertices is declared twice")
     if form == "ascii":

@@ -1,5 +1,7 @@
 """Scene folders: splats, viewer, video, pictures of the held-out frames, metrics, diagnosis."""
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from ilrm.reconstruction.diagnosis import diagnose
 from ilrm.reconstruction.predict import Reconstruction, larger
 from ilrm.reconstruction.timed_splatting import Splatted
 from ilrm.rendering import Rendering
-from ilrm.system.files import atomic_folder, check_folder, file_name, write_json
+from ilrm.system.files import atomic_folder, check_folder, file_name, is_folder, write_json
 from ilrm.weights.state import Weights
 
 VIDEO_FRAMES = 96  # four seconds
@@ -50,6 +52,13 @@ def check_out(out: Path) -> None:
             )
 
 
+def scene_folder(capture: Path, scenes: Path) -> Path:
+    """The folder in `scenes` of a capture: of its name and of where it lies, since others have its name."""
+    place = capture.resolve()
+    digest = hashlib.sha256(os.fsencode(place)).hexdigest()[:8]
+    return scenes / f"{file_name(place.name)}-{digest}-scene"
+
+
 @dataclass(frozen=True)
 class Written:
     """What a scene folder says of its reconstruction."""
@@ -68,6 +77,8 @@ def write_scene(
     (`check_out`).
     """
     check_out(out)
+    if is_folder(out) and any(out.iterdir()):
+        print(f"the earlier scene in {out} is replaced")
     with atomic_folder(out.resolve()) as temporary:
         if splatted is not None:
             splatted.curve.to_csv(temporary / CURVE, index=False)

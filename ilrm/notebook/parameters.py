@@ -10,46 +10,54 @@ from ilrm.config import RunConfig
 from ilrm.errors import ConfigError, MissingPartError
 from ilrm.fields import check_names, shown
 from ilrm.presets import SCALES, parameter_names, run_config
+from ilrm.ranges import OPTIONS, Real, Whole
 
 _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 _INJECTED = "# Parameters\n"  # how papermill starts the cell that it adds
 _CHECKS = {"read_config", "check_parameters"}
 _LARGEST = 10**9
 
-Kind = (
-    type | types.UnionType | tuple[str, ...]
-)  # a type, one of several, or the texts that are allowed
+# a type, one of several, the texts that are allowed, or a range
+Kind = type | types.UnionType | tuple[str, ...] | Whole | Real
 
 # Parameters of the notebooks that do not describe a run, by the name in their metadata
 PARAMETERS: dict[str, dict[str, Kind]] = {
     "attention": {
         "weights": str,
         "capture": str,
-        "room": int,
-        "rooms": int,
-        "views": int,
+        "room": OPTIONS["room"],
+        "rooms": OPTIONS["rooms"],
+        "views": OPTIONS["views"],
         "size": str,
         "queries": list,
     },
-    "benchmark": {"scale": SCALES, "tables": str | int, "seconds": float, "record": bool},
+    "benchmark": {
+        "scale": SCALES,
+        "tables": str | int,
+        "seconds": OPTIONS["seconds"],
+        "record": bool,
+    },
     "quickstart": {"capture": str, "out": str},
     "reconstruct": {
         "capture": str,
         "weights": str,
-        "views": int,
+        "views": OPTIONS["views"],
         "size": str,
         "images": str,
         "choice": ("near", "kmeans", "even"),
         "around": str,
         "frames": str,
         "everything": bool,
-        "refine": int,
-        "splat": float,
+        "refine": OPTIONS["refine"],
+        "splat": OPTIONS["splat"],
+        "colmap": str,
         "out": str,
     },
 }
 # those without a default that is worked out: None is not a value of them
-_NEEDED = {"rooms", "tables", "seconds", "record", "images", "choice", "everything", "refine"}
+_NEEDED = {
+    "rooms", "tables", "seconds", "record", "images", "choice", "everything", "refine", "colmap",
+}  # fmt: skip
 
 
 def read_config(namespace: dict[str, Any]) -> RunConfig:
@@ -92,6 +100,10 @@ def _fits(value: Any, kind: Kind) -> bool:
         return isinstance(value, str) and value in kind
     if isinstance(kind, types.UnionType):
         return any(_fits(value, one) for one in get_args(kind))
+    if isinstance(kind, Whole | Real):
+        return (
+            type(value) in ((int,) if isinstance(kind, Whole) else (int, float)) and value in kind
+        )
     if kind is float:
         return type(value) in (int, float) and abs(value) <= _LARGEST and math.isfinite(value)
     if kind is int:
@@ -102,6 +114,8 @@ def _fits(value: Any, kind: Kind) -> bool:
 def _describe(kind: Kind) -> str:
     if isinstance(kind, tuple):
         return f"one of {', '.join(kind)}"
+    if isinstance(kind, Whole | Real):
+        return str(kind)
     if isinstance(kind, types.UnionType):
         return " or ".join(_describe(one) for one in get_args(kind))
     return {

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ilrm.config import check_views
-from ilrm.data.frames.neighbourhood import frame_number, frame_range
+from ilrm.data.frames.neighbourhood import compared, frame_number, frame_range
 from ilrm.data.framing import Framing
 from ilrm.data.scene import Scene
 from ilrm.data.sources.captures import read_capture
 from ilrm.errors import ConfigError
 from ilrm.evaluation.layers import median_scene
+from ilrm.ranges import check_option
 from ilrm.reconstruction.merging import reconstruct_parts
 from ilrm.reconstruction.predict import Reconstruction, chosen_batch, framing_of, reconstruct
 from ilrm.reconstruction.view_choice import Choice, Chosen, choose_parts, choose_views
@@ -66,8 +66,7 @@ def open_capture(
     model to read, such as sparse/1, instead of the one with most images. Raises whatever reading the capture
     and the weights raises, and ConfigError on values that do not fit.
     """
-    if views is not None:
-        check_views("views", views)
+    check_option("views", views)
     if everything and (choice != "near" or around is not None):
         raise ConfigError("all frames are reconstructed in near parts: leave out choice and around")
     scene = read_capture(capture, images, model=colmap)
@@ -77,9 +76,12 @@ def open_capture(
     loaded.model.to(processes().device)
     framing = framing_of(scene, loaded, size)
     count = views or most_views(loaded)
+    centre = None if around is None else frame_number(scene, around)
+    if choice == "near" and len(some := compared(scene, centre)) < len(scene):
+        centre = None if centre is None else some.index(centre)
+        scene = scene.part(some)
     if everything:
         return Opened(scene, loaded, framing, choose_parts(scene, count))
-    centre = None if around is None else frame_number(scene, around)
     return Opened(scene, loaded, framing, [choose_views(scene, count, choice, centre)])
 
 

@@ -12,6 +12,7 @@ from ilrm.data.framing import Framing, parse_size
 from ilrm.data.scene import Scene
 from ilrm.errors import ConfigError
 from ilrm.gaussians import Gaussians
+from ilrm.ranges import OPTIONS, check_option
 from ilrm.reconstruction.optimization import refine
 from ilrm.reconstruction.view_choice import Chosen
 from ilrm.views import Batch, EvaluationScene
@@ -59,8 +60,7 @@ def reconstruct(
     Raises ConfigError, whatever decoding the frames raises, and ViewsError on image sizes that are not whole
     patches.
     """
-    if refinement_steps < 0:
-        raise ConfigError(f"refine={refinement_steps}: give at least 0 steps")
+    check_option("refine", refinement_steps)
     batch = chosen_batch(scene, weights, chosen, framing)
     inputs = batch.to(next(weights.model.parameters()).device).inputs
     gaussians, predicted = weights.model(inputs), None
@@ -80,7 +80,7 @@ def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Frami
     """The image size for a capture: `size` ("HxW") if given, else about as many pixels as the weights were
     trained on, but no more than the frames have, with the frames' aspect ratio and in whole patches.
 
-    Raises ConfigError on a size that is not whole patches.
+    Raises ConfigError on a size that is too small or not whole patches.
     """
     multiple = weights.config.model.size_multiple
     if size:
@@ -89,8 +89,13 @@ def framing_of(scene: Scene, weights: Weights, size: str | None = None) -> Frami
     h, w = scene.sizes[0]
     pixels = min(data.image_height * data.image_width, h * w)
     sides = ((pixels * a / b) ** 0.5 for a, b in ((h, w), (w, h)))
-    rounded = (max(1, round(side / multiple)) * multiple for side in sides)
-    return Framing(*rounded)
+    height, width = (max(1, round(side / multiple)) * multiple for side in sides)
+    if min(height, width) < OPTIONS["side"].low:
+        raise ConfigError(
+            f"frames of {h}x{w} pixels give images of {height}x{width}: give --size, with sides of at least "
+            f"{OPTIONS['side'].low} pixels"
+        )
+    return Framing(height, width)
 
 
 def larger(cameras: Cameras, longest: int) -> Cameras:

@@ -4,7 +4,6 @@ A prediction in one forward pass is a start, not an end: per-scene optimisation 
 Where the weights are too weak for a capture, plane-sweep stereo gives the better start.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +13,6 @@ import torch
 
 from ilrm import metrics
 from ilrm.data.scene import PointCloud
-from ilrm.errors import ConfigError
 from ilrm.evaluation.baselines import half_resolution, plane_sweep
 from ilrm.gaussians import SH_DEGREE_0, Gaussians
 from ilrm.planes import (
@@ -25,6 +23,7 @@ from ilrm.planes import (
     on_planes,
     plane_errors,
 )
+from ilrm.ranges import check_option
 from ilrm.reconstruction.gaussian_splatting import splat
 from ilrm.reconstruction.predict import Reconstruction
 from ilrm.rendering import render
@@ -61,7 +60,7 @@ def splat_for(
     control need it. Held-out frames are measured along the way and decide nothing. Raises ConfigError, and
     ViewsError as `splat` does.
     """
-    check_seconds(seconds)
+    check_option("splat", seconds)
     device = reconstruction.gaussians.means.device
     batch = reconstruction.batch.to(device)
     usable = is_better_start(reconstruction)
@@ -101,17 +100,21 @@ def splat_for(
 
     found = splat(batch.inputs, start, steps, seed, measured, harmonics=0)
     bar.close()
-    found = replace(found, colors=(0.5 + SH_DEGREE_0 * found.colors[:, :, 0]).clamp(min=0))
-    name = "the prediction" if usable else "plane-sweep points"
     predicted = reconstruction.predicted or reconstruction.gaussians
-    optimised = replace(reconstruction, gaussians=found, optimised=True, predicted=predicted)
-    return Splatted(optimised, name, pd.DataFrame(rows))
+    optimised = replace(
+        reconstruction, gaussians=with_rgb(found), optimised=True, predicted=predicted
+    )
+    return Splatted(optimised, start_name(usable), pd.DataFrame(rows))
 
 
-def check_seconds(seconds: float) -> None:
-    """Raise ConfigError unless this is a finite time above 0."""
-    if not 0 < seconds < math.inf:
-        raise ConfigError(f"splat={seconds:g}: give a number of seconds above 0")
+def with_rgb(gaussians: Gaussians) -> Gaussians:
+    """The Gaussians with RGB colours in place of spherical harmonics of degree 0."""
+    return replace(gaussians, colors=(0.5 + SH_DEGREE_0 * gaussians.colors[:, :, 0]).clamp(min=0))
+
+
+def start_name(usable: bool) -> str:
+    """What 3D-GS is started from, by whether the prediction `is_better_start`."""
+    return "the prediction" if usable else "plane-sweep points"
 
 
 @torch.no_grad()

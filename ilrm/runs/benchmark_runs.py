@@ -7,7 +7,6 @@ measurements.csv and environment.json. Every case stands beside full attention o
 import dataclasses
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +19,14 @@ from ilrm.cost.floors import Device, floor_seconds
 from ilrm.errors import RunError
 from ilrm.paper_configs import TABLES, Case, cases
 from ilrm.presets import run_config
+from ilrm.ranges import check_option
 from ilrm.runs import records
 from ilrm.runs.benchmark_timing import FAILED, Bench
 from ilrm.runs.store import ENVIRONMENT
 from ilrm.system import attention_kernels as kernels
 from ilrm.system.environment import describe
 from ilrm.system.files import atomic_path, write_json
+from ilrm.system.json_files import read_kept
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 
@@ -51,8 +52,7 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
         raise RunError(
             f"no configuration in tables {', '.join(unknown)}: known are {', '.join(TABLES)}"
         )
-    if not 0 < seconds < math.inf:
-        raise RunError(f"seconds={seconds}: give a number above 0")
+    check_option("seconds", seconds)
     if record:
         records.check_recordable()
     bench = Bench.here(seconds)
@@ -113,8 +113,7 @@ class Store:
 
     def row(self, case: Case) -> dict[str, Any] | None:
         """A case's row, measured under the same conditions; None also of one that failed."""
-        path = self._file(case)
-        row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        row = read_kept(self._file(case))
         failed = any(str(value).startswith(FAILED) for value in row.values())
         return None if failed else row or None
 
@@ -125,7 +124,7 @@ class Store:
     def saw(self, rates: Device) -> None:
         """Rates of the device; floors are computed from the best ones ever seen."""
         path = self.folder / ENVIRONMENT
-        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        earlier = read_kept(path)
         flops = max(rates.flops, earlier.get("matmul_flops", 0.0))
         bandwidth = max(rates.bandwidth, earlier.get("bandwidth", 0.0))
         self.best = Device(rates.name, flops, bandwidth)
@@ -137,7 +136,7 @@ class Store:
         order = with_baselines(cases(TABLES, self.scale))
         places = {(case.name, case.batch): place for place, case in enumerate(order)}
         paths = sorted(self.rows.glob("[!.]*.json"))  # a hidden one was cut short by a kill
-        rows = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        rows = [row for path in paths if (row := read_kept(path))]
         rows.sort(key=lambda row: places.get((row["case"], row["batch"]), len(places)))
         for row in rows:
             config = run_config(self.scale, **json.loads(row["fields"])).model

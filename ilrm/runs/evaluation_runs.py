@@ -20,7 +20,7 @@ from ilrm.data.batches import HeldOutScenes, open_scenes
 from ilrm.data.frames.evaluation_indices import check_index
 from ilrm.data.frames.protocols import Protocol
 from ilrm.data.framing import Framing, parse_size
-from ilrm.errors import DataError, EmptyDatasetError
+from ilrm.errors import DataError, EmptyDatasetError, RunError
 from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
 from ilrm.evaluation.scoring import evaluate, lpips_missing, predict
@@ -32,13 +32,14 @@ from ilrm.runs.store import CONFIG, ENVIRONMENT, METRICS, PER_VIEW, RunFolder, w
 from ilrm.system.distributed import processes, wait_for_all
 from ilrm.system.environment import describe
 from ilrm.system.files import atomic_path, file_name, write_json
-from ilrm.system.json_files import read_json
+from ilrm.system.json_files import read_kept
 from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 from ilrm.vocabulary import METHODS
 from ilrm.weights.state import Weights
 
 STORE = "evaluations"
+LEFT_OUT = ("skipped", "failed")  # scenes without rows, by why
 RECORDED = (CONFIG, ENVIRONMENT, METRICS)  # what the reports read
 
 
@@ -125,7 +126,7 @@ def perform_evaluation(
     versions = {key: stored.version(key) for key in keys}
     pictured = keys[:pictures]
     missing = [key for key in keys if not _is_done(folder, key, versions[key], key in pictured)]
-    if not missing and (folder / METRICS).exists():
+    if not missing and _sums_up(folder, keys):
         return RunFolder(folder)
     wait_for_all()  # every process has seen what is missing before the first one writes
     if group.is_first:
@@ -203,24 +204,24 @@ def _sealed(found: dict[str, Any]) -> dict[str, Any]:
 
 def _evaluated(folder: Path, key: str) -> dict[str, Any]:
     """What is kept of a scene; empty before it is evaluated, and where the file is damaged."""
-    path = _file(folder, key)
-    if not path.exists():
-        return {}
-    try:
-        found = read_json(path)
-    except DataError:
-        return {}
-    kept = (
-        {name: value for name, value in found.items() if name != "sha256"}
-        if isinstance(found, dict)
-        else {}
-    )
+    found = read_kept(_file(folder, key))
+    kept = {name: value for name, value in found.items() if name != "sha256"}
     return kept if kept and _sealed(kept) == found else {}
+
+
+def _sums_up(folder: Path, keys: list[str]) -> bool:
+    """Whether the summary in a folder is of exactly these scenes: captures may have been added or removed."""
+    result = RunFolder(folder)
+    try:
+        left_out = [key for why in LEFT_OUT for key in result.metrics.get(why, {})]
+        return {*result.per_view.scene, *left_out} == set(keys)
+    except (RunError, OSError):
+        return False
 
 
 def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
     rows = []
-    left_out: dict[str, dict[str, str]] = {"skipped": {}, "failed": {}}
+    left_out: dict[str, dict[str, str]] = {why: {} for why in LEFT_OUT}
     for key in keys:
         found = _evaluated(folder, key)
         rows += found.get("rows", [])

@@ -91,6 +91,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; False for names that the file system does not accept."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def below(root: Path, path: Path) -> Path | None:
     """`path`, without `..`, if it lies inside `root`, else None.
 

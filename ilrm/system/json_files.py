@@ -1,10 +1,11 @@
-"""Reading of JSON files that others wrote."""
+"""Reading of JSON files: those that others wrote, and those that this project kept."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from ilrm.errors import DataError, IlrmError
+from ilrm.system.found_instead import in_place_of, told_by
 
 
 def read_json(path: Path, kind: type[IlrmError] = DataError, fix: str = "export it again") -> Any:
@@ -12,11 +13,32 @@ def read_json(path: Path, kind: type[IlrmError] = DataError, fix: str = "export 
 
     Raises an error of this kind, which ends in `fix`, if the file cannot be read or is not valid JSON.
     """
+    content = b""
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
+        return json.loads(content)
     except OSError as error:
-        raise kind(f"{path} cannot be read ({error.strerror}): check the path") from error
+        unread = f"cannot be read ({error.strerror}): check the path"
+        raise kind(f"{path} {in_place_of(path) or unread}") from error
     except RecursionError as error:
         raise kind(f"{path} is nested too deeply: {fix}") from error
     except ValueError as error:
+        if (words := told_by(content)) is not None:
+            raise kind(f"{path} {words}") from error
         raise kind(f"{path} is truncated or not valid JSON ({error}): {fix}") from error
+
+
+def read_kept(path: Path) -> dict[str, Any]:
+    """What was kept in a file, to go on from it; empty if there is no such file, or if it is damaged, which a
+    line says: what it held is made again.
+    """
+    if not path.exists():
+        return {}
+    try:
+        value = read_json(path, fix="it is made again")
+        if not isinstance(value, dict):
+            raise DataError(f"{path} is not an object: it is made again")
+    except DataError as error:
+        print(error, flush=True)
+        return {}
+    return value

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ilrm.errors import DataError, IlrmError
+from ilrm.system.found_instead import beginning, in_place_of, told_by
 
 DEEPEST = 20  # levels of dicts and lists
 
@@ -46,11 +47,14 @@ def read_tensors(path: Path, kind: type[IlrmError] = DataError) -> Any:
         return content
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):
-            raise kind(f"{path} is not a file of tensors: fetch it again") from error
+            told = told_by(beginning(path))
+            raise kind(f"{path} {told or 'is not a file of tensors: fetch it again'}") from error
         raise kind(
             f"{path} contains pickled code or objects other than tensors, which are not loaded: if you trust "
             "the file, load it yourself and save only its tensors"
         ) from error
     except Exception as error:  # damaged archives raise almost anything
+        if (words := in_place_of(path) or told_by(beginning(path))) is not None:
+            raise kind(f"{path} {words}") from error
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise kind(f"{path} is truncated or not a torch file ({reason}): fetch it again") from error

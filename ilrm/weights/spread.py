@@ -1,6 +1,6 @@
 """What weights reach, by how far apart their input views look: a file that lies beside them.
 
-Measured on procedural rooms (`ilrm.evaluation.quality_by_spread`); the diagnosis of a reconstruction compares
+Measured on procedural rooms (`ilrm.weights.quality_by_spread`); the diagnosis of a reconstruction compares
 a capture with it.
 """
 

@@ -10,6 +10,7 @@ COLORS = {
     "mean_colour": "#999999",
     "plane_warp": "#CC79A7",
     "plane_sweep": "#D55E00",
+    "splat": "#56B4E9",
 }
 
 

@@ -2,7 +2,6 @@
 capture.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,20 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ilrm.errors import RunError
 from ilrm.runs.records import TRADEOFFS, recorded
+from ilrm.runs.store import AGAIN
+from ilrm.system.json_files import read_json
 from ilrm.system.tables import read_table
+from ilrm.vocabulary import METHODS
 from reports.figures import style
 
-COLORS = {"ilrm": style.COLORS["model"], "3d-gs": style.COLORS["base"]}
+COLORS = {
+    "ilrm": style.COLORS["model"],
+    "3d-gs": style.COLORS["base"],
+    "splat": style.COLORS["splat"],
+}
+RIVALS = {"plane_warp": "--", "plane_sweep": ":"}
 LABELS = {0: "zero-shot", 10: "+10", 20: "+20"}
 ABOVE = (0, 7)  # points
 
@@ -30,7 +38,7 @@ def tradeoff_figures() -> dict[str, Figure]:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return read_json(folder / "about.json", RunError, AGAIN)
 
 
 def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
@@ -41,9 +49,13 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
     for axes, metric in zip(panels[0], metrics, strict=True):
         for method, color in COLORS.items():
             part = rows[rows.method == method]
-            name = "iLRM, with refinement" if method == "ilrm" else "3D-GS from scratch"
-            label = f"{name} ({part.gaussians.iloc[-1]:,} Gaussians)"
+            names = {"ilrm": "iLRM, with refinement", "3d-gs": "3D-GS from scratch",
+                     "splat": f"3D-GS from {about['splat_start']}"}  # fmt: skip
+            label = f"{names[method]} ({part.gaussians.iloc[-1]:,.0f} Gaussians)"
             axes.plot(part.seconds, part[metric], "o-", ms=4, color=color, label=label)
+        for rival, line in RIVALS.items():
+            value = rows.loc[rows.method == rival, metric].iloc[0]
+            axes.axhline(value, ls=line, lw=1, color=style.COLORS[rival], label=METHODS[rival])
         ours = rows[rows.method == "ilrm"]
         for steps, seconds, value in ours[["steps", "seconds", metric]].to_numpy().tolist():
             axes.annotate(
@@ -59,7 +71,8 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
         axes.margins(x=0.1, y=0.12)
         ylabel = "PSNR (dB), higher is better" if metric == "psnr" else "LPIPS, lower is better"
         axes.set(xlabel="seconds", ylabel=ylabel)
-    panels[0][0].legend(fontsize=8, loc="best")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(
         f"{style.plain(about['capture'])}: {about['views']} input views of {about['size']}, "
         f"{about['targets']} held out; "

@@ -13,9 +13,12 @@ from ilrm.config import ModelConfig
 from ilrm.cost.counting import counted_macs, torch_macs
 from ilrm.cost.floors import DEVICES, floor_seconds
 from ilrm.cost.memory import Workload, saved_bytes, training_memory
+from ilrm.errors import RunError
 from ilrm.paper_configs import CASES, FULL_ATTENTION, Case
 from ilrm.presets import run_config
 from ilrm.runs.records import BENCHMARKS
+from ilrm.runs.store import AGAIN
+from ilrm.system.json_files import read_json
 from ilrm.system.tables import read_table
 from reports.published import published
 
@@ -210,7 +213,7 @@ class Benchmark:
         rows = read_table(folder / "measurements.csv")
         for name in ("left_out", "training_left_out"):
             rows[name] = rows[name].astype(object).fillna("")
-        return cls(rows, json.loads((folder / "environment.json").read_text(encoding="utf-8")))
+        return cls(rows, read_json(folder / "environment.json", RunError, AGAIN))
 
     def is_of(self, scale: str) -> bool:
         """Whether the measured models are those of the scale's present preset."""

@@ -10,7 +10,7 @@ from ablations import database, runner, storage
 from ablations import queue as queues
 from ablations.queue import DONE, Queue
 from ablations.runner import Plan, run
-from ablations.storage import open_storage
+from ablations.storage import open_storage, quiet_optuna
 from ablations.study import StudyError, read_study
 from ablations.worker import work
 from tests.ablations.processes import wait_for
@@ -52,8 +52,9 @@ def study(tmp_path):
 
 @pytest.mark.timeout(400)
 def test_a_server_that_restarts_twice_in_a_study_of_six_cells_loses_nothing(
-    server, study, tmp_path, monkeypatch, capfd
+    server, study, tmp_path, monkeypatch, capfd, caplog
 ):
+    quiet_optuna()  # as every command does
     done: set[str] = set()
     executed: Counter[str] = Counter()
 
@@ -90,6 +91,8 @@ def test_a_server_that_restarts_twice_in_a_study_of_six_cells_loses_nothing(
     printed = capfd.readouterr().err
     assert "does not answer: waiting for it" in printed and "answers again" in printed
     assert "Traceback" not in printed
+    # which a command would print, with their stacks
+    assert not [record for record in caplog.records if record.name.startswith("sqlalchemy")]
 
 
 def test_hosts_that_meet_at_an_empty_database_both_open_it(server, study):

@@ -78,8 +78,21 @@ def test_a_study_of_ones_own_takes_five_lines(write):
         ("[[variant]]\nname = 'a'\n[[variant]]\nname = 'a'", "two variants have the same name"),
         ("[[variant]]\nfields = {}", "has no name"),
         ("[[variant]]\nname = 'a'\nrow = []", "unknown parameter 'row'.*did you mean 'rows'"),
-        ("title = 3\nvaries = 'layers'\nvalues = [3, 6]", "must be text"),
-        ("variant = 3", "own.toml: "),
+        ("title = 3\nvaries = 'layers'\nvalues = [3, 6]", "title is 3: give text"),
+        ("title = 'a\\u0000b'\nvaries = 'layers'\nvalues = [3, 6]".replace("'", '"'), "printable"),
+        ("variant = 3", "own.toml: variant is 3: give a list"),
+        ("variant = ['a', 'b']", "a variant is 'a': give a table"),
+        ("[[variant]]\nname = 1", "the name of a variant is 1: give text"),
+        ("[[variant]]\nname = ['a']", r"the name of a variant is \['a'\]: give text"),
+        ("[[variant]]\nname = ''", "has no name"),
+        (f"[[variant]]\nname = '{'a' * 5000}'", "at most 1000 printable characters"),
+        ("[[variant]]\nname = 'a'\nfields = 3", "fields of a is 3: give a table"),
+        ("[[variant]]\nname = 'a'\nrows = [3]", "a row of a is 3: give a table"),
+        ("varies = 'layers'\nvalues = '36'", "values is '36': give a list"),
+        ("varies = ['layers']\nvalues = [3, 6]", r"varies is \['layers'\]: give text"),
+        ("fields = 3\nvaries = 'layers'\nvalues = [3, 6]", "fields is 3: give a table"),
+        ("varies = 'layers'\nvalues = [3, 6]\nscales = 3", "scales is 3: give a table"),
+        ("version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
     ],
 )
 def test_a_bad_file_is_one_line_that_names_it(write, text, words):
@@ -166,5 +179,14 @@ def test_a_study_is_read_as_utf_8_whatever_the_locale(write, tmp_path):
     )
     assert read_study(tmp_path / "own.toml").title == "3 \u2192 6 \u00e4"
     (tmp_path / "own.toml").write_bytes(OWN.encode() + b"# \xe4")
-    with pytest.raises(StudyError, match="own.toml is not valid TOML"):
+    with pytest.raises(StudyError, match="own.toml is not in UTF-8 .*: store it as UTF-8"):
         read_study(tmp_path / "own.toml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_files_of_other_editors_and_systems(tmp_path, encoding, end):
+    path = tmp_path / "OWN.TOML"
+    path.write_bytes(OWN.replace("\n", end).encode(encoding))
+    (study,) = find_studies([str(path)])
+    assert len(study.variants) == 2

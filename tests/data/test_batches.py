@@ -1,5 +1,7 @@
 """From a data configuration to batches: normalised cameras, depth beside the targets, clear errors."""
 
+import json
+import shutil
 import weakref
 
 import pytest
@@ -92,6 +94,26 @@ def test_images_of_another_size_have_no_depth_to_compare_with():
 def test_a_folder_without_data_is_named(tmp_path):
     with pytest.raises(DataError, match=str(tmp_path)):
         held_out_scenes(smoke_data(root=str(tmp_path)))
+
+
+def test_files_that_change_between_two_runs_in_one_process_are_read_again(tmp_path):
+    """As in a notebook that is run again after its index, or its training scenes, were edited."""
+    root = tmp_path / "data"
+    shutil.copytree(dataset_root(smoke_data()), root)
+    data = smoke_data(root=str(root))
+    first = held_out_scenes(data)
+    assert held_out_scenes(data) is first
+    index = root / "evaluation_index_4v.json"
+    entries = json.loads(index.read_text())
+    entries.pop(first.keys[0])
+    index.write_text(json.dumps(entries))
+    assert held_out_scenes(data).keys == first.keys[1:]
+    training = training_data(data, 2, 0)
+    path = root / "train/index.json"
+    scenes = json.loads(path.read_text())
+    scenes.pop(next(iter(scenes)))
+    path.write_text(json.dumps(scenes))
+    assert len(training_data(data, 2, 0).dataset.keys) == len(training.dataset.keys) - 1
 
 
 def test_an_index_with_nothing_to_evaluate_is_refused(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -82,6 +83,27 @@ def test_decoding_on_demand_gives_the_same_views(rooms, workers):
             assert_same(batch, demand.batch(step))
     else:
         assert_same(demand.batch(7), memory.batch(7))
+
+
+@pytest.mark.parametrize("memory_budget", [0, 1 << 31])
+def test_a_bad_scene_stops_training_with_one_line(rooms, memory_budget, tmp_path):
+    """Also one that a worker process meets."""
+    shutil.copytree(rooms, tmp_path / "rooms")
+    (chunk,) = (tmp_path / "rooms/train").glob("*.torch")
+    scenes = torch.load(chunk, weights_only=True)
+    for i, image in enumerate(scenes[1]["images"]):
+        scenes[1]["images"][i] = image[:99].clone()
+    torch.save(scenes, chunk)
+    scenes[1]["images"][0] = scenes[0]["images"][0]  # which its size is read from
+    torch.save(scenes, chunk)
+    key = scenes[1]["key"]
+    with pytest.raises(DataError) as caught:
+        list(dataset(tmp_path / "rooms", memory_budget=memory_budget).loader(range(3), workers=1))
+    assert re.fullmatch(
+        rf".*000000\.torch, scene {key}, frame \d+: its image data of 99 bytes .*; training stops at scene "
+        rf"{key}: mend it, or take it out of .*/rooms/train",
+        str(caught.value),
+    )
 
 
 def test_flip_mirrors_half_of_the_samples(rooms):

@@ -31,13 +31,28 @@ def huge_png(width, height):
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IEND", b"")
 
 
+def floats():
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 PNG = encoded("PNG")
 NOT_READ = {
     "empty": (b"", "0.png is empty: fetch it again"),
     "text": (b"hello" * 9, "0.png is not an image: fetch it again"),
     "heic": (HEIC, "is a HEIC photo: convert it to JPEG"),
+    "heic of a burst": (HEIC.replace(b"heic", b"hevx", 1), "is a HEIC photo: convert it to JPEG"),
+    "damaged avif": (
+        b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif" + bytes(99),
+        "is not an image: fetch it",
+    ),
     "video": (b"\0\0\0\x18ftypmp42" + bytes(99), "is a video: extract its frames"),
+    "video of another brand": (b"\0\0\0\x18ftypavc1" + bytes(99), "is a video: extract its frames"),
+    "avi": (b"RIFF\0\0\0\0AVI LIST" + bytes(99), "is a video: extract its frames"),
+    "annex": (b"/annex/objects/SHA256E-s3--0.png\n", "is a git-annex pointer: run git annex get"),
+    "32 bits": (floats(), r"its pixels have 32 bits \(mode F\): convert it to 8 or 16 bits"),
     "lfs": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n",
         "is a Git LFS pointer: run git lfs pull",
@@ -89,6 +104,30 @@ def test_raw_files_are_not_taken_for_their_previews(tmp_path):
     (tmp_path / "0.tif").rename(tmp_path / "0.DNG")
     with pytest.raises(DataError, match="is a camera's raw file: develop it to JPEG"):
         read_size(tmp_path / "0.DNG")
+
+
+def test_what_lies_in_place_of_an_image(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "moved.png").symlink_to(tmp_path / "disk/0.png")
+    (tmp_path / "annex.png").symlink_to("../.git/annex/objects/0/SHA256E-s3--0.png")
+    for name, message in (
+        ("folder.png", "folder.png is a folder: remove it"),
+        ("moved.png", "moved.png is a link to .*disk/0.png, which is not there: mount that disk"),
+        ("annex.png", "annex.png is a link of git-annex .*: run git annex get"),
+        ("none.png", "none.png is missing: fetch the image"),
+    ):
+        with pytest.raises(DataError, match=message):
+            decode(tmp_path / name)
+
+
+def test_greys_of_16_bits(tmp_path):
+    """In each format that has them; 32 bits of unknown range are refused above."""
+    grey = (np.arange(48 * 64).reshape(48, 64) * 20 + 3).astype(np.uint16)
+    for name in ("0.png", "0.tif"):
+        Image.fromarray(grey).save(tmp_path / name)
+    (tmp_path / "0.pgm").write_bytes(b"P5 64 48 65535\n" + grey.astype(">u2").tobytes())
+    for path in tmp_path.iterdir():
+        np.testing.assert_array_equal(np.asarray(decode(path))[..., 0], np.round(grey / 257))
 
 
 def test_images_above_pillow_s_own_limit_are_read(monkeypatch, recwarn):

@@ -14,6 +14,7 @@ from tests.drills import disks, evaluations, studies, training
 DRILLS = {
     "training": (lambda: training.kills(4, 5), lambda: training.kills(1, 2)),
     "checkpoints": (training.damages, training.damages),
+    "elastic": (lambda: training.elastic(3), lambda: training.elastic(1)),
     "evaluate": (lambda: evaluations.evaluate(10), lambda: evaluations.evaluate(2)),
     "reconstruct": (lambda: evaluations.reconstruct(10), lambda: evaluations.reconstruct(2)),
     "studies": (lambda: studies.kills(10), lambda: studies.kills(2)),

@@ -1,8 +1,11 @@
 """Training that is killed, damaged and resumed ends with the same weights, to the bit."""
 
+import os
 import random
 import shutil
+import signal
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from safetensors.torch import load_file
 
 from ilrm.presets import run_config
 from ilrm.training.checkpoints import latest_step
+from tests.ablations.processes import children
 from tests.drills.processes import command, finished, killed_once, leftovers
 
 FIELDS = {"steps": 400, "warmup": 2, "save_minutes": 0.0}
@@ -59,6 +63,37 @@ def kills(rounds: int, per_round: int, seed: int = 0) -> dict[str, object]:
     outcome = f"{equal} of {rounds} rounds equal to the bit, {left} leftovers"
     return {"drill": "kill -9 of training after a checkpoint", "tries": total,
             "outcome": outcome, "passed": equal == rounds and not left}  # fmt: skip
+
+
+def elastic(tries: int, seed: int = 0) -> dict[str, object]:
+    """kill -9 of one of two processes under torchrun, which starts both again from the last checkpoint."""
+    rng, killed, equal = random.Random(seed), 0, 0
+    torchrun = (
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--max-restarts=3",
+        "--standalone",
+        "-m",
+    )
+    with tempfile.TemporaryDirectory() as name:
+        reference = Path(name) / "reference"
+        status, output = finished(*torchrun, *LINE, ILRM_RUNS=str(reference), OMP_NUM_THREADS="1")
+        assert status == 0, output
+        for number in range(tries):
+            store = Path(name) / f"{number}"
+            folder = store / CONFIG.name
+            process = command(*torchrun, *LINE, ILRM_RUNS=str(store), OMP_NUM_THREADS="1")
+            while process.poll() is None and not (folder.exists() and latest_step(folder)):
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 1))
+            if workers := children(process.pid, "ilrm.train"):
+                os.kill(rng.choice(workers), signal.SIGKILL)
+                killed += 1
+            process.communicate(timeout=900)
+            equal += process.returncode == 0 and same(folder, reference / CONFIG.name)
+    return {"drill": "kill -9 of one of two processes under torchrun", "tries": killed,
+            "outcome": f"{equal} of {tries} equal to the bit",
+            "passed": equal == tries == killed}  # fmt: skip
 
 
 def _truncate(path: Path) -> None:

@@ -4,8 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from tests.fuzz.harness import fuzz
 from tests.fuzz.targets import TARGETS
 
@@ -23,14 +21,17 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.targets) - set(TARGETS):
         parser.error(f"no target {unknown.pop()!r}: give some of {', '.join(TARGETS)}")
-    rows, failed = [], 0
+    failed = 0
     for name in options.targets or TARGETS:
         result = fuzz(TARGETS[name], options.inputs, options.seed, options.keep)
-        rows.append({**vars(result), "foreign": len(result.foreign)})
         for line in result.foreign:
             print(f"{name}: {line}", flush=True)
         failed += len(result.foreign)
-    print(pd.DataFrame(rows).round(1).to_string(index=False))
+        row = {"inputs": result.inputs, "read": result.read, "refused": result.refused}
+        counts = ", ".join(f"{value} {what}" for what, value in row.items())
+        print(
+            f"{name}: {counts}, {len(result.foreign)} foreign, {result.seconds:.0f} s", flush=True
+        )
     return bool(failed)
 
 

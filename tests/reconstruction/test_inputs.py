@@ -22,7 +22,7 @@ def test_a_capture_is_a_scene_as_it_is_reconstructed(smoke_run, tmp_path):
     assert scene.batch.inputs.images.shape[1] == 3
     torch.testing.assert_close(scene.batch.inputs.images, found.batch.inputs.images)
     assert len(read_capture(folder)) == 24
-    with pytest.raises(ConfigError, match="views=1: iLRM needs at least 2"):
+    with pytest.raises(ConfigError, match="views=1: give an integer from 2"):
         capture_scene(folder, smoke_run.folder, 1, None)
 
 

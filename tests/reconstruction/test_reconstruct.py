@@ -20,7 +20,7 @@ from ilrm.data.procedural.samples import example_capture
 from ilrm.data.sources.captures import read_capture
 from ilrm.errors import TooFewFramesError
 from ilrm.export.ply import read_ply
-from ilrm.export.scene_folder import write_scene
+from ilrm.export.scene_folder import scene_folder, write_scene
 from ilrm.export.video import flight_order, smooth_path
 from ilrm.reconstruction.predict import framing_of, larger
 from ilrm.reconstruction.predict import reconstruct as reconstruct_capture
@@ -115,6 +115,14 @@ def test_a_flight_keeps_the_capture_s_order_unless_it_jumps():
     assert (places.diff() > 0).all() or (places.diff() < 0).all()
 
 
+def test_a_flight_through_ten_thousand_cameras_takes_no_more_memory(monkeypatch):
+    line = torch.eye(4).repeat(300, 1, 1)
+    line[:, 0, 3] = torch.arange(300.0)
+    monkeypatch.setattr("ilrm.export.video.MOST", 100)
+    order = flight_order(line)
+    assert order == sorted(order) and len(order) == 16 and {order[0], order[-1]} == {0, 299}
+
+
 def test_a_smooth_path_passes_the_cameras():
     cameras = some_cameras(batch=1, views=4)
     path = smooth_path(cameras, 301)
@@ -136,6 +144,7 @@ def test_a_scene_replaces_an_earlier_one_and_nothing_else(
     arguments = [capture, "--weights", smoke_run.folder, "--views", "4", "--out", folder]
     assert reconstruct.main([str(a) for a in arguments]) == 0
     assert not (folder / "renders/old.png").exists() and (folder / "scene.ply").exists()
+    assert f"the earlier scene in {folder} is replaced" in capsys.readouterr().out
     (folder / "notes.txt").write_text("mine")
     scan = tmp_path / "scans/depth/mine.exr"  # named as a part of a scene is
     scan.parent.mkdir(parents=True)
@@ -164,6 +173,18 @@ def test_a_scene_replaces_an_earlier_one_and_nothing_else(
     arguments[-1] = link
     assert reconstruct.main([str(a) for a in arguments]) == 0
     assert link.is_symlink() and (tmp_path / "elsewhere/scene.ply").exists()
+
+
+def test_captures_of_one_name_have_folders_of_their_own(tmp_path):
+    """In the run store, where the notebook writes; a name of any letters, through a link or a dot as well."""
+    first, second = tmp_path / "one/images", tmp_path / "two/images"
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(first)
+    found = [scene_folder(path, tmp_path) for path in (first, second, tmp_path / "link")]
+    assert found[0] != found[1] and found[0] == found[2] == scene_folder(first / ".", tmp_path)
+    assert all(path.parent == tmp_path and path.name.startswith("images-") for path in found)
+    assert scene_folder(tmp_path / "../ä b", tmp_path).parent == tmp_path
 
 
 def test_frames_of_one_name_in_two_folders_are_kept_apart(capture, smoke_run, tmp_path):

@@ -179,6 +179,7 @@ def test_a_benchmark_that_is_killed_goes_on_and_measures_no_row_twice(tmp_path, 
         (["--tables", "1", "99"], "no configuration in tables 99: known are 1, 3,"),
         (["--seconds", "0"], "seconds=0.0: give a number above 0"),
         (["--seconds", "nan"], "seconds=nan: give a number above 0"),
+        (["--seconds", "1e9"], "seconds=1000000000.0: give a number above 0, at most 3600"),
     ],
 )
 def test_mistakes_are_told(arguments, message, capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 from ilrm.errors import ConfigError, DataError
-from ilrm.system.json_files import read_json
+from ilrm.system.json_files import read_json, read_kept
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
@@ -27,6 +27,18 @@ def test_everything_else_is_one_line(content, message, tmp_path):
     with pytest.raises(DataError, match=rf"a\.json {message}.*: fetch it") as caught:
         read_json(tmp_path / "a.json", fix="fetch it")
     assert "\n" not in str(caught.value)
+
+
+def test_what_was_kept_is_made_again_if_it_is_damaged(tmp_path, capsys):
+    path = tmp_path / "a.json"
+    assert read_kept(path) == {} and capsys.readouterr().out == ""
+    path.write_text('{"a": 1}')
+    assert read_kept(path) == {"a": 1} and capsys.readouterr().out == ""
+    for content in ("", '{"a": ', "[]"):
+        path.write_text(content)
+        assert read_kept(path) == {}
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith(f"{path} is ") and line.endswith(": it is made again")
 
 
 def test_a_missing_file_is_an_error_of_the_caller_s_kind(tmp_path):

@@ -8,6 +8,7 @@ import torch
 
 from ilrm.errors import WeightsError
 from ilrm.weights.hub import HubWeights, push_to_hub, save_pretrained
+from ilrm.weights.spread import FILE as SPREAD
 from ilrm.weights.state import CONFIG, FILE, read_weights
 from ilrm.weights.training_ranges import FILE as SEEN
 
@@ -33,7 +34,7 @@ def uploads(monkeypatch):
 def test_saved_weights_are_read_back_with_all_that_belongs_to_them(tmp_path):
     original = read_weights("ilrm-small")
     folder = save_pretrained("ilrm-small", tmp_path / "mine")
-    assert {path.name for path in folder.iterdir()} == {FILE, CONFIG, SEEN, "README.md"}
+    assert {path.name for path in folder.iterdir()} == {FILE, CONFIG, SEEN, SPREAD, "README.md"}
     for again in (read_weights(folder), HubWeights.from_pretrained(str(folder)).weights):
         assert again.config == original.config and again.seen == original.seen
         for name, value in original.model.state_dict().items():
@@ -77,7 +78,9 @@ def test_weights_alone_say_that_nothing_was_measured(tmp_path):
 def test_what_is_pushed_is_the_same_folder(uploads):
     assert push_to_hub("ilrm-small", "me/mine").endswith("me/mine/commit/1")
     files, card = uploads["me/mine"]
-    assert files == {FILE, CONFIG, SEEN, "README.md"} and 'from_pretrained("me/mine")' in card
+    assert (
+        files == {FILE, CONFIG, SEEN, SPREAD, "README.md"} and 'from_pretrained("me/mine")' in card
+    )
 
 
 def test_what_is_no_weights_is_one_line(tmp_path):

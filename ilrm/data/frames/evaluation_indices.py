@@ -15,6 +15,9 @@ from ilrm.data.frames.training_windows import evaluation_context
 from ilrm.data.frames.view_selection import HOLD_OUT
 from ilrm.data.scene import Scene, Scenes
 from ilrm.errors import DataError, EmptyDatasetError
+from ilrm.fields import shown_path
+from ilrm.system.files import is_file, is_folder
+from ilrm.system.found_instead import in_place_of
 from ilrm.system.json_files import read_json
 
 FIELDS = ("context", "target")
@@ -151,9 +154,13 @@ def read_wide_index(path: str | Path, views: int) -> WideIndex:
 
 def check_index(path: Path) -> None:
     """Raise DataError if there is no such file."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is missing"
-        raise DataError(f"evaluation index {path} {what}: give the path of your copy")
+    if not is_file(path):
+        what = in_place_of(path) if path.is_symlink() else None
+        what = (
+            what
+            or f"{'is a folder' if is_folder(path) else 'is missing'}: give the path of your copy"
+        )
+        raise DataError(f"evaluation index {shown_path(path)} {what}")
 
 
 def _json(path: Path) -> Any:

@@ -5,6 +5,7 @@ capture, few views share little; a neighbourhood is a frame with those that see 
 directions that are not too different.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,11 +20,13 @@ from ilrm.data.frames.view_selection import HOLD_OUT, kmeans_views, view_feature
 from ilrm.data.framing import Framing
 from ilrm.data.scene import Scene, Scenes
 from ilrm.errors import ConfigError, TooFewFramesError
+from ilrm.fields import shown
 from ilrm.planes import COARSE, inverse_depths, plane_errors
 from ilrm.views import Views
 
 OVERLAP = 0.5  # least share of a frame's image that another one of its neighbourhood sees
 PARALLAX = 30.0  # degrees: widest angle under which the two cameras are seen from what they look at
+MOST = 1_000  # frames that are compared with each other
 FEWEST = 3  # frames: two inputs and one that is held out
 PROBES = 8  # frames at which the depth is measured
 PROBE_RANKS = (2, 4, 6)  # their partners, by rank of nearness
@@ -143,6 +146,21 @@ def _plane_depth(scene: Scene, frame: int, features: np.ndarray) -> float:
     return float(depth / to_scene.scale[0])
 
 
+def compared(scene: Scene, keep: int | None = None) -> list[int]:
+    """The frames of a capture between which neighbourhoods are sought: all of them; of a longer one every
+    n-th as they were taken, which a line says, and the frame `keep`.
+    """
+    every = math.ceil(len(scene) / MOST)
+    if every == 1:
+        return list(range(len(scene)))
+    chosen = {*scene.sequence[::every], *([] if keep is None else [keep])}
+    print(
+        f"capture {scene.key}: of its {len(scene)} frames, {len(chosen)} are used, about 1 in {every}; "
+        "reconstruct --frames A:B reads a part of it"
+    )
+    return sorted(chosen)
+
+
 def neighbourhood(
     scene: Scene, views: int, found: Connections, around: int | None = None
 ) -> Neighbourhood:
@@ -228,8 +246,11 @@ class LocalCoverage:
         return scenes.keys
 
     def frames(self, scene: Scene) -> tuple[list[int], list[int]]:
-        found = neighbourhood(scene, self.views, connections(scene), self.around)
-        return found.inputs, found.targets
+        frames = compared(scene, self.around)
+        part = scene.part(frames)
+        around = None if self.around is None else frames.index(self.around)
+        found = neighbourhood(part, self.views, connections(part), around)
+        return [frames[i] for i in found.inputs], [frames[i] for i in found.targets]
 
 
 def frame_number(scene: Scene, text: str) -> int:
@@ -244,7 +265,7 @@ def frame_number(scene: Scene, text: str) -> int:
         return scene.sequence[int(text)]
     problem = f"is the name of {len(matching)} frames" if matching else "is not a frame"
     raise ConfigError(
-        f"{text!r} {problem} of {scene.key}: give a number from 0 to {len(scene) - 1} or a name, for "
+        f"{shown(text)} {problem} of {scene.key}: give a number from 0 to {len(scene) - 1} or a name, for "
         f"example {scene.names[0]}"
     )
 
@@ -258,6 +279,6 @@ def frame_range(scene: Scene, text: str) -> Scene:
             raise ValueError
     except ValueError:
         raise ConfigError(
-            f"frames={text!r}: give A:B, at least {FEWEST} of the {len(scene)} frames of {scene.key}"
+            f"frames={shown(text)}: give A:B, at least {FEWEST} of the {len(scene)} frames of {scene.key}"
         ) from None
     return scene.part(sorted(scene.sequence[start:stop]))

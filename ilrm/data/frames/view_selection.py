@@ -1,5 +1,6 @@
 """Selection of the input and target views of a capture from the camera poses alone."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -39,10 +40,13 @@ def kmeans_views(c2w: Tensor, views: int) -> list[int]:
     positions and directions, with random state 0 (supplementary, wide coverage). Raises TooFewFramesError.
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     _check_enough(len(c2w), views)
     features = view_features(c2w)
-    clusters = KMeans(views, n_init=10, random_state=0).fit(features)
+    with warnings.catch_warnings():  # of cameras that repeat, which is seen to below
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clusters = KMeans(views, n_init=10, random_state=0).fit(features)
     distances = np.linalg.norm(features[:, None] - clusters.cluster_centers_[None], axis=-1)
     chosen: list[int] = []
     for column in distances.T:  # with repeated poses, one camera may be nearest to two centres

@@ -31,6 +31,7 @@ from ilrm.data.procedural.textures import texture_bank
 from ilrm.data.procedural.varied import varied
 from ilrm.errors import ConfigError, DataError
 from ilrm.system.files import atomic_path, write_json
+from ilrm.system.json_files import read_json
 from ilrm.system.paths import folder_variable
 from ilrm.system.progress import progress_bar
 
@@ -165,8 +166,10 @@ def _is_complete(root: Path, wanted: dict[str, Any]) -> bool:
         if any(path.name != LOCK for path in root.iterdir()):
             raise ConfigError(f"{root} is not empty and has no dataset.json: choose another folder")
         return False
-    found = json.loads(record.read_text(encoding="utf-8"))
-    complete = bool(found.pop("complete"))
+    found = read_json(record, fix=f"delete {root}, it is made again")
+    if not isinstance(found, dict):
+        raise DataError(f"{record} is not an object: delete {root}, it is made again")
+    complete = bool(found.pop("complete", False))
     if found != wanted:
         changed = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
         raise ConfigError(

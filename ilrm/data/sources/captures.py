@@ -17,23 +17,21 @@ import numpy as np
 import torch
 
 from ilrm.data.framing import Distortion
-from ilrm.data.images import SIDEWAYS, read_size
 from ilrm.data.scene import Scene, Scenes, fingerprint
-from ilrm.data.sources.distortion import ignoring_distortion, pinhole, scaled, source
-from ilrm.data.sources.image_lookup import reduction, what_is_there
-from ilrm.data.sources.layouts import Contents, colmap_layout, find_layout
+from ilrm.data.sources.camera_checks import Problem, pose_problem, view_problem
+from ilrm.data.sources.distortion import ignoring_distortion, pinhole, source
+from ilrm.data.sources.layouts import Contents, Frame, colmap_layout, find_layout
+from ilrm.data.sources.missing_layout import what_is_wrong
+from ilrm.data.sources.stored_images import choose, fit
 from ilrm.errors import DataError, EmptyDatasetError
-from ilrm.system.files import is_file
+from ilrm.fields import shown
+from ilrm.system.files import is_folder
 
 if TYPE_CHECKING:
     import pycolmap
 
-FOV = (0.5, 170.0)  # degrees; outside of this range, intrinsics are not in pixels
-SLANT = 75.0  # degrees: largest angle between the optical axis and the middle of an image
-UNITS = (
-    1.5  # a principal point below this, in an image of more pixels, is in units of the image's size
-)
-LARGEST = 1e12  # largest accepted camera coordinate
+LEAST_LEFT = 0.25  # share of an image's pixels that undistortion has to leave
+MOST_NAMED = 3  # folders that a line names
 
 
 def read_capture(
@@ -49,7 +47,8 @@ def read_capture(
     COLMAP model to read, such as sparse/1; by default the one with most images. Raises DataError on an
     unknown layout, on damaged files, and on frames whose image is missing or differs in size from its camera.
     """
-    scene, notes = _read(Path(folder), image_folder, distortion, model)
+    folder = Path(folder)
+    scene, notes = _read(folder, _key(folder), image_folder, distortion, model)
     for note in notes:
         print(f"capture {scene.key}: {note}")
     return scene
@@ -60,74 +59,84 @@ def is_capture(folder: Path) -> bool:
     return find_layout(folder) is not None
 
 
+def _key(folder: Path) -> str:
+    """The name of a capture: that of its folder, or of the link to it that was given."""
+    return Path(os.path.normpath(folder.absolute())).name or "capture"
+
+
 def _read(
-    folder: Path, image_folder: str, distortion: Distortion, model: str = ""
+    folder: Path, key: str, image_folder: str, distortion: Distortion, model: str = ""
 ) -> tuple[Scene, list[str]]:
     """A capture, and lines about what is left out of it or read otherwise than it is named."""
     read = colmap_layout(folder, model) if model else find_layout(folder)
     if read is None:
-        raise DataError(
-            f"{folder} contains no posed images: need a COLMAP model (sparse/0), transforms.json, "
-            "opencv_cameras.json or poses_bounds.npy"
-        )
+        raise DataError(what_is_wrong(folder))
     if image_folder and not any(
-        (root / image_folder).is_dir() for root in (folder, folder / "nerfstudio")
+        is_folder(root / image_folder) for root in (folder, folder / "nerfstudio")
     ):
         raise DataError(
-            f"{folder} has no folder {image_folder}: give an existing image folder, or leave it out"
+            f"{folder} has no folder {shown(image_folder)}: give an existing image folder, or leave it out"
         )
     contents = read(folder, image_folder)
     if not contents.frames:
         raise DataError(f"{folder}: no frame has a pose: register images first")
-    return _scene(folder.resolve().name, contents, distortion)
+    return _scene(key, contents, distortion)
 
 
 def _scene(key: str, contents: Contents, distortion: Distortion) -> tuple[Scene, list[str]]:
-    sources, sizes, fxfycxcy = [], [], []
-    ignored, turned = 0, 0
-    for frame in contents.frames:
-        where = f"capture {key}, frame {frame.path.name}"
-        if not np.isfinite(frame.c2w).all():
-            raise DataError(f"{where}: its pose is not finite: remove the frame from the cameras")
-        if np.abs(frame.c2w[:3, 3]).max() > LARGEST:
-            raise DataError(f"{where}: its camera is beyond {LARGEST:.0g}: recentre the cameras")
-        rotation = frame.c2w[:3, :3]
-        if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
-            raise DataError(
-                f"{where}: its pose does not contain a rotation matrix: export the cameras again"
-            )
-        camera, upright = _fitted(frame.camera, frame.path, where)
-        turned += upright
+    places = [f"capture {key}, frame {frame.path.name}" for frame in contents.frames]
+    c2w = np.stack([frame.c2w for frame in contents.frames])  # double precision, see Scene
+    _raise(pose_problem(c2w), places)
+    fitting = zip(contents.frames, places, strict=True)
+    chosen, turned = choose([fit(frame.camera, frame.path, where) for frame, where in fitting])
+    sources, sizes, fxfycxcy, ignored = [], [], [], 0
+    for frame, where, (camera, upright) in zip(contents.frames, places, chosen, strict=True):
         if distortion == "ignore" and not camera.is_undistorted():
             camera, ignored = ignoring_distortion(camera), ignored + 1
+        flat = _flat(camera, where)
         sources.append(source(frame.path, camera, upright))
-        flat = pinhole(camera, where)
         sizes.append((flat.height, flat.width))
-        _check_view(flat, where)
         fxfycxcy.append([flat.focal_length_x, flat.focal_length_y, *flat.params[-2:]])
-    notes = list(contents.notes)
+    _raise(view_problem(np.array(fxfycxcy), np.array(sizes, float)), places)
+    notes = [*contents.notes, *turned]
     if ignored:
         notes.append(
             f"the lens distortion of {ignored} frames is ignored, as the protocol requires"
         )
-    if turned:
-        notes.append(f"{turned} photos are turned upright as their EXIF orientation says")
-    c2w = np.stack([frame.c2w for frame in contents.frames])  # double precision, see Scene
-    names = _names(key, [frame.path for frame in contents.frames])
     scene = Scene(
         key,
         torch.tensor(fxfycxcy).float(),
         torch.from_numpy(c2w),
         sources,
         sizes,
-        names,
+        _names(key, contents.frames),
         points=contents.points,
     )
     return scene, notes
 
 
-def _names(key: str, paths: Sequence[Path]) -> list[str]:
+def _raise(problem: Problem | None, places: Sequence[str]) -> None:
+    """Raise DataError on a problem of one of the frames at these places."""
+    if problem is not None:
+        frame, words = problem
+        raise DataError(f"{places[frame]}: {words}")
+
+
+def _flat(camera: pycolmap.Camera, where: str) -> pycolmap.Camera:
+    """The pinhole camera of the undistorted image. Raises DataError if little is left of the image."""
+    flat = pinhole(camera, where)
+    if flat.width * flat.height < LEAST_LEFT * camera.width * camera.height:
+        lens = ", ".join(f"{value:.4g}" for value in camera.params)
+        raise DataError(
+            f"{where}: undistortion leaves {flat.height}x{flat.width} of {camera.height}x{camera.width} "
+            f"pixels ({camera.model_name} {lens}): correct the distortion coefficients"
+        )
+    return flat
+
+
+def _names(key: str, frames: Sequence[Frame]) -> list[str]:
     """Paths relative to the common folder of all images. Raises DataError on duplicates."""
+    paths = [frame.path for frame in frames]
     counts = Counter(path.resolve() for path in paths)
     if repeated := [path for path, count in counts.items() if count > 1]:
         raise DataError(
@@ -136,63 +145,6 @@ def _names(key: str, paths: Sequence[Path]) -> list[str]:
         )
     root = os.path.commonpath([path.parent for path in paths])
     return [Path(os.path.relpath(path, root)).as_posix() for path in paths]
-
-
-def _check_view(camera: pycolmap.Camera, where: str) -> None:
-    """Raise DataError on implausible intrinsics. The principal point of a crop may lie outside of it."""
-    size = np.array([camera.width, camera.height])
-    focal = np.array([camera.focal_length_x, camera.focal_length_y])
-    centre = np.array(camera.params[-2:])
-    given = (
-        f"{where}: focal length {focal[0]:.4g} and principal point ({centre[0]:.4g}, {centre[1]:.4g}) of an "
-        f"image of {camera.height}x{camera.width} pixels"
-    )
-    fov = np.rad2deg(2 * np.arctan(0.5 * size / focal))
-    in_units = min(size) > 2 * UNITS and (np.abs(centre) <= UNITS).all()
-    if in_units or fov.min() <= FOV[0] or fov.max() >= FOV[1]:
-        problem = (
-            "the principal point is in the corner"
-            if in_units
-            else f"a view of {fov[0]:.3g} degrees"
-        )
-        raise DataError(
-            f"{given}: {problem}: intrinsics must be in pixels; export the cameras again"
-        )
-    slant = np.rad2deg(np.arctan(np.hypot(*((0.5 * size - centre) / focal))))
-    if slant > SLANT:
-        raise DataError(
-            f"{given}: the image is seen {slant:.0f} degrees off the optical axis, at most {SLANT:.0f} are "
-            "supported: correct the principal point"
-        )
-
-
-def _fitted(camera: pycolmap.Camera, path: Path, where: str) -> tuple[pycolmap.Camera, bool]:
-    """The camera, rescaled to its image if that comes from a folder of downsampled images, and whether the
-    image has to be turned upright because its camera is that of the upright photo.
-    """
-    if not is_file(path):
-        raise DataError(
-            f"{where}: {path} is missing ({what_is_there(path)}): fetch the image or remove the frame from "
-            "the cameras"
-        )
-    try:
-        stored, orientation = read_size(path)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
-    factor = reduction(path)
-    expected = camera.width / factor, camera.height / factor
-    sideways = orientation in SIDEWAYS
-    for (width, height), upright in ((stored, False), (stored[::-1], True)):
-        if upright and not sideways:
-            break
-        if (camera.width, camera.height) == (width, height):
-            return camera, upright
-        if factor > 1 and max(abs(width - expected[0]), abs(height - expected[1])) <= 1:
-            return scaled(camera, width, height), upright
-    raise DataError(
-        f"{where}: {path} has {stored[1]}x{stored[0]} pixels, its camera {camera.height}x{camera.width}: "
-        "use the cameras' own images, or downsampled ones in images_2, images_4 or images_8"
-    )
 
 
 class CaptureScenes(Scenes):
@@ -206,14 +158,21 @@ class CaptureScenes(Scenes):
     ) -> None:
         super().__init__(Path(folder))
         self.image_folder, self.distortion = image_folder, distortion
-        self.captures = {self.folder.resolve().name: self.folder}
+        self.captures = {_key(self.folder): self.folder}
+        others: list[str] = []
         if not is_capture(self.folder):
-            folders = sorted(f for f in self.folder.glob("[!.]*") if f.is_dir() and is_capture(f))
-            self.captures = {f.name: f for f in folders}
+            folders = sorted(f for f in self.folder.glob("[!.]*") if is_folder(f))
+            self.captures = {f.name: f for f in folders if is_capture(f)}
+            others = [f.name for f in folders if f.name not in self.captures]
         if not self.captures:
             raise EmptyDatasetError(
                 f"{self.folder} is not a capture and contains none: need folders with a COLMAP model, "
                 "transforms.json, opencv_cameras.json or poses_bounds.npy"
+            )
+        if others:
+            more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+            self.say(
+                f"{', '.join(others[:MOST_NAMED])}{more} in {self.folder} have no cameras: left out"
             )
 
     @property
@@ -224,7 +183,7 @@ class CaptureScenes(Scenes):
         """Load a scene by its key. Raises DataError, and whatever read_capture raises."""
         if key not in self.captures:
             raise DataError(f"scene {key} is not in {self.folder}")
-        scene, notes = _read(self.captures[key], self.image_folder, self.distortion)
+        scene, notes = _read(self.captures[key], key, self.image_folder, self.distortion)
         for note in notes:
             self.say(f"capture {scene.key}: {note}")
         return scene

@@ -11,12 +11,15 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ilrm.data.scene import EncodedImage, Scene, Scenes, fingerprint
+from ilrm.data.sources.camera_checks import RIGID, SLANT, rotation_errors, slant
 from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.system.files import below, is_file
+from ilrm.system.found_instead import in_place_of
 from ilrm.system.json_files import read_json
 from ilrm.system.tensor_files import read_tensors
 
@@ -61,6 +64,11 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
             f"{where}, scene {key}: cameras of frames {bad[:5]} are not finite or have no focal length: "
             "fetch the chunk again or remove the scene"
         )
+    if (cameras[:, 4:6] != 0).any():
+        raise DataError(
+            f"{where}, scene {key}: columns 4 and 5 of its cameras, the lens distortion, are not zero: "
+            "undistort the images first"
+        )
     if (cameras[:, :2] > MAX_FOCAL).any():
         raise DataError(
             f"{where}, scene {key}: focal length {cameras[:, :2].max():.4g}: give intrinsics in units of the "
@@ -92,7 +100,26 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
     pixels = torch.tensor([width, height, width, height])
     names = [str(i) for i in range(len(images))]
     sizes = [(height, width)] * len(images)
-    return Scene(key, cameras[:, :4] * pixels, c2w, sources, sizes, names, depths)
+    scene = Scene(
+        key, cameras[:, :4] * pixels, c2w, sources, sizes, names, depths, where=f"{where}, "
+    )
+    _check_cameras(scene)
+    return scene
+
+
+def _check_cameras(scene: Scene) -> None:
+    """Raise DataError on cameras that no published rule excludes and that cannot be used all the same."""
+    c2w, intrinsics = scene.c2w.double().numpy(), scene.fxfycxcy.double().numpy()
+    errors, angles = rotation_errors(c2w), slant(intrinsics, np.array(scene.sizes, float))
+    allowed = np.abs(np.linalg.det(c2w[:, :3, :3]) - 1) <= MAX_DETERMINANT_ERROR
+    for wrong, words in (
+        (allowed & (errors > RIGID), "its pose does not contain a rotation matrix"),
+        (angles > SLANT, f"it is seen more than {SLANT:.0f} degrees off the optical axis"),
+    ):
+        if wrong.any():
+            raise DataError(
+                f"{scene.where}scene {scene.key}, frame {int(wrong.argmax())}: {words}: remove the scene"
+            )
 
 
 def skip_reason(scene: Scene) -> str | None:
@@ -118,6 +145,9 @@ def _read_index(path: Path) -> dict[str, str]:
         raise DataError(
             f"{path}: need a dict from scene to chunk file, as in pixelSplat's datasets"
         )
+    for key, name in index.items():
+        if "\\" in name and not is_file(path.parent / name):
+            index[key] = name.replace("\\", "/")  # written on Windows
     for name in set(index.values()):
         if below(path.parent, path.parent / name) is None:
             raise DataError(
@@ -170,9 +200,8 @@ class ChunkScenes(Scenes):
             return self._open[name]
         path = self.folder / name
         if not is_file(path):
-            raise DataError(
-                f"{path} is missing but listed in index.json: fetch it or remove it from index.json"
-            )
+            missing = "is missing but listed in index.json: fetch it or remove it from index.json"
+            raise DataError(f"{path} {in_place_of(path) or missing}")
         scenes = read_tensors(path)
         if not isinstance(scenes, list) or not all(
             isinstance(s, dict) and isinstance(s.get("key"), str) for s in scenes

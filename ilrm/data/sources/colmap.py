@@ -6,6 +6,7 @@ points. The camera models are pycolmap's.
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import os
 import re
@@ -21,12 +22,22 @@ import torch
 from ilrm.data.scene import PointCloud
 from ilrm.data.sources.distortion import make_camera, model_names
 from ilrm.errors import DataError
+from ilrm.fields import shown_path
+from ilrm.system.files import is_file
+from ilrm.system.found_instead import beginning, in_place_of, told_by
 
 if TYPE_CHECKING:
     import pycolmap
 
-# possible locations of a capture's models; "*": COLMAP numbers the parts that it could not join
-FOLDERS = ("sparse/*", "sparse", "colmap/sparse/*", "colmap/sparse", "dense/sparse")
+# Possible locations of a capture's models, those of the first row that has any; "*": COLMAP numbers the parts
+# that it could not join.
+FOLDERS = (
+    ("[sS]parse/*", "[sS]parse"),
+    ("colmap/sparse/*", "colmap/sparse"),
+    ("dense/sparse", "dense/*/sparse"),
+    ("distorted/sparse/*", "distorted/sparse"),
+)
+SMALLEST_IMAGE = 73  # bytes in images.bin
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,10 @@ class ColmapModel:
 
 def find_models(capture: Path) -> list[Path]:
     """The folders of a capture's COLMAP models, those with most images first; empty if there are none."""
-    for pattern in FOLDERS:
-        models = [folder for folder in sorted(capture.glob(pattern)) if _suffix(folder)]
-        if models:
+    for patterns in FOLDERS:
+        found = [folder for pattern in patterns for folder in sorted(capture.glob(pattern))]
+        seen = [f for f in found if not any(p[0] == "." for p in f.relative_to(capture).parts)]
+        if models := [folder for folder in seen if _suffix(folder) or _suffix(folder, "images")]:
             return sorted(models, key=_image_count, reverse=True)
     return [capture] if _suffix(capture) else []
 
@@ -70,9 +82,9 @@ def _name(capture: Path, folder: Path) -> str:
     return folder.relative_to(capture).as_posix()
 
 
-def _suffix(folder: Path) -> str | None:
-    """Format of the model in a folder, or None if there is no model."""
-    return next((s for s in (".bin", ".txt") if (folder / f"cameras{s}").is_file()), None)
+def _suffix(folder: Path, part: str = "cameras") -> str | None:
+    """Format of the model in a folder, by one of its files, or None if it does not exist."""
+    return next((s for s in (".bin", ".txt") if is_file(folder / f"{part}{s}")), None)
 
 
 def _image_count(folder: Path) -> int:
@@ -80,8 +92,10 @@ def _image_count(folder: Path) -> int:
     suffix = _suffix(folder)
     try:
         if suffix == ".bin":
-            with (folder / "images.bin").open("rb") as file:
-                return struct.unpack("<Q", file.read(8))[0]
+            path = folder / "images.bin"
+            with path.open("rb") as file:
+                count = struct.unpack("<Q", file.read(8))[0]
+            return count if SMALLEST_IMAGE * count <= path.stat().st_size else 0
         return len(_text_images(folder / "images.txt"))
     except (OSError, struct.error, ValueError, IndexError):
         return 0
@@ -91,10 +105,10 @@ def read_model(folder: Path) -> ColmapModel:
     """Read a model from its folder. Raises DataError on truncated files, another format, or an unknown camera
     model.
     """
-    suffix = _suffix(folder)
+    suffix = _suffix(folder) or _suffix(folder, "images")
     if suffix is None:
         raise DataError(
-            f"{folder} is not a COLMAP model: give a folder with cameras.bin or cameras.txt"
+            f"{shown_path(folder)} is not a COLMAP model: give a folder with cameras.bin or cameras.txt"
         )
     read = {".bin": _BINARY, ".txt": _TEXT}[suffix]
     cameras: dict[int, pycolmap.Camera] = _read(folder / f"cameras{suffix}", read[0])
@@ -134,12 +148,13 @@ def _read(path: Path, parse: Callable):
     try:
         return parse(path)
     except FileNotFoundError as error:
-        raise DataError(
-            f"{path} is missing: copy the whole model folder (cameras, images, points3D)"
-        ) from error
+        missing = "is missing: copy the whole model folder (cameras, images, points3D)"
+        raise DataError(f"{path} {in_place_of(path) or missing}") from error
     except DataError:
         raise
     except (struct.error, ValueError, IndexError, StopIteration, OverflowError) as error:
+        if (words := told_by(beginning(path))) is not None:
+            raise DataError(f"{path} {words}") from error
         raise DataError(
             f"{path} is truncated or not a COLMAP file ({error or 'it ends too early'}): "
             "export the model again"
@@ -208,11 +223,20 @@ def _binary_points(path: Path) -> list[tuple[float, ...]]:
 
 def _lines(path: Path) -> list[list[str]]:
     """The words of each line but comments."""
-    return [line.split() for line in _text(path).split("\n") if not line.startswith("#")]
+    return [line.split() for line in _written(path)]
+
+
+def _written(path: Path) -> list[str]:
+    """The lines of a text file but comments."""
+    return [line for line in _text(path).split("\n") if not line.lstrip().startswith("#")]
 
 
 def _text(path: Path) -> str:
-    return os.fsdecode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    """A text file with line ends of any system, in UTF-16 if it says so; else names may have any bytes."""
+    data = path.read_bytes()
+    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16") if utf_16 else os.fsdecode(data.removeprefix(codecs.BOM_UTF8))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_number(word: str) -> bool:
@@ -225,7 +249,7 @@ def _is_number(word: str) -> bool:
 
 def _check_count(path: Path, entries: int) -> None:
     """Raise ValueError if the number of entries differs from the one in COLMAP's header."""
-    header = re.search(r"^# Number of \w+: (\d+)", _text(path), re.MULTILINE)
+    header = re.search(r"^\s*# Number of \w+: (\d+)", _text(path), re.MULTILINE)
     if header and int(header[1]) != entries:
         raise ValueError(f"its header announces {header[1]} entries, but it has {entries}")
 
@@ -242,7 +266,7 @@ def _text_cameras(path: Path) -> dict[int, pycolmap.Camera]:
 
 
 def _text_images(path: Path) -> list[tuple[str, int, tuple[float, ...]]]:
-    lines = [line.rstrip("\r") for line in _text(path).split("\n") if not line.startswith("#")]
+    lines = _written(path)
     while lines and not lines[0].strip():
         lines.pop(0)
     images = []

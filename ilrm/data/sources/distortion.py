@@ -57,7 +57,8 @@ def make_camera(
         )
     if not (0 < width <= LONGEST and 0 < height <= LONGEST):
         raise DataError(
-            f"{where}: {width}x{height} pixels: width and height must be positive, at most {LONGEST:,}"
+            f"{where}: {width:.6g}x{height:.6g} pixels: width and height must be positive, at most "
+            f"{LONGEST:,}"
         )
     sample = pycolmap.Camera.create_from_model_name(0, model, 1.0, width, height)
     if parameters is None:
@@ -65,11 +66,15 @@ def make_camera(
     count = len(sample.params)
     if len(parameters) != count or not np.isfinite(parameters).all():
         raise DataError(
-            f"{where}: {model} needs {count} finite parameters ({sample.params_info}), not {list(parameters)}"
+            f"{where}: {model} needs {count} finite parameters ({sample.params_info}), not "
+            f"{list(parameters)}: export the cameras again"
         )
     camera = pycolmap.Camera(model=model, width=width, height=height, params=list(parameters))
     if camera.focal_length_idxs() and min(_focal(camera)) <= 0:
-        raise DataError(f"{where}: parameters {list(parameters)}: focal lengths must be positive")
+        raise DataError(
+            f"{where}: parameters {list(parameters)}: focal lengths must be positive: export the cameras "
+            "again"
+        )
     return camera
 
 

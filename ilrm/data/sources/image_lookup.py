@@ -14,10 +14,13 @@ from pathlib import Path
 
 from ilrm.data.images import OTHER_SUFFIXES, SUFFIXES, is_image_name
 from ilrm.errors import DataError
-from ilrm.system.files import below, is_file
+from ilrm.system.files import below, is_file, is_folder
+from ilrm.system.found_instead import in_place_of
 
 IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8")
-_DRIVE = re.compile(r"[A-Za-z]:/|//")  # start of an absolute path on Windows
+# start of a path that is not relative to a folder of the capture, here or on another system
+_ABSOLUTE = re.compile(r"[/~]|[a-z]:|file:", re.IGNORECASE)
+_BLANKS = " \t\r\n\u200b\ufeff"  # around names that were copied from elsewhere
 
 
 def reduction(path: Path) -> int:
@@ -30,11 +33,27 @@ def reduction(path: Path) -> int:
     return 1
 
 
+def is_absolute(name: str) -> bool:
+    """Whether a name of an image is a whole path, of this machine, of another one or of Windows."""
+    return bool(_ABSOLUTE.match(name.replace("\\", "/")))
+
+
 def image_files(folder: Path) -> list[Path]:
     """The images directly in a folder, sorted by name; empty if there is no such folder."""
-    if not _is_folder(folder):
+    if not is_folder(folder):
         return []
-    return sorted(path for path in folder.iterdir() if is_image_name(path))
+    return sorted(path for path in folder.iterdir() if is_image_name(path) and not is_folder(path))
+
+
+def find_folder(root: Path, names: Sequence[str] = IMAGE_FOLDERS) -> Path | None:
+    """The first of these folders that exists in `root`, as it is called there or in another case or Unicode
+    form; None if there is none.
+    """
+    for name in names:
+        if is_folder(root / name):
+            return root / name
+    inside = {_plain(path.name): path for path in sorted(root.iterdir()) if is_folder(path)}
+    return next((inside[_plain(name)] for name in names if _plain(name) in inside), None)
 
 
 @dataclass
@@ -45,6 +64,7 @@ class ImageLookup:
     image_folder: str = ""
     notes: list[str] = field(default_factory=list)  # what was read otherwise than it is named
     _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
+    _folders: dict[Path, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.root = _absolute(self.root)
@@ -59,7 +79,8 @@ class ImageLookup:
         wanted = [self._wanted(name, base, f"{where}, frame {i}") for i, name in enumerate(names)]
         found = [self._match(path) for path in wanted]
         for path, match in zip(wanted, found, strict=True):
-            if match is not None and match.parent != path.parent and not _is_folder(path.parent):
+            named = self._folder(path.parent)
+            if match is not None and match.parent != named and not is_folder(named):
                 self._note(
                     f"{path.parent.name} does not exist: {match.parent.name} is read instead"
                 )
@@ -74,8 +95,8 @@ class ImageLookup:
         path = self._inside(base / name, where) if is_file(base / name) else None
         if path is None:
             name = name.replace("\\", "/")
-            moved = bool(_DRIVE.match(name)) or (name.startswith("/") and not is_file(Path(name)))
-            path = self._elsewhere(name) if moved else None
+            outside = below(self.root, base / name) is None and not is_file(base / name)
+            path = self._elsewhere(name) if is_absolute(name) or outside else None
             path = path or self._inside(base / name, where)
         if not self.image_folder:
             return path
@@ -89,7 +110,7 @@ class ImageLookup:
             for tail in (below_folder, relative, Path(path.name))
         ]
         best = next((o for o in options if self._match(o)), None)
-        best = best or next((o for o in options if _is_folder(o.parent)), options[0])
+        best = best or next((o for o in options if is_folder(o.parent)), options[0])
         return self._inside(best, where)
 
     def _elsewhere(self, name: str) -> Path | None:
@@ -101,6 +122,10 @@ class ImageLookup:
     def _inside(self, path: Path, where: str) -> Path:
         inside = below(self.root, path) or below(self.root / self.image_folder, path)
         if inside is None:
+            tail = self._elsewhere(path.as_posix())
+            same = None if tail is None else self._match(tail)
+            if same is not None and is_file(path) and same.samefile(path):
+                return same  # which a link in the capture leads to
             raise DataError(
                 f"{where}: its image {str(path)!r} lies outside of {self.root}: move it into that folder and "
                 "correct its name in the cameras"
@@ -118,7 +143,7 @@ class ImageLookup:
             return None
         tail = path.relative_to(self.root)
         if len(tail.parts) > 1 and tail.parts[0] in IMAGE_FOLDERS:
-            if (self.root / tail.parts[0]).is_dir():
+            if is_folder(self._folder(self.root / tail.parts[0])):
                 return None
             tail = Path(*tail.parts[1:])  # the named folder was not copied
         options = (self.root / folder / tail for folder in ("", *IMAGE_FOLDERS))
@@ -127,14 +152,28 @@ class ImageLookup:
     def _in_folder(self, path: Path) -> Path | None:
         if is_file(path):
             return path
-        listing = self._listing(path.parent)
+        listing = self._listing(self._folder(path.parent))
         name = _plain(path.name)
-        known = path.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES)
-        stem = name.rpartition(".")[0] if known else name
+        start, dot, suffix = name.rpartition(".")
+        stem = start if f"{dot}{suffix}" in (*SUFFIXES, *OTHER_SUFFIXES) else name
         for key in (name, stem):  # the name itself in another form; then any image of that stem
-            if key in listing:
-                return listing[key][0]
+            if found := listing.get(key):
+                if len(found) > 1:
+                    self._note(f"{len(found)} images are called {key}: {found[0].name} is read")
+                return found[0]
         return None
+
+    def _folder(self, folder: Path) -> Path:
+        """The folder as it is called on the disk: its parts may be in another case or Unicode form."""
+        if folder not in self._folders:
+            found = folder
+            if not is_folder(folder) and folder != folder.parent:
+                above = self._folder(folder.parent)
+                found = above / folder.name
+                if is_folder(above):
+                    found = find_folder(above, [folder.name]) or found
+            self._folders[folder] = found
+        return self._folders[folder]
 
     def _listing(self, folder: Path) -> dict[str, list[Path]]:
         """The images of a folder by name and by stem, in the order in which suffixes are preferred."""
@@ -172,18 +211,35 @@ class ImageLookup:
 
 
 def what_is_there(path: Path) -> str:
-    """What is found where a file is missing, for an error message."""
-    folder = path.parent
-    while not _is_folder(folder):
-        path, folder = folder, folder.parent
+    """What is found where an image is missing, for an error message: what is wrong, and what to do."""
+    if (words := in_place_of(path)) is not None:
+        return words
+    wanted, folder = path, path.parent
+    while not is_folder(folder):
+        wanted, folder = folder, folder.parent
+    cure = "fetch the image or remove the frame from the cameras"
+    has = listed(folder)
+    inside = sorted(f.name for f in folder.iterdir() if f.name[0] != "." and image_files(f))
+    if wanted != path and inside and not image_files(folder):
+        cure = f"rename {inside[0]} to {wanted.name}, or reconstruct with --images {inside[0]}"
+    return f"is missing ({folder.name} {has}): {cure}"
+
+
+def listed(folder: Path) -> str:
+    """What a folder has where images are expected, in a few words."""
     files = image_files(folder)
+    others = sorted(f.name for f in folder.iterdir() if f.name[0] != "." and f not in files)
     if files:
-        return f"{folder.name} has {len(files)} images, from {files[0].name} to {files[-1].name}"
-    others = sorted(f.name for f in folder.iterdir() if not f.name.startswith("."))
-    if not others:
-        return f"{folder.name} is empty"
-    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-    return f"{folder.name} has {', '.join(others[:3])}{more}"
+        words = f"has {len(files)} images, from {files[0].name} to {files[-1].name}"
+    elif not others:
+        words = "is empty"
+    else:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        words = f"has {', '.join(others[:3])}{more}"
+    unread = [name for name in others if Path(name).suffix.lower() in OTHER_SUFFIXES]
+    if unread:
+        words += f"; {len(unread)} like {unread[0]} have to be converted to JPEG"
+    return words
 
 
 def _absolute(path: Path) -> Path:
@@ -191,13 +247,6 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
 def _plain(name: str) -> str:
     """A name without the differences that file systems and tools introduce."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return unicodedata.normalize("NFC", name).casefold().strip(_BLANKS)

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ilrm.data.images import OTHER_SUFFIXES, read_size
+from ilrm.data.images import read_size
 from ilrm.data.scene import PointCloud
 from ilrm.data.sources import colmap
 from ilrm.data.sources.distortion import make_camera
-from ilrm.data.sources.image_lookup import IMAGE_FOLDERS, ImageLookup, image_files, reduction
+from ilrm.data.sources.image_lookup import (
+    IMAGE_FOLDERS,
+    ImageLookup,
+    find_folder,
+    image_files,
+    is_absolute,
+    listed,
+    reduction,
+)
 from ilrm.data.sources.lens import check_lens, nerfstudio_camera
+from ilrm.data.sources.values import field, pixels, real
 from ilrm.errors import DataError, IlrmError
-from ilrm.system.files import below, is_file
+from ilrm.fields import shown
+from ilrm.system.files import below, is_file, is_folder
+from ilrm.system.found_instead import beginning, told_by
 from ilrm.system.json_files import read_json
 
 if TYPE_CHECKING:
@@ -42,7 +54,7 @@ class Contents:
 
     frames: list[Frame]
     points: PointCloud | None = None
-    notes: list[str] = field(
+    notes: list[str] = dataclass_field(
         default_factory=list
     )  # lines about what is not used or named otherwise
 
@@ -52,15 +64,15 @@ Reader = Callable[[Path, str], Contents]
 
 def find_layout(folder: Path) -> Reader | None:
     """The reader for the layout of a folder of posed images, or None if the layout is unknown."""
-    if (folder / "opencv_cameras.json").is_file():
+    if is_file(folder / "opencv_cameras.json"):
         return _opencv
-    if (folder / "transforms.json").is_file():
+    if is_file(folder / "transforms.json"):
         return _nerfstudio
-    if (folder / "nerfstudio" / "transforms.json").is_file():
+    if is_file(folder / "nerfstudio" / "transforms.json"):
         return lambda root, images: _nerfstudio(root, images, "nerfstudio")
     if colmap.find_models(folder):
         return _colmap
-    if (folder / "poses_bounds.npy").is_file():
+    if is_file(folder / "poses_bounds.npy"):
         return _llff
     return None
 
@@ -82,7 +94,7 @@ def _frames_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def _names(path: Path, frames: list[dict[str, Any]]) -> list[str]:
     names = []
     for number, frame in enumerate(frames):
-        name = _field(frame, "file_path", f"{path}, frame {number}")
+        name = field(frame, "file_path", f"{path}, frame {number}")
         if not isinstance(name, str) or not name:
             raise DataError(
                 f"{path}, frame {number}: a value of a wrong type (file_path is {name!r:.40}): export the "
@@ -106,19 +118,6 @@ def _matrix(value: Any, where: str) -> np.ndarray:
     return np.vstack([matrix[:3], [0.0, 0.0, 0.0, 1.0]])
 
 
-def _field(frame: dict[str, Any], name: str, where: str) -> Any:
-    if name not in frame:
-        raise DataError(f"{where} has no {name}: export the cameras again")
-    return frame[name]
-
-
-def _whole(value: Any) -> int:
-    """Convert to int. Raises ValueError on a number with a fractional part."""
-    if int(value) != float(value):
-        raise ValueError(f"{value} is not a whole number of pixels")
-    return int(value)
-
-
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Inverse of a rigid motion; NaN, which `_scene` reports, if the matrix is singular."""
     try:
@@ -131,7 +130,8 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 def _conversion_errors(where: str) -> Iterator[None]:
     """Turn errors on values of a wrong type, such as text for a number, into a DataError that says where."""
     try:
-        yield
+        with np.errstate(all="ignore"):  # what is not finite is reported with its frame
+            yield
     except IlrmError:
         raise
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
@@ -151,10 +151,10 @@ def _opencv(folder: Path, image_folder: str) -> Contents:
         where = f"{path}, frame {number}"
         with _conversion_errors(where):
             check_lens({**shared, **entry}, where)
-            width, height = (_whole(_field(entry, name, where)) for name in ("w", "h"))
-            intrinsics = [float(_field(entry, name, where)) for name in ("fx", "fy", "cx", "cy")]
+            width, height = (pixels(entry, name, where) for name in ("w", "h"))
+            intrinsics = [real(entry, name, where) for name in ("fx", "fy", "cx", "cy")]
             camera = make_camera("PINHOLE", width, height, intrinsics, where)
-            c2w = _inverse(_matrix(_field(entry, "w2c", where), where))
+            c2w = _inverse(_matrix(field(entry, "w2c", where), where))
             frames.append(Frame(image, camera, c2w))
     return Contents(frames, None, lookup.notes + _unused(folder, entries))
 
@@ -173,7 +173,7 @@ def _nerfstudio(root: Path, image_folder: str, below_root: str = "") -> Contents
         with _conversion_errors(where):
             size = _size({**shared, **own}, full[number], images[number], where)
             camera = nerfstudio_camera(shared, own, size, where)
-            matrix = _field(own, "transform_matrix", where)
+            matrix = field(own, "transform_matrix", where)
             c2w = _matrix(matrix, where) @ OPENGL_TO_OPENCV
             frames.append(Frame(images[number], camera, c2w))
     frames.sort(key=lambda frame: frame.path)
@@ -193,7 +193,7 @@ def _size(entry: dict[str, Any], full: Path, image: Path, where: str) -> tuple[i
     the downsampled image times its factor. (1, 1) if both are missing, which `captures` reports.
     """
     if "w" in entry or "h" in entry:
-        return _whole(_field(entry, "w", where)), _whole(_field(entry, "h", where))
+        return pixels(entry, "w", where), pixels(entry, "h", where)
     path = full if is_file(full) else image
     try:
         (width, height), _ = read_size(path)
@@ -207,7 +207,9 @@ def colmap_layout(folder: Path, model: str) -> Reader:
     """The reader for one of a capture's COLMAP models. Raises DataError on a folder outside of it."""
     where = below(folder, folder / model)
     if where is None:
-        raise DataError(f"model {model!r} is outside of {folder}: give a folder such as sparse/1")
+        raise DataError(
+            f"model {shown(model)} is outside of {folder}: give a folder such as sparse/1"
+        )
     return lambda root, images: _colmap(root, images, where)
 
 
@@ -215,10 +217,9 @@ def _colmap(folder: Path, image_folder: str, where: Path | None = None) -> Conte
     models = colmap.find_models(folder) if where is None else [where]
     where = models[0]
     model = colmap.read_model(where)
-    # raw 3D-GS captures have their images in `input`
-    images = _first(folder, IMAGE_FOLDERS)
+    images = _images_of(where, folder)
     names = [
-        image.name if Path(image.name).is_absolute() else f"{images}/{image.name}"
+        image.name if is_absolute(image.name) else f"{images}/{image.name}"
         for image in model.images
     ]
     lookup = ImageLookup(folder, image_folder)
@@ -227,8 +228,22 @@ def _colmap(folder: Path, image_folder: str, where: Path | None = None) -> Conte
         Frame(path, image.camera, _inverse(image.w2c))
         for path, image in zip(paths, model.images, strict=True)
     ]
+    frames.sort(key=lambda frame: str(frame.path))  # names may be whole paths
     notes = lookup.notes + _unused(folder, []) + colmap.other_models(folder, models)
     return Contents(frames, model.points, notes)
+
+
+def _images_of(model: Path, capture: Path) -> str:
+    """The image folder that belongs to a COLMAP model, relative to its capture: the nearest above the model.
+
+    Raw 3D-GS captures call it `input`; what COLMAP undistorted lies in dense/, images and model.
+    """
+    for folder in (model, *model.parents):
+        if (found := find_folder(folder)) is not None:
+            return found.relative_to(capture).as_posix()
+        if folder == capture:
+            break
+    return IMAGE_FOLDERS[0]
 
 
 def _llff(folder: Path, image_folder: str) -> Contents:
@@ -238,8 +253,11 @@ def _llff(folder: Path, image_folder: str) -> Contents:
         # mapped, so that no more is read than the file has, whatever shape it claims
         poses = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy's parser of headers raises almost anything
+        if (words := told_by(beginning(path))) is not None:
+            raise DataError(f"{path} {words}") from error
+        reason = str(error).partition(". ")[0]
         raise DataError(
-            f"{path} is truncated or not a NumPy array ({error}): export it again"
+            f"{path} is truncated or not a NumPy array ({reason}): export it again"
         ) from error
     if not isinstance(poses, np.ndarray) or poses.dtype.kind not in "fiu":
         raise DataError(f"{path} is not an array of numbers: give a file in LLFF's format")
@@ -248,13 +266,11 @@ def _llff(folder: Path, image_folder: str) -> Contents:
             f"{path}: shape {list(poses.shape)} instead of [N, 17]: give a file in LLFF's format"
         )
     poses = np.array(poses, dtype=np.float64)
-    images = folder / (image_folder or _first(folder, IMAGE_FOLDERS))
+    images = find_folder(folder, [image_folder] if image_folder else IMAGE_FOLDERS)
+    images = images or folder / IMAGE_FOLDERS[0]
     files = image_files(images)
     if len(files) != len(poses):
-        raise DataError(
-            f"{path} has {len(poses)} poses, but {images} has {len(files)} images{_unread(images)}: need "
-            "one image per pose"
-        )
+        raise DataError(f"{path} has {len(poses)} poses, {_without_pairs(folder, images)}")
     frames = []
     for number, (file, row) in enumerate(zip(files, poses, strict=True)):
         where = f"{path}, row {number}"
@@ -266,19 +282,16 @@ def _llff(folder: Path, image_folder: str) -> Contents:
                 raise DataError(
                     f"{where}: its height, width or focal length is not finite: export the cameras again"
                 )
-            parameters = [focal, focal, width / 2, height / 2]
+            parameters = [float(focal), float(focal), float(width / 2), float(height / 2)]
             camera = make_camera("PINHOLE", round(width), round(height), parameters, where)
             frames.append(Frame(file, camera, c2w))
     return Contents(frames, None, _unused(folder, []))
 
 
-def _unread(folder: Path) -> str:
-    """A remark about images that are in a format that is not read, if there are any."""
-    others = [f for f in folder.glob("[!.]*") if f.suffix.lower() in OTHER_SUFFIXES]
-    if not others:
-        return ""
-    return f" and {len(others)} like {others[0].name} that have to be converted to JPEG"
-
-
-def _first(folder: Path, names: tuple[str, ...]) -> str:
-    return next((name for name in names if (folder / name).is_dir()), names[0])
+def _without_pairs(capture: Path, images: Path) -> str:
+    """The end of a line about poses that do not belong to as many images."""
+    if image_files(images) or is_folder(images):
+        return f"{images.name} {listed(images)}: need one image per pose"
+    inside = [folder.name for folder in sorted(capture.iterdir()) if image_files(folder)]
+    cure = f"rename {inside[0]} to {images.name}" if inside else "fetch the images"
+    return f"but {capture.name} has no folder {images.name}: {cure}"

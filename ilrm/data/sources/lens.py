@@ -7,19 +7,37 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ilrm.data.sources.distortion import make_camera
+from ilrm.data.sources.values import flag, real
 from ilrm.errors import DataError
 
 if TYPE_CHECKING:
     import pycolmap
 
 READ = {"camera_model", "is_fisheye", "k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2"}
-# Names of entries that describe a lens; one that is set and not READ changes what the pixels mean.
+_KINDS = (  # of lenses that are not pinholes
+    r"fish|lat_?long|equirect|equidist|equisolid|orthogr|orthoph|panoram|spheric|omnidir|f_?theta|cube_?map|"
+    r"vr_?180|stereo"
+)
+# Names of entries that describe a lens or a shutter; one that is set and not READ changes what pixels mean.
 LENS = re.compile(
-    r"fish|lat_?long|equirect|orthogr|orthoph|panoram|spheric|omnidir|f_?theta|rolling|"
-    r"projection(_type|_mode|_model)?$|distort|camera_(model|type)|^(k|p|s|tau|xi)_?\d+$|^xi$",
+    rf"{_KINDS}|360|rolling|transform_matrix_(start|end)|projection(_type|_mode|_model)?$|dist(ort|_?coef)|skew|"
+    r"camera_?(model|type)|(?-i:^D$)|^(k|p|s|b|tau|xi)_?\d+$|^xi$",
     re.IGNORECASE,
 )
-NO_LENS = ("perspective", "pinhole", "simple_pinhole", "opencv", "none", "linear")
+NO_PINHOLE = re.compile(_KINDS, re.IGNORECASE)
+# Names of entries whose text may tell the kind of a lens
+KIND = re.compile(r"model|type|mode|lens|camera|projection|sensor", re.IGNORECASE)
+NO_LENS = (
+    "perspective",
+    "pinhole",
+    "simple_pinhole",
+    "opencv",
+    "none",
+    "linear",
+    "false",
+    "no",
+    "0",
+)
 MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
 
 
@@ -28,11 +46,20 @@ def check_lens(entry: dict[str, Any], where: str, read: frozenset[str] = frozens
     pinhole.
     """
     for name, value in entry.items():
-        if name not in read and LENS.search(name) and _says_something(value):
+        if name in read:
+            continue
+        if isinstance(value, dict) and KIND.search(name):
+            check_lens(value, where, read)
+        elif (LENS.search(name) and _says_something(value)) or _is_kind(name, value):
             raise DataError(
                 f"{where}: its lens is described by {name}={value!r:.40}, which is not supported: undistort "
                 "the images to perspective views first"
             )
+
+
+def _is_kind(name: str, value: Any) -> bool:
+    """Whether an entry such as `type` names a lens that is not a pinhole."""
+    return isinstance(value, str) and bool(KIND.search(name)) and bool(NO_PINHOLE.search(value))
 
 
 def _says_something(value: Any) -> bool:
@@ -46,17 +73,19 @@ def nerfstudio_camera(
 ) -> pycolmap.Camera:
     """The camera of a frame of this width and height. A frame's `own` values replace `shared` ones.
 
-    Raises DataError, and ValueError or TypeError on values that are not numbers.
+    Raises DataError, also on values that are not numbers.
     """
     entry = {**shared, **own}
     check_lens(entry, where, frozenset(READ))
     width, height = size
     fx, fy = _focal_lengths(shared, own, width, height, where)
-    centre = float(entry.get("cx", width / 2)), float(entry.get("cy", height / 2))
-    k = [float(entry.get(f"k{i}", 0.0)) for i in range(1, 7)]
-    p = [float(entry.get(f"p{i}", 0.0)) for i in (1, 2)]
+    centre = real(entry, "cx", where, width / 2), real(entry, "cy", where, height / 2)
+    k = [real(entry, f"k{i}", where, 0.0) for i in range(1, 7)]
+    p = [real(entry, f"p{i}", where, 0.0) for i in (1, 2)]
     model = str(entry.get("camera_model") or "OPENCV").upper()
-    if entry.get("is_fisheye"):
+    if model.lower() in NO_LENS and model not in MODELS:
+        model = "OPENCV"
+    if flag(entry, "is_fisheye", where):
         model = "OPENCV_FISHEYE"
     if model not in MODELS:
         raise DataError(
@@ -95,13 +124,13 @@ def _focal_lengths(
 def _focal(entry: dict[str, Any], axis: str, side: int, where: str) -> float | None:
     """Focal length along an axis of `side` pixels, stored as such or as a field of view; None if unknown."""
     if f"fl_{axis}" in entry:
-        return float(entry[f"fl_{axis}"])
+        return real(entry, f"fl_{axis}", where)
     for name, unit, half_turn in (
         (f"camera_angle_{axis}", "radians", math.pi),
         (f"{axis}_fov", "degrees", 180.0),
     ):
         if name in entry:
-            angle = float(entry[name])
+            angle = real(entry, name, where)
             if not 0 < angle < half_turn:
                 raise DataError(
                     f"{where}: {name} is {angle:.4g}: need {unit}, between 0 and {half_turn:.4g}"

@@ -9,6 +9,8 @@ import torch
 
 from ilrm.data.frames.neighbourhood import (
     Connections,
+    LocalCoverage,
+    compared,
     connections,
     cover,
     frame_depths,
@@ -51,6 +53,23 @@ def pan(degrees: list[float]) -> Scene:
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(4000, 3, generator=generator)
     return seen_from(c2w, 5 * torch.nn.functional.normalize(points, dim=-1))
+
+
+def test_of_a_long_capture_some_frames_are_compared(monkeypatch, capsys):
+    """As they were taken; the one that is asked for is among them, and a line says what is left out."""
+    scene = orbit(120)
+    monkeypatch.setattr("ilrm.data.frames.neighbourhood.MOST", 40)
+    assert compared(scene) == list(range(0, 120, 3))
+    assert compared(scene, 7) == sorted([*range(0, 120, 3), 7])
+    said = "capture made: of its 120 frames, 41 are used, about 1 in 3; reconstruct --frames A:B"
+    assert said in capsys.readouterr().out
+    inputs, targets = LocalCoverage(3, around=7).frames(scene)
+    assert set(inputs) | set(targets) <= {*range(0, 120, 3), 7} and len(inputs) == 3
+    apart = [min(abs(f - 7), 120 - abs(f - 7)) for f in inputs + targets]
+    assert max(apart) <= 15  # 45 degrees, on either side
+    capsys.readouterr()
+    monkeypatch.setattr("ilrm.data.frames.neighbourhood.MOST", 120)
+    assert compared(scene) == list(range(120)) and capsys.readouterr().out == ""
 
 
 def test_on_an_orbit_the_angle_bounds_a_neighbourhood():

@@ -195,7 +195,7 @@ BROKEN = {
     "photos in a format that is not read": (
         lambda f: [p.rename(p.with_suffix(".HEIC")) for p in (llff(f) / "images").iterdir()],
         errors.DataError,
-        "has 0 images and 4 like 00.*HEIC that have to be converted to JPEG",
+        "has 4 poses, images has .*; 4 like 000.HEIC have to be converted to JPEG: need one image",
     ),
     "no lines of observations": (
         lambda f: without_observations(colmap(f, binary=False)),
@@ -224,6 +224,47 @@ BROKEN = {
         ),
         errors.DataError,
         "null byte",
+    ),
+    **{
+        f"distortion k1={k1:g}": (
+            lambda f, k1=k1: nerfstudio(f, k1=k1),
+            errors.DataError,
+            r"frame 000\.png: undistortion leaves .* of 48x64 pixels .*: correct the distortion",
+        )
+        for k1 in (50.0, -50.0, 1e30)
+    },
+    "a distortion of COLMAP": (
+        lambda f: colmap(f, model="SIMPLE_RADIAL", parameters=[60, 33, 23, 90]),
+        errors.DataError,
+        "undistortion leaves",
+    ),
+    "a rotation that is scaled": (
+        lambda f: edited(
+            nerfstudio(f),
+            "transforms.json",
+            lambda v: v["frames"][1].update(transform_matrix=np.diag([2.0, 2, 2, 1]).tolist()),
+        ),
+        errors.DataError,
+        r"frame 001\.png: its pose does not contain a rotation matrix \(it is scaled by 2\)",
+    ),
+    "left-handed axes": (
+        lambda f: edited(
+            opencv(f),
+            "opencv_cameras.json",
+            lambda v: v["frames"][1].update(w2c=np.diag([1.0, 1, -1, 1]).tolist()),
+        ),
+        errors.DataError,
+        r"rotation matrix \(its axes are left-handed\)",
+    ),
+    "null for a focal length": (
+        lambda f: nerfstudio(f, fl_x=None),
+        errors.DataError,
+        "frame 0: a value of a wrong type \\(fl_x is None\\)",
+    ),
+    "true for a focal length": (
+        lambda f: nerfstudio(f, fl_x=True),
+        errors.DataError,
+        "frame 0: a value of a wrong type \\(fl_x is True\\)",
     ),
     "nothing": (lambda f: f.mkdir(), errors.DataError, "contains no posed images"),
 }

@@ -226,7 +226,7 @@ def test_smaller_images_may_lie_in_subfolders(tmp_path):
         scene = read_capture(folder, "images_4")
         assert scene.sizes[0] == (12, 16), layout
         torch.testing.assert_close(scene.fxfycxcy[0], torch.tensor(FXFYCXCY) / 4)
-    with pytest.raises(errors.DataError, match="has no folder images_9"):
+    with pytest.raises(errors.DataError, match="has no folder .images_9."):
         read_capture(folder, "images_9")
 
 

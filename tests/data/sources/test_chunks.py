@@ -149,6 +149,33 @@ def test_intrinsics_in_pixels():
         parse_scene(raw, "chunk")
 
 
+def test_a_lens_with_distortion_is_refused():
+    """As in every other layout; published data sets have zeros there."""
+    raw = raw_scene()
+    raw["cameras"][1, 4] = 0.1
+    with pytest.raises(errors.DataError, match="scene a: columns 4 and 5 .* undistort the images"):
+        parse_scene(raw, "chunk")
+
+
+@pytest.mark.parametrize(
+    ("columns", "value", "words"),
+    [([2], 9.0, "degrees off the optical axis"), ([7], 0.4, "does not contain a rotation matrix")],
+)
+def test_cameras_that_cannot_be_used_name_the_scene(columns, value, words):
+    """A shear keeps the determinant, by which published loaders skip scenes."""
+    raw = raw_scene()
+    raw["cameras"][1, columns] = value
+    with pytest.raises(errors.DataError, match=f"chunk, scene a, frame 1: .*{words}.*remove the"):
+        parse_scene(raw, "chunk")
+
+
+def test_an_index_written_on_windows(folder):
+    (folder / "part").mkdir()
+    (folder / "000000.torch").rename(folder / "part/000000.torch")
+    (folder / "index.json").write_text(json.dumps({"a": ".\\part\\000000.torch"}))
+    assert len(load(folder)) == 3
+
+
 def test_camera_without_inverse():
     raw = raw_scene()
     raw["cameras"][:, 6:] = 0

@@ -54,6 +54,16 @@ FOUND = {  # what the cameras say: what is on the disk
         unicodedata.normalize("NFD", "images/é.png"),
     ),
     "a subfolder": ("images/left/0.png", "images/left/0.png"),
+    "folders in another case": ("images/left/0.png", "Images/Left/0.png"),
+    "a composed folder": (
+        unicodedata.normalize("NFC", "images/é/0.png"),
+        unicodedata.normalize("NFD", "images/é/0.png"),
+    ),
+    "blanks at the end": ("images/0.png \u200b", "images/0.png"),
+    "a drive of Windows": ("D:images\\0.png", "images/0.png"),
+    "an address": ("file:///me/scan/images/0.png", "images/0.png"),
+    "a home folder": ("~/scan/images/0.png", "images/0.png"),
+    "cameras that were moved": ("../images/0.png", "images/0.png"),
 }
 
 
@@ -100,6 +110,42 @@ def test_an_existing_image_elsewhere_is_refused(tmp_path):
         ImageLookup(tmp_path / "capture").find(
             [str(tmp_path / "disk/images/0.png")], tmp_path / "capture", "cameras"
         )
+
+
+def test_a_path_to_what_a_link_leads_to(tmp_path):
+    """The image itself lies outside, and is reached through the capture."""
+    files(tmp_path, "disk/0.png", "capture/cameras.png")
+    (tmp_path / "capture/images").symlink_to(tmp_path / "disk")
+    names = [str(tmp_path / "disk/0.png"), "../disk/0.png"]
+    found = ImageLookup(tmp_path / "capture").find(names, tmp_path / "capture", "")
+    assert found == [tmp_path / "capture/images/0.png"] * 2
+
+
+def test_a_name_that_fits_several_images_is_said(tmp_path, capsys):
+    folder = edited(
+        nerfstudio(tmp_path / "a"),
+        "transforms.json",
+        lambda v: [e.update(file_path=e["file_path"].replace(".png", "")) for e in v["frames"]],
+    )
+    Image.new("RGB", (4, 4)).save(folder / "images/001.jpg")
+    read_capture(folder)
+    assert "capture a: 2 images are called 001: 001.png is read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_folders_that_are_called_like_images_are_none(layout, tmp_path):
+    folder = LAYOUTS[layout](tmp_path / "a")
+    (folder / "images/010.png").mkdir()
+    assert len(read_capture(folder)) == FRAMES
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_another_image_folder_is_named(layout, tmp_path):
+    folder = LAYOUTS[layout](tmp_path / "a")
+    (folder / "images").rename(folder / "rgb")
+    with pytest.raises(DataError, match="rename rgb to images"):
+        read_capture(folder)
+    assert len(read_capture(folder, "rgb")) == FRAMES
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -176,6 +222,14 @@ def test_masks_that_a_frame_names(tmp_path, capsys):
 def test_what_is_there_names_what_is_found_instead(tmp_path):
     files(tmp_path, "a/0.png", "a/1.png")
     (tmp_path / "b").mkdir()
-    assert what_is_there(tmp_path / "a/2.png") == "a has 2 images, from 0.png to 1.png"
-    assert what_is_there(tmp_path / "b/2.png") == "b is empty"
-    assert what_is_there(tmp_path / "none/c/2.png").endswith(" has a, b")
+    (tmp_path / "a/2.png").mkdir()
+    (tmp_path / "a/3.png").symlink_to(tmp_path / "none")
+    cure = "fetch the image or remove the frame from the cameras"
+    for path, words in (
+        ("a/4.png", f"is missing (a has 3 images, from 0.png to 3.png): {cure}"),
+        ("b/2.png", f"is missing (b is empty): {cure}"),
+        ("none/2.png", "has a, b): rename a to none, or reconstruct with --images a"),
+        ("a/2.png", "is a folder: remove it, or give the file its name"),
+        ("a/3.png", f"is a link to {tmp_path / 'none'}, which is not there: mount that disk"),
+    ):
+        assert words in what_is_there(tmp_path / path)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ilrm.evaluation.quality_by_spread import PATHS, _views, quality_by_spread
 from ilrm.spread import main
+from ilrm.weights.quality_by_spread import PATHS, _views, quality_by_spread
 from ilrm.weights.state import read_weights
 from ilrm.weights.training_ranges import TrainingRanges
 

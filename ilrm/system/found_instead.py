@@ -1,0 +1,54 @@
+"""What lies where a file is expected: what downloads, version control and moved disks leave in its place."""
+
+from pathlib import Path
+
+BEGINNING = 64  # bytes that tell what a file is
+
+_BEGINNINGS = (
+    (b"version https://git-lfs", "is a Git LFS pointer: run git lfs pull"),
+    (b"/annex/objects/", "is a git-annex pointer: run git annex get"),
+    (b"<!doctype html", "is a web page: the download failed, fetch it again"),
+    (b"<html", "is a web page: the download failed, fetch it again"),
+    (b"<?xml", "is an XML file, such as a server's error: fetch it again"),
+)
+
+
+def beginning(path: Path) -> bytes | None:
+    """The first bytes of a file; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(BEGINNING)
+    except OSError:
+        return None
+
+
+def plain(head: bytes) -> bytes:
+    """The beginning of a text in lower case, without byte order mark and blanks; no use for binary files."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+
+
+def told_by(head: bytes | None) -> str | None:
+    """What a file with this beginning is, and what to do; None if it may be what is expected."""
+    start = plain((head or b"")[:BEGINNING])
+    return next((words for begins, words in _BEGINNINGS if start.startswith(begins)), None)
+
+
+def in_place_of(path: Path) -> str | None:
+    """What there is at a path that is not a regular file, and what to do; None if there is nothing."""
+    try:
+        if path.is_dir():
+            return "is a folder: remove it, or give the file its name"
+        if path.is_symlink() and not path.exists():
+            return _broken(path)
+        if path.exists() and not path.is_file():
+            return "is not a regular file: put the file in its place"
+    except (OSError, ValueError):  # a name that the file system does not accept
+        return None
+    return None
+
+
+def _broken(link: Path) -> str:
+    target = str(link.readlink())
+    if "/annex/objects/" in target:
+        return "is a link of git-annex whose content is not here: run git annex get"
+    return f"is a link to {target}, which is not there: mount that disk, or correct the link"
