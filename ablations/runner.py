@@ -94,14 +94,12 @@ def run(plan: Plan, workers: int, retry_failed: bool = False) -> dict[str, str]:
                 for queue, _ in plan.queues:
                     queue.recover()
                 counts = plan.counts()
-                _show(bar, plan, counts)
-                if counts[
-                    NEW
-                ]:  # another runner of the study replaced the plan, and its workers dropped them
+                if counts[NEW]:  # another runner replaced the plan, and its workers dropped them
                     _enqueue(plan)
-                elif not counts[WAITING] and not counts[RUNNING]:
-                    break
                 pool.keep_going(counts[WAITING])
+                _show(bar, plan, counts, len(pool.alive))
+                if not any(counts[state] for state in (NEW, WAITING, RUNNING)):
+                    break
                 time.sleep(POLL)
         finally:
             pool.stop()
@@ -133,14 +131,19 @@ def _bar(plan: Plan) -> tqdm:
     return progress_bar(
         total=sum(plan.efforts.values()),
         initial=plan.done(),
-        smoothing=0,
+        miniters=0,  # also while nothing is known to be done
+        delay=1e-9,  # not before it says what is done
         bar_format="{desc} |{bar:20}| {elapsed} elapsed, {remaining} left",
     )
 
 
-def _show(bar: tqdm, plan: Plan, counts: Counter[str]) -> None:
-    states = ", ".join(f"{n} {state}" for state, n in counts.items() if state != DONE)
-    bar.set_description_str(
-        f"{counts[DONE]}/{counts.total()} cells ({states or 'all done'})", False
-    )
+def _show(bar: tqdm, plan: Plan, counts: Counter[str], workers: int) -> None:
+    """Update the bar, at once if the states have changed."""
+    states = [f"{n} {state}" for state, n in counts.items() if state != DONE and n]
+    starting = min(workers - counts[RUNNING], counts[WAITING])
+    if starting > 0:  # they import torch
+        states.append(f"{starting} {'workers are' if starting > 1 else 'worker is'} starting")
+    described = f"{counts[DONE]}/{counts.total()} cells ({', '.join(states) or 'all done'})"
     bar.update(max(0, plan.done() - bar.n))
+    if described != bar.desc:
+        bar.set_description_str(described)

@@ -12,6 +12,7 @@ from ablations.arguments import default_storage
 from ablations.definitions import StudyError
 from ablations.queue import ERROR, HOST, PARAMETERS, RUN, Queue
 from ablations.storage import WORKER, open_storage, quiet_optuna, run_one, sign_of_life
+from ilrm.notebook.engine import engine
 from ilrm.notebook.launcher import inline_figures
 from ilrm.presets import run_config
 from ilrm.runs.store import Run, find_run
@@ -65,7 +66,8 @@ def run_cell(run: str, parameters: dict[str, Any]) -> float:
     if (complete := find_run(config)) is not None and output.exists():
         return _psnr(complete)
     output.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(str(NOTEBOOK), str(output), parameters, progress_bar=False)
+    paths = str(NOTEBOOK), str(output)
+    papermill.execute_notebook(*paths, parameters, engine_name=engine(), progress_bar=False)
     if (complete := find_run(config)) is None:
         raise StudyError(f"{output} ended without a complete run: see its last cells")
     return _psnr(complete)

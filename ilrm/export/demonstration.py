@@ -69,7 +69,7 @@ def demonstrate(capture: str | Path | None = None, out: str | Path | None = None
     name = file_name(Path(capture).resolve().name) if capture else "room"
     folder = Path(out or FOLDER / name).resolve()
     check_out(folder)
-    photos = Path(capture or FOLDER / "photos")
+    photos = Path(capture or FOLDER / "photos" / "room")
     opened = open_capture(photos, WEIGHTS) if capture else room(photos)
     started = time.perf_counter()
     reconstruction = opened.reconstruct(STEPS)

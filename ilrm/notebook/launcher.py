@@ -45,6 +45,8 @@ def launch(arguments: list[str]) -> int:
     global launching
     launching = True
     find_suite()  # for the notebook's kernel
+    from ilrm.notebook.engine import engine
+
     arguments = list(arguments)
     try:
         output = default_output(arguments)
@@ -54,11 +56,13 @@ def launch(arguments: list[str]) -> int:
         print(f"papermill: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     inline_figures()
+    parsed = _parse(arguments)
+    if not parsed.get("engine") and output_kind(parsed.get("notebook_path") or ""):
+        arguments += ["--engine", engine()]
     if output is None:
         return _execute(arguments)
     with _reserved(output) as path:
-        notebook = _parse(arguments)["notebook_path"]
-        arguments.insert(arguments.index(notebook) + 1, str(path))
+        arguments.insert(arguments.index(parsed["notebook_path"]) + 1, str(path))
         print(f"papermill: no output path given, writing {path}", file=sys.stderr)
         return _execute(arguments)
 

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
 
 from ablations import runner
-from ablations.queue import NEW, WAITING
+from ablations.queue import DONE, NEW, RUNNING, WAITING
 from ablations.runner import Plan, effort
 from ablations.storage import open_storage
 from ablations.study import StudyError, studies
@@ -54,6 +55,8 @@ def test_a_killed_worker_and_a_killed_runner_lose_nothing(command, environment, 
     done = subprocess.run(command("run", "--workers", "2"), timeout=300, check=False, **start)
     assert done.returncode == 0, done.stderr
     assert "2/2 cells (all done)" in done.stderr
+    assert "2 waiting, 2 workers are starting" in done.stderr
+    assert "encryption" not in (runs / "workers.log").read_text()
     for folder in (path.parent for path in runs.glob("*/config.json")):
         notebook = json.loads((folder / "ablation.ipynb").read_text())
         states = {cell["metadata"]["papermill"]["status"] for cell in notebook["cells"]}
@@ -71,6 +74,20 @@ def test_a_killed_worker_and_a_killed_runner_lose_nothing(command, environment, 
     status = subprocess.run(command("status"), timeout=100, check=False, **start)
     assert status.stdout == "own@smoke: 2 cells: 2 done\n"
     assert not (PROJECT / "queue.journal").exists() and (tmp_path / "queue.journal").exists()
+
+
+def test_the_bar_says_what_workers_do_and_no_time_before_it_means_something(capsys):
+    """Nothing is known to be done while workers start."""
+    plan = SimpleNamespace(done=lambda: 0.0, efforts={"a": 3600.0})
+    with runner._bar(plan) as bar:
+        for counts, words in (
+            ({WAITING: 3}, "0/3 cells (3 waiting, 2 workers are starting)"),
+            ({RUNNING: 1, WAITING: 2}, "0/3 cells (1 running, 2 waiting, 1 worker is starting)"),
+            ({RUNNING: 2, DONE: 1}, "1/3 cells (2 running)"),
+        ):
+            runner._show(bar, plan, Counter(counts), 2)
+            shown = capsys.readouterr().err
+            assert words in shown and "? left" in shown
 
 
 def test_mistakes_are_one_line(command, environment, tmp_path):
@@ -145,7 +162,7 @@ def test_the_cells_that_another_runner_dropped_are_enqueued_again(tmp_path, monk
 
     class Workers:
         def __init__(self, *_):
-            self.polls = 0
+            self.polls, self.alive = 0, []
 
         def keep_going(self, waiting):
             self.polls += 1

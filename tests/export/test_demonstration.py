@@ -36,7 +36,7 @@ def test_without_a_capture_it_draws_photos_of_a_room(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(demonstration, "STEPS", 1)
     shown = demonstration.demonstrate()
-    assert shown.photos == tmp_path / "photos" and shown.folder == tmp_path / "room"
+    assert shown.photos == tmp_path / "photos" / "room" and shown.folder == tmp_path / "room"
     assert len(list((shown.photos / "images").iterdir())) == 24
     assert shown.about.startswith("8 input views spread over all 24 frames")
     assert set(shown.written.compared) == set(demonstration.MEANINGS)

@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import tomllib
 from pathlib import Path
 
@@ -33,17 +34,23 @@ def environment(tmp_path):
     return {**os.environ, "ILRM_RUNS": str(tmp_path)}
 
 
-def executed_metrics(tmp_path, **fields):
+def executed_metrics(tmp_path, trained=True, **fields):
     folder = tmp_path / run_config("smoke", **fields).name
     notebook = json.loads((folder / "ablation.ipynb").read_text())
     assert all(cell["metadata"]["papermill"]["status"] == "completed" for cell in notebook["cells"])
     assert json.loads((folder / "config.json").read_text())["model"].items() >= fields.items()
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    assert not [o for o in outputs if o.get("name") == "stderr"], "on red"
+    shown = [o["data"]["text/plain"] for o in outputs if o["output_type"] == "display_data"]
+    bars = [line for text in shown for line in "".join(text).splitlines() if "train:" in line]
+    assert (len(bars) == 1 and "train: 100%" in bars[0]) or not trained
     return json.loads((folder / "metrics.json").read_text())
 
 
 def test_the_line_works_on_a_terminal(tmp_path):
     command = [str(PAPERMILL), NOTEBOOK, "-p", "scale", "smoke", "-p", "layers", "2"]
     parent, child = pty.openpty()
+    termios.tcsetwinsize(child, (40, 120))
     process = subprocess.Popen(
         command, cwd=PROJECT, env=environment(tmp_path), stdin=child, stdout=child, stderr=child
     )
@@ -59,18 +66,21 @@ def test_the_line_works_on_a_terminal(tmp_path):
         printed += chunk
     assert process.wait() == 0, printed.decode()
     assert executed_metrics(tmp_path, layers=2)["scenes"] == 2
+    assert b"train: 100%" in printed and b"4/4" in printed, "steps are not shown"
+    assert b"encryption" not in printed
 
 
 def test_the_line_works_with_pipes_on_both_ends_and_shows_a_complete_run_again(tmp_path):
     command = [str(PAPERMILL), NOTEBOOK, "-p", "scale", "smoke"]
     folder = tmp_path / run_config("smoke").name
     written = []
-    for _ in range(2):
+    for trained in (True, False):
         done = subprocess.run(
             command, cwd=PROJECT, env=environment(tmp_path), input=b"", capture_output=True
         )
         assert done.returncode == 0, done.stderr.decode()
-        assert executed_metrics(tmp_path)["scenes"] == 2
+        assert executed_metrics(tmp_path, trained)["scenes"] == 2
+        assert b"encryption" not in done.stderr and b"of 15 cells" in done.stderr
         written.append((folder / "metrics.json").stat().st_mtime_ns)
     assert written[0] == written[1]
 
@@ -326,6 +336,20 @@ def test_papermills_own_script_finds_the_output_path_too(papermills_own_script):
     assert done.returncode == 2 and "did you mean 'layers'" in done.stderr
     done = papermills_own_script("ilrm://ablation.ipynb", "--help-notebook")
     assert done.returncode == 0 and "layers: " in done.stdout, done.stderr
+
+
+def test_progress_is_logged_where_papermill_has_no_bar(tmp_path):
+    """As in `make ablation`."""
+    command = [str(PAPERMILL), NOTEBOOK, "-p", "scale", "smoke", "-p", "seed", "1"]
+    done = subprocess.run(
+        [*command, "--log-output", "--no-progress-bar"],
+        cwd=PROJECT,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "encryption" not in done.stderr
+    assert "train: 100%" in done.stderr and "4/4" in done.stderr
 
 
 def test_papermills_own_script_is_left_alone_for_other_notebooks(papermills_own_script, tmp_path):

@@ -21,7 +21,7 @@ from ilrm.data.scene import Scene, Scenes, fingerprint
 from ilrm.data.sources.camera_checks import Problem, pose_problem, view_problem
 from ilrm.data.sources.distortion import ignoring_distortion, pinhole, source
 from ilrm.data.sources.layouts import Contents, Frame, colmap_layout, find_layout
-from ilrm.data.sources.missing_layout import what_is_wrong
+from ilrm.data.sources.missing_layout import KNOWN, what_is_wrong
 from ilrm.data.sources.stored_images import choose, fit
 from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.fields import shown
@@ -166,8 +166,7 @@ class CaptureScenes(Scenes):
             others = [name for f in folders if (name := printable(f.name)) not in self.captures]
         if not self.captures:
             raise EmptyDatasetError(
-                f"{self.folder} is not a capture and contains none: need folders with a COLMAP model, "
-                "transforms.json, opencv_cameras.json or poses_bounds.npy"
+                f"{self.folder} is not a capture and contains none: need folders with {KNOWN}"
             )
         if others:
             more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ilrm.data.scene import EncodedImage, Scene, Scenes, fingerprint
 from ilrm.data.sources.camera_checks import RIGID, SLANT, rotation_errors, slant
+from ilrm.data.sources.missing_layout import KNOWN
 from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.system.files import below, is_file
 from ilrm.system.found_instead import in_place_of
@@ -170,7 +171,7 @@ class ChunkScenes(Scenes):
         if not index.is_file():
             raise DataError(
                 f"{index} is missing: give a folder with train/ and test/ in the RE10K chunk format, or a "
-                "folder of captures (COLMAP, transforms.json, opencv_cameras.json, poses_bounds.npy)"
+                f"folder of captures, which have {KNOWN}"
             )
         self.files: dict[str, str] = _read_index(index)  # key: chunk file
         if not self.files:

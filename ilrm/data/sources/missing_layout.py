@@ -7,11 +7,12 @@ from pathlib import Path
 from ilrm.system.files import is_folder
 from ilrm.system.found_instead import in_place_of
 
+# the files that layouts are found by, besides COLMAP models
 CAMERAS = ("opencv_cameras.json", "transforms.json", "poses_bounds.npy")
+KNOWN = f"a COLMAP model (sparse/0), {', '.join(CAMERAS[:-1])} or {CAMERAS[-1]}"
 MODELS = ("cameras.bin", "cameras.txt")
 DEEPEST = 3  # folders below the one that was given
 MOST_FOLDERS = 1000  # that are looked through
-_NEED = "need a COLMAP model (sparse/0), transforms.json, opencv_cameras.json or poses_bounds.npy"
 
 
 def what_is_wrong(folder: Path) -> str:
@@ -22,7 +23,7 @@ def what_is_wrong(folder: Path) -> str:
         if (words := in_place_of(folder / name)) is not None:
             return f"{folder / name} {words}"
     names = {path.name.casefold(): path.name for path in folder.iterdir()}
-    start = f"{folder} contains no posed images: {_NEED}"
+    start = f"{folder} contains no posed images: need {KNOWN}"
     for name in CAMERAS:
         if (other := names.get(name)) is not None:
             return f"{start}; rename {other} to {name}"
