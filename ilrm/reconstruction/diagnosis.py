@@ -63,7 +63,7 @@ def diagnose(
         "spacing_degrees": round(spacing(inputs), 2),
         "vertical_fov_degrees": round(float(vertical_fov(inputs).median()), 2),
     }
-    spread = list(_spread(measured, weights, reconstruction.parts))
+    spread = list(_spread(measured, weights, reconstruction))
     findings = [
         *_far_away(reconstruction),
         *_enlarged(reconstruction),
@@ -154,20 +154,26 @@ def _unlike_training(measured: dict[str, Any], weights: Weights, parts: int) -> 
         )
 
 
-def _spread(measured: dict[str, Any], weights: Weights, parts: int) -> Iterator[str]:
+def _spread(
+    measured: dict[str, Any], weights: Weights, reconstruction: Reconstruction
+) -> Iterator[str]:
     """Where rooms seen from cameras as far apart cost these weights much; not where parts were merged."""
-    if weights.spread is None or parts > 1:
+    if weights.spread is None or reconstruction.parts > 1:
         return
     views, degrees = measured["views"], measured["spacing_degrees"]
     here, best = weights.spread.at(views, degrees), weights.spread.best(views)
     measured["rooms_psnr"] = round(here.psnr, 1)
     measured["rooms_plane_warp_psnr"] = round(here.plane_warp, 1)
     if best.psnr - here.psnr > LOSS and degrees > best.spacing:
+        advice = (
+            "reconstruct what is near one frame (--around FRAME), or everything in parts (--all)"
+        )
+        if len(reconstruction.frames) < len(reconstruction.scene):  # near one frame already
+            advice = "reconstruct a smaller part (--frames A:B)"
         yield (
             f"each input view looks {degrees:.0f} degrees away from the nearest other one: on rooms seen so, "
             f"these weights reach {here.psnr:.1f} dB (a plane warp {here.plane_warp:.1f}), with "
-            f"{best.spacing:.0f} degrees {best.psnr:.1f} dB; reconstruct what is near one frame (--around "
-            "FRAME), or everything in parts (--all)"
+            f"{best.spacing:.0f} degrees {best.psnr:.1f} dB; {advice}"
         )
 
 
