@@ -14,6 +14,7 @@ import pytest
 from ilrm.__main__ import COMMANDS, command
 from ilrm.presets import parameter_names
 from ilrm.system.paths import PROJECT
+from reports.readme import BEGIN, END, README
 
 PAGES = [
     PROJECT / "README.md",
@@ -175,8 +176,11 @@ def test_every_module_has_its_place_in_the_reference():
 
 
 def test_the_readme_is_short():
-    lines = (PROJECT / "README.md").read_text().splitlines()
-    assert len(lines) < 180 and max(map(len, lines)) <= 120
+    """What is written by hand; the results between their comments are generated."""
+    before, _, rest = (PROJECT / README).read_text().partition(BEGIN)
+    lines = [*before.splitlines(), *rest.partition(END)[2].splitlines()]
+    assert len(lines) < 150, "README.md: move a part to a page of docs/"
+    assert max(map(len, lines)) <= 120
 
 
 @pytest.fixture
