@@ -1,4 +1,4 @@
-# make env | ablation | report | test | lint | hooks | docs: everything runs in .venv, on Python 3.11 or newer, with pip.
+# make env | ablation | report | test | lint | hooks | docs: everything runs in .venv, on Python 3.11 or 3.12, with pip.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed

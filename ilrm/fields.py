@@ -11,6 +11,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from ilrm.errors import ConfigError
@@ -43,10 +44,16 @@ def check_names(values: Mapping[Any, Any], allowed: list[str], where: str) -> No
             raise ConfigError(f"unknown parameter {shown(name)} in {where}: {hint}")
 
 
+@cache
+def annotations(config: type) -> Mapping[str, Any]:
+    """The types of a configuration's fields. Made once: reports make thousands of configurations."""
+    return types.MappingProxyType(typing.get_type_hints(config))
+
+
 def check_types(config: object) -> None:
     """Raise ConfigError on the first field whose value does not fit its annotation."""
-    hints = typing.get_type_hints(type(config))
-    for name, hint in hints.items():
+    config_type: type = type(config)
+    for name, hint in annotations(config_type).items():
         check_type(name, getattr(config, name), hint)
 
 
@@ -111,7 +118,7 @@ def commented(config: type) -> list[tuple[str, list[dataclasses.Field[Any]]]]:
 
 def kind(config: type, name: str) -> str:
     """The values that a field takes, in words: "F, H or Q", "int or None", "int, int"."""
-    return _kind(typing.get_type_hints(config)[name])
+    return _kind(annotations(config)[name])
 
 
 def _kind(hint: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ilrm.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, TrainConfig
 from ilrm.errors import ConfigError
-from ilrm.fields import check_names, check_type, shown
+from ilrm.fields import annotations, check_names, check_type, shown
 from ilrm.ranges import check_range
 
 # Needed for procedural rooms at low resolution; measurements: docs/regime.md and docs/tiny-scale.md.
@@ -128,13 +128,13 @@ def run_config(scale: str = "paper", **fields: Any) -> RunConfig:
     parts: dict[type, dict[str, Any]] = {part: {} for part in _PARTS}
     for name, value in chosen.items():
         owner = owners[name]
-        parts[owner][name] = _read(name, value, typing.get_type_hints(owner)[name])
+        parts[owner][name] = _read(name, value, annotations(owner)[name])
     return RunConfig(scale, *(part(**parts[part]) for part in _PARTS))  # type: ignore[arg-type]
 
 
 def check_field(name: str, value: Any) -> None:
     """Raise ConfigError if a field cannot have this value for any values of the other fields."""
-    hint = typing.get_type_hints(parameter_names()[name])[name]
+    hint = annotations(parameter_names()[name])[name]
     value = _read(name, value, hint)
     check_type(name, value, hint)
     check_range(name, value)

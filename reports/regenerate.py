@@ -208,8 +208,8 @@ def base(writer: Writer, _: Measurements) -> None:
     writer.text("base_metrics.md", markdown(table))
 
 
-def figures_of_studies(writer: Writer, measurements: Measurements) -> None:
-    """Write figures of the studies and sweeps of this scale."""
+def of_studies(writer: Writer, measurements: Measurements) -> None:
+    """Write tables and figures of this scale's studies and sweeps."""
     sweeps = sweep_figures(SWEEPS / measurements.scale)
     for name, figure in (study_figures(measurements) | sweeps).items():
         writer.figure(f"figures/{name}", figure)
@@ -259,7 +259,7 @@ REPORTS = (
     Report(claims),
     Report(costs, (DEFAULT,)),  # counted at the paper's own configurations
     Report(benchmarks),
-    Report(figures_of_studies, folder="figures"),
+    Report(of_studies, folder="figures"),
     Report(lengths),
     Report(tradeoffs, (DEFAULT,)),
     Report(evaluations, (DEFAULT,)),

@@ -7,13 +7,15 @@ import json
 import re
 import sys
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from ilrm.__main__ import COMMANDS, command
-from ilrm.presets import parameter_names
+from ilrm.presets import SCALES, parameter_names
 from ilrm.system.paths import PROJECT
+from reports.readme import BEGIN, END, README
 
 PAGES = [
     PROJECT / "README.md",
@@ -159,7 +161,8 @@ def test_every_module_has_its_place_in_the_reference():
     told = Counter(
         name for page in API for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     )
-    assert max(told.values()) == 1
+    twice = [name for name, count in told.items() if count > 1]
+    assert not twice, f"docs/api: keep one of each {twice}"
     defined = set()
     for package in PACKAGES:
         for file in (PROJECT / package).rglob("*.py"):
@@ -173,9 +176,32 @@ def test_every_module_has_its_place_in_the_reference():
         assert importlib.util.find_spec(name), f"docs/api: {name}"
 
 
+def outputs():
+    """The tables and figures in reports/output/, named as those of the tiny scale are."""
+    folder = PROJECT / "reports" / "output"
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if path.suffix in (".md", ".png", ".gif"):
+            yield (name.relative_to(name.parts[0]) if name.parts[0] in SCALES else name).as_posix()
+
+
+def test_every_output_of_the_reports_is_listed_with_what_it_shows():
+    text = (PROJECT / "docs" / "results.md").read_text()
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| ")]
+    told = [name for name, shows in rows if shows.strip()]
+    links = {name for cell in told for name in re.findall(r"output/([\w/.]+)\)", cell)}
+    patterns = {name for cell in told for name in re.findall(r"`([\w/.*]+)`", cell)}
+    for name in outputs():
+        listed = name in links or any(fnmatch(name, pattern) for pattern in patterns)
+        assert listed, f"docs/results.md: add a row for {name}"
+
+
 def test_the_readme_is_short():
-    lines = (PROJECT / "README.md").read_text().splitlines()
-    assert len(lines) < 180 and max(map(len, lines)) <= 120
+    """What is written by hand; the results between their comments are generated."""
+    before, _, rest = (PROJECT / README).read_text().partition(BEGIN)
+    lines = [*before.splitlines(), *rest.partition(END)[2].splitlines()]
+    assert len(lines) < 150, "README.md: move a part to a page of docs/"
+    assert max(map(len, lines)) <= 120
 
 
 @pytest.fixture

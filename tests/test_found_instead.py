@@ -35,10 +35,10 @@ def weights(folder):
     return folder / "model.safetensors", lambda: read_weights(folder)
 
 
-def capture(layout, name):
+def capture(layout):
     def made(folder):
-        LAYOUTS[layout](folder)
-        return folder / name, lambda: read_capture(folder)
+        layout(folder)
+        return folder / layout.files[0], lambda: read_capture(folder)
 
     return made
 
@@ -54,11 +54,7 @@ READERS = {
     "weights": weights,
     "chunk": chunks,
     "PLY": alone("a.ply", read_ply),
-    "transforms.json": capture("nerfstudio", "transforms.json"),
-    "opencv_cameras.json": capture("opencv", "opencv_cameras.json"),
-    "poses_bounds.npy": capture("llff", "poses_bounds.npy"),
-    "binary model": capture("colmap-binary", "sparse/0/images.bin"),
-    "text model": capture("colmap-text", "sparse/0/images.txt"),
+    **{name: capture(layout) for name, layout in LAYOUTS.items()},
 }
 
 

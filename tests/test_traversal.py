@@ -17,31 +17,27 @@ from ilrm.errors import DataError
 from ilrm.system.files import file_name
 from tests.data import layouts
 
-# of an image beside the capture, seen from the folder of images, and from the capture
-NAMED = {
-    "opencv": ("opencv_cameras.json", "images/000.png", "../evil.png"),
-    "nerfstudio": ("transforms.json", "images/000.png", "../evil.png"),
-    "colmap-text": ("sparse/0/images.txt", "000.png", "../../evil.png"),
-    "colmap-binary": ("sparse/0/images.bin", "000.png", "../../evil.png"),
-}
 KEYS = ["../../evil", "/tmp/evil", "..", "a/../../../evil", "evil/", "C:\\evil", "~/evil"]
 
 
 def hostile(folder: Path, layout: str, absolute: bool) -> Path:
     """A capture whose first frame is an image outside of it, which exists."""
-    capture = layouts.LAYOUTS[layout](folder / "capture")
+    made = layouts.LAYOUTS[layout]
+    capture = made(folder / "capture")
     evil = folder / "evil.png"
     Image.new("RGB", (layouts.WIDTH, layouts.HEIGHT), "red").save(evil)
-    file, name, relative = NAMED[layout]
+    # seen from the capture, or from the folder of images
+    relative = "../evil.png" if "/" in made.image else "../../evil.png"
     wanted = str(evil) if absolute else relative
-    before = (capture / file).read_bytes()
-    (capture / file).write_bytes(before.replace(name.encode(), wanted.encode(), 1))
-    assert (capture / file).read_bytes() != before
+    names = capture / made.files[0]
+    before = names.read_bytes()
+    names.write_bytes(before.replace(made.image.encode(), wanted.encode(), 1))
+    assert names.read_bytes() != before
     return capture
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-@pytest.mark.parametrize("layout", NAMED)
+@pytest.mark.parametrize("layout", layouts.NAMED)
 def test_no_image_outside_of_a_capture_is_read(tmp_path, layout, absolute, monkeypatch):
     capture = hostile(tmp_path, layout, absolute)
     with pytest.raises(DataError, match=r"evil\.png' lies outside of .*: move it into that folder"):

@@ -171,8 +171,8 @@ def _spread(
         if len(reconstruction.frames) < len(reconstruction.scene):  # near one frame already
             advice = "reconstruct a smaller part (--frames A:B)"
         yield (
-            f"each input view looks {degrees:.0f} degrees away from the nearest other one: on rooms with such "
-            f"views these weights reach {here.psnr:.1f} dB (a plane warp {here.plane_warp:.1f}), with "
+            f"each input view looks {degrees:.0f} degrees away from the nearest other one: on rooms with "
+            f"such views these weights reach {here.psnr:.1f} dB (a plane warp {here.plane_warp:.1f}), with "
             f"{best.spacing:.0f} degrees {best.psnr:.1f} dB; {advice}"
         )
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablations.study import Study, Variant, studies
+from ablations.study import Study, StudyError, Variant, studies
 from ilrm.presets import run_config
 from ilrm.vocabulary import METHODS
 from reports.effects import Effect, Measurements
@@ -27,8 +27,11 @@ def quality_against(
     """PSNR of a study's variants at the given x positions, with the paper's values on a shifted axis.
 
     `places`: {variant: x}. Points are means over seeds and scenes; error bars are 95% intervals of the
-    difference from the reference. Returns None if fewer than two points are recorded.
+    difference from the reference. Returns None if fewer than two points are recorded. Raises StudyError on a
+    place of what is not a variant.
     """
+    for name in places.keys() - {variant.name for variant in study.variants}:
+        raise StudyError(f"study {study.name} has no variant {name!r}: correct its figure's places")
     points = _points(study, places, measurements)
     if len(points) < 2:
         return None
@@ -103,7 +106,7 @@ def _paper_points(
     }
     shown = sorted((x, value) for x, value in values.items() if value is not None)
     level = measurements.mean(study, study.reference, "psnr")
-    reference = values.get(places[study.reference.name])
+    reference = rows_of(study.reference)[0].value("psnr") if study.reference.rows else None
     if len(shown) < 2 or level is None or reference is None:
         return
     shift = reference - level.mean

@@ -1,6 +1,10 @@
 """One small capture in every layout, written as others would write it."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -92,13 +96,29 @@ def llff(folder):
     return folder
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Writes the small capture in a layout."""
+
+    write: Callable[..., Path]
+    files: tuple[str, ...]  # what it is read from, the file that names the images first
+    image: str = ""  # the first image, as that file names it; "": it names none
+
+    def __call__(self, folder: Path) -> Path:
+        return self.write(folder)
+
+
+PARTS = ("images", "cameras", "points3D")
 LAYOUTS = {
-    "opencv": opencv,
-    "nerfstudio": nerfstudio,
-    "colmap-binary": colmap,
-    "colmap-text": lambda folder: colmap(folder, binary=False),
-    "llff": llff,
+    "opencv": Layout(opencv, ("opencv_cameras.json",), "images/000.png"),
+    "nerfstudio": Layout(nerfstudio, ("transforms.json",), "images/000.png"),
+    "colmap-binary": Layout(colmap, tuple(f"sparse/0/{part}.bin" for part in PARTS), "000.png"),
+    "colmap-text": Layout(
+        partial(colmap, binary=False), tuple(f"sparse/0/{part}.txt" for part in PARTS), "000.png"
+    ),
+    "llff": Layout(llff, ("poses_bounds.npy",)),
 }
+NAMED = [name for name, layout in LAYOUTS.items() if layout.image]
 
 
 def edited(folder, file, change):

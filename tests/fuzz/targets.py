@@ -80,12 +80,12 @@ def _read_chunks(folder: Path) -> None:
         scene.frames([0, len(scene) - 1], Framing(24, 32))
 
 
-def _capture(layout: str, *files: str) -> Callable[[Path], list[Path]]:
+def _capture(name: str, layout: layouts.Layout) -> Target:
     def build(folder: Path) -> list[Path]:
-        layouts.LAYOUTS[layout](folder / "capture")
-        return [folder / "capture" / file for file in files]
+        layout(folder / "capture")
+        return [folder / "capture" / file for file in layout.files]
 
-    return build
+    return Target(name, build, _read_capture, structured=layout.files[0].endswith(".json"))
 
 
 def _read_capture(folder: Path) -> None:
@@ -314,25 +314,7 @@ TARGETS = {
     target.name: target
     for target in (
         Target("chunks", _chunks, _read_chunks, structured=True),
-        Target("transforms.json", _capture("nerfstudio", "transforms.json"), _read_capture, True),
-        Target(
-            "opencv_cameras.json", _capture("opencv", "opencv_cameras.json"), _read_capture, True
-        ),
-        Target(
-            "COLMAP binary",
-            _capture(
-                "colmap-binary", *(f"sparse/0/{n}.bin" for n in ("cameras", "images", "points3D"))
-            ),
-            _read_capture,
-        ),
-        Target(
-            "COLMAP text",
-            _capture(
-                "colmap-text", *(f"sparse/0/{n}.txt" for n in ("cameras", "images", "points3D"))
-            ),
-            _read_capture,
-        ),
-        Target("poses_bounds.npy", _capture("llff", "poses_bounds.npy"), _read_capture),
+        *(_capture(name, layout) for name, layout in layouts.LAYOUTS.items()),
         Target("images", _images, _read_images),
         Target("PLY", _ply, lambda folder: read_ply(folder / "a.ply")),
         Target("weights", _weights, lambda folder: read_weights(folder), structured=True),

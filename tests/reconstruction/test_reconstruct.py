@@ -28,7 +28,7 @@ from ilrm.reconstruction.predict import reconstruct as reconstruct_capture
 from ilrm.reconstruction.view_choice import choose_views
 from ilrm.rendering import render
 from ilrm.weights.state import read_weights
-from tests.data.layouts import LAYOUTS
+from tests.data.layouts import LAYOUTS, NAMED
 from tests.helpers import some_cameras
 
 
@@ -226,14 +226,7 @@ def test_frames_of_one_name_in_two_folders_are_kept_apart(capture, smoke_run, tm
     assert found == ["left_000", "left_008", "right_004"]
 
 
-OUTSIDE = {  # file of names in a layout, a name in it, and one of an image beside the capture
-    "opencv": ("opencv_cameras.json", "images/000.png", "images/../../evil/a.png"),
-    "nerfstudio": ("transforms.json", "images/000.png", "images/../../evil/a.png"),
-    "colmap-text": ("sparse/0/images.txt", "000.png", "../../evil/a.png"),
-}
-
-
-@pytest.mark.parametrize("layout", OUTSIDE)
+@pytest.mark.parametrize("layout", NAMED)
 def test_no_name_in_a_capture_leads_out_of_a_folder(layout, smoke_run, tmp_path, capsys):
     folder = LAYOUTS[layout](tmp_path / "captures/desk")
     evil = tmp_path / "captures/evil/a.png"
@@ -242,8 +235,9 @@ def test_no_name_in_a_capture_leads_out_of_a_folder(layout, smoke_run, tmp_path,
     mine = [tmp_path / f"results/{place}evil/a.png" for place in ("", "out/")]
     mine[0].parent.mkdir(parents=True)
     mine[0].write_text("mine")
-    file, old, new = OUTSIDE[layout]
-    (folder / file).write_text((folder / file).read_text().replace(old, new))
+    names, old = folder / LAYOUTS[layout].files[0], LAYOUTS[layout].image
+    new = old.replace("000.png", "../../evil/a.png")
+    names.write_bytes(names.read_bytes().replace(old.encode(), new.encode(), 1))
     out = tmp_path / "results/out"
     arguments = [folder, "--weights", smoke_run.folder, "--views", "2", "--out", out]
     assert reconstruct.main([str(a) for a in arguments]) == 2

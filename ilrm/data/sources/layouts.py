@@ -61,21 +61,6 @@ class Contents:
 Reader = Callable[[Path, str], Contents]
 
 
-def find_layout(folder: Path) -> Reader | None:
-    """The reader for the layout of a folder of posed images, or None if the layout is unknown."""
-    if is_file(folder / "opencv_cameras.json"):
-        return _opencv
-    if is_file(folder / "transforms.json"):
-        return _nerfstudio
-    if is_file(folder / "nerfstudio" / "transforms.json"):
-        return lambda root, images: _nerfstudio(root, images, "nerfstudio")
-    if colmap.find_models(folder):
-        return _colmap
-    if is_file(folder / "poses_bounds.npy"):
-        return _llff
-    return None
-
-
 def _frames_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Read a JSON file of cameras; returns its contents and its list of frames."""
     value = read_json(path)
@@ -294,3 +279,23 @@ def _without_pairs(capture: Path, images: Path) -> str:
     inside = [folder.name for folder in sorted(capture.iterdir()) if image_files(folder)]
     cure = f"rename {inside[0]} to {images.name}" if inside else "fetch the images"
     return f"but {capture.name} has no folder {images.name}: {cure}"
+
+
+MODELS = "sparse/0"  # stands for every place in which COLMAP leaves its models
+# Readers by the file that a layout is found by; of several in a folder, the first one is read.
+READERS: dict[str, Reader] = {
+    "opencv_cameras.json": _opencv,
+    "transforms.json": _nerfstudio,
+    "nerfstudio/transforms.json": lambda root, images: _nerfstudio(root, images, "nerfstudio"),
+    MODELS: _colmap,
+    "poses_bounds.npy": _llff,
+}
+CAMERAS = tuple(dict.fromkeys(Path(name).name for name in READERS if name != MODELS))
+
+
+def find_layout(folder: Path) -> Reader | None:
+    """The reader for the layout of a folder of posed images, or None if the layout is unknown."""
+    for name, reader in READERS.items():
+        if colmap.find_models(folder) if name == MODELS else is_file(folder / name):
+            return reader
+    return None

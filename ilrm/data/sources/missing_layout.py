@@ -4,11 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ilrm.data.sources.layouts import CAMERAS
 from ilrm.system.files import is_folder
 from ilrm.system.found_instead import in_place_of
 
-# the files by which layouts are recognised, besides COLMAP models
-CAMERAS = ("opencv_cameras.json", "transforms.json", "poses_bounds.npy")
 KNOWN = f"a COLMAP model (sparse/0), {', '.join(CAMERAS[:-1])} or {CAMERAS[-1]}"
 MODELS = ("cameras.bin", "cameras.txt")
 DEEPEST = 3  # levels of folders that are searched for captures

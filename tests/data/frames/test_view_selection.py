@@ -130,6 +130,14 @@ def test_protocols_are_the_paper_s(name):
     assert len(lines) and protocol.views in set(lines.views)
 
 
+@pytest.mark.parametrize("name", [n for n, p in PROTOCOLS.items() if not p.index and not p.near])
+def test_protocols_without_an_index_keep_inputs_and_targets_apart(name):
+    """Of those near each other, `test_neighbourhood.py` says more."""
+    protocol = PROTOCOLS[name]
+    inputs, targets = protocol.selection(None, protocol.views).frames(scene(96))
+    assert len(set(inputs)) == protocol.views and targets and not set(inputs) & set(targets)
+
+
 @pytest.mark.skipif("ILRM_PROTOCOLS" not in os.environ, reason="ILRM_PROTOCOLS names no indices")
 def test_published_dl3dv_indices():
     root = Path(os.environ["ILRM_PROTOCOLS"]) / "dl3dv"

@@ -169,7 +169,7 @@ def test_names_of_several_folders_stay_apart(tmp_path):
     assert read_capture(folder).names == ["left/000.png", "right/000.png"]
 
 
-@pytest.mark.parametrize("layout", ["opencv", "nerfstudio", "colmap-binary", "llff"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_folders_of_images_may_be_links(layout, tmp_path):
     folder = LAYOUTS[layout](tmp_path / "a")
     (folder / "images").rename(tmp_path / "photos")
@@ -256,7 +256,7 @@ def test_a_process_that_is_stopped_prints_no_stack():
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
 
 
-@pytest.mark.parametrize("layout", ["opencv", "nerfstudio", "colmap-binary", "llff"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("what", ["folder", "files", "capture"])
 def test_a_replaced_image_changes_the_version_wherever_it_lies(layout, what, tmp_path):
     """On another disk, behind links, an image that is replaced makes an evaluation stale."""

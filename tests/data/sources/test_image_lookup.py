@@ -13,15 +13,12 @@ from tests.data.layouts import (
     FRAMES,
     FXFYCXCY,
     LAYOUTS,
-    colmap,
     edited,
-    llff,
     nerfstudio,
-    opencv,
     with_images,
 )
 
-JSON = {"opencv": "opencv_cameras.json", "nerfstudio": "transforms.json"}
+JSON = {name: made.files[0] for name, made in LAYOUTS.items() if made.files[0].endswith(".json")}
 
 
 def files(root, *names):
@@ -211,7 +208,7 @@ def test_paths_of_windows_and_a_byte_order_mark(layout, tmp_path, monkeypatch):
     assert len(read_capture("a")) == FRAMES
 
 
-@pytest.mark.parametrize("layout", [opencv, nerfstudio, colmap, llff])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_masks_are_said_to_be_unused(layout, tmp_path, capsys):
     folder = layout(tmp_path / "a")
     read_capture(folder)
