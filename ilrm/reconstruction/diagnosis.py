@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ilrm.cameras import Cameras
 from ilrm.data.framing import Framing
@@ -238,6 +240,13 @@ def _from_matches(
             f"fewer than {FEWEST} points of {_listed(alone)} match another input view: no overlap or no "
             "texture; reconstruct the part near another frame (--around FRAME)"
         )
+    groups = _groups(pairs, names)
+    if len(groups) > 1 and reconstruction.parts == 1:
+        yield (
+            f"the input views fall into {len(groups)} groups that share no points "
+            f"({'; '.join(_listed(group) for group in groups)}): reconstruct the part near a frame of one of "
+            "them (--around FRAME)"
+        )
     limit = MAX_ERROR * max(size)
     wrong = {name: error for name, mine in of_view.items() if (error := _pose_error(mine)) > limit}
     if wrong:
@@ -248,6 +257,17 @@ def _from_matches(
             "(wallpaper, tiles)"
         )
     yield from _from_depths(_all_depths(pairs, max(size)), weights, apart)
+
+
+def _groups(pairs: Sequence[Pair], names: Sequence[str]) -> list[list[str]]:
+    """Names of the views that matches connect, group by group; views without matches are left out."""
+    first, second = np.array([pair.views for pair in pairs], dtype=int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (first, second)), shape=(len(names), len(names)))
+    number, group_of = connected_components(graph, directed=False)
+    groups = [
+        [n for n, own in zip(names, group_of, strict=True) if own == g] for g in range(number)
+    ]
+    return [group for group in groups if len(group) > 1]
 
 
 def _pose_error(pairs: Sequence[Pair]) -> float:

@@ -121,6 +121,28 @@ def test_inputs_without_overlap_are_named(scene, weights):
     )
 
 
+def test_groups_of_inputs_that_share_nothing_are_named(scene, weights):
+    """Two views of the room, and two of its mirror image, which SIFT does not match."""
+    chosen = choose_views(scene, 4, "even").inputs
+    mirrored = [Mirrored(s) if i in chosen[2:] else s for i, s in enumerate(scene.sources)]
+    names = [scene.names[i] for i in chosen]
+    found = lines(replace(scene, sources=mirrored), weights).findings
+    (line,) = [line for line in found if "groups" in line]
+    assert line.startswith(
+        "the input views fall into 2 groups that share no points "
+        f"({names[0]}, {names[1]}; {names[2]}, {names[3]}): "
+    )
+    assert "--around FRAME" in line
+
+
+class Mirrored:
+    def __init__(self, source):
+        self.source = source
+
+    def open(self):
+        return self.source.open().transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
 class Blank:
     def open(self):
         return Image.new("RGB", (192, 192), (90, 90, 90))
