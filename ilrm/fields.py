@@ -52,7 +52,8 @@ def annotations(config: type) -> Mapping[str, Any]:
 
 def check_types(config: object) -> None:
     """Raise ConfigError on the first field whose value does not fit its annotation."""
-    for name, hint in annotations(type(config)).items():
+    made_of: type = type(config)
+    for name, hint in annotations(made_of).items():
         check_type(name, getattr(config, name), hint)
 
 
