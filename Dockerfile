@@ -13,7 +13,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates g++ git make python3 python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /ilrm
-# what the environment is made of comes first: a change of the code alone does not make it again
+# the environment's inputs are copied first, so that a change of the code alone does not rebuild it
 COPY Makefile pyproject.toml requirements.lock requirements-data.txt setup.py README.md LICENSE ./
 COPY ilrm/__init__.py ilrm/__init__.py
 COPY ablations/__init__.py ablations/__init__.py

@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 NOTEBOOK ?= notebooks/ablation.ipynb
 ARGS ?=
-# torch's worker threads would spin between kernels and slow the rasteriser's down
+# torch's worker threads would spin between kernels and slow down the rasteriser's
 export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: env ablation report test lint hooks docs lock
@@ -22,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 ablation: $(STAMP)
 	$(BIN)/papermill $(NOTEBOOK) --log-output --no-progress-bar $(ARGS)
 
-# tables, figures and the scorecard from what is recorded; make report ARGS=--check fails where they are stale
+# tables, figures and the scorecard from the records; make report ARGS=--check fails if any of them is stale
 report: $(STAMP)
 	$(BIN)/python -m reports $(ARGS)
 
@@ -35,7 +35,7 @@ lint: $(STAMP)
 	$(BIN)/mypy ilrm ablations reports benchmarks
 	$(BIN)/lint-imports --no-logo
 
-# Checks before each commit, and a filter by which a notebook that was run is no change of the tree.
+# Checks before each commit, and a Git filter that ignores the outputs of notebooks.
 hooks: $(STAMP)
 	$(BIN)/uv pip install -p $(BIN)/python $(FIND_LINKS) -q pre-commit==4.7.0
 	git config filter.nbstripout.clean "bash scripts/hooks/strip_notebooks.sh"
@@ -54,12 +54,12 @@ $(DOCS)/.installed: pyproject.toml
 	wanted=$$($(DOCS)/bin/python -c '$(DOCS_EXTRA)') && $(DOCS)/bin/python -m pip install -q $$wanted
 	touch $@
 
-# Resolve again. torch brings its own CUDA packages where there is CUDA: they are not pinned here.
+# Resolve again. torch installs its own CUDA packages where there is CUDA: they are not pinned here.
 lock: $(STAMP)
 	$(BIN)/uv pip compile $(FIND_LINKS) --universal --python-version 3.11 --extra dev --no-header \
 		--no-annotate pyproject.toml | grep -viE '^(nvidia-|cuda-|triton)' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-# uv does not read pip's configuration: hand it the local wheel folders named there
+# uv does not read pip's configuration: pass it the local wheel folders named there
 PIP_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 FIND_LINKS := $(foreach folder,$(PIP_LINKS) $(PIP_FIND_LINKS),--find-links $(folder))

@@ -1,4 +1,4 @@
-"""Where the wheel holds what lies beside ilrm/ in a checkout; everything else is in pyproject.toml.
+"""Puts the folders that lie beside ilrm/ in a checkout into the wheel; everything else is in pyproject.toml.
 
 Studies, reports and notebooks are installed in ilrm/_suite/, as their names are too general for site-packages
 (`ilrm.system.paths.find_suite`). An editable install uses the checkout as it is.

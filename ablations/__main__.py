@@ -124,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_cells(parser: argparse.ArgumentParser) -> None:
-    """Add what decides which cells there are, and where their state is kept."""
+    """Add the arguments that select the cells, and the storage that keeps their state."""
     add_scale(parser)
     add_storage(parser)
     parser.add_argument(
@@ -133,12 +133,12 @@ def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         type=positive,
-        help="training steps, where they should not be those of the study (effects against length)",
+        help="number of training steps, instead of the study's (to measure effects against training length)",
     )
     parser.add_argument(
         "--unrecorded",
         action="store_true",
-        help="leave out the runs that are in the project's records: to go on on another machine",
+        help="leave out the runs that are in the project's records: to continue on another machine",
     )
 
 

@@ -13,14 +13,14 @@ KINDS = "names (see `list`), paths of TOML files, or all"  # of studies
 
 
 def default_storage() -> str:
-    """What the environment names, which may hold a password, else the journal file in the run store."""
+    """The storage that ILRM_STORAGE names, perhaps with a password, else the journal in the run store."""
     return os.environ.get(STORAGE) or str(RUNS / "ablations.journal")
 
 
 def without_password(address: str) -> str:
-    """A storage as it may be shown."""
-    scheme, found, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if found else address
+    """The address of a storage without user and password, as messages show it."""
+    scheme, separator, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else address
 
 
 def positive(text: str) -> int:
@@ -64,8 +64,8 @@ def add_storage(parser: argparse.ArgumentParser) -> None:
         "--storage",
         default=default_storage(),
         metavar="STORAGE",
-        help="journal file, or postgresql://user:password@host/name, which is better given in the "
-        f"environment variable {STORAGE}, where others cannot read the password; default: "
+        help="journal file, or postgresql://user:password@host/name; give an address with a password in "
+        f"the environment variable {STORAGE}, where other users cannot read it; default: "
         f"{without_password(default_storage())}",
     )
 

@@ -1,4 +1,4 @@
-"""A database as storage that outlives restarts of its server: calls wait until the server answers again."""
+"""Storage in a database that survives restarts of its server: calls wait until the server answers again."""
 
 import functools
 import sys
@@ -17,23 +17,23 @@ from ablations.definitions import StudyError
 
 PATIENCE = 600.0  # seconds of waiting for a server that does not answer
 PAUSE = 1.0  # seconds between two attempts
-# PostgreSQL's conditions of a server that stops, crashed or starts, and of one with too many connections
+# PostgreSQL's error codes of a server that stops, crashed or starts, or that has too many connections
 OUTAGES = ("57P01", "57P02", "57P03", "53300")
 
 Value = TypeVar("Value")
 
 
 def reason(error: BaseException, url: str) -> str:
-    """The first line of what a driver says about an error, without the user's password."""
-    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    """The first line of a driver's error message, without the user's password."""
+    message = next(iter(str(error).splitlines()), "") or type(error).__name__
     password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
     for secret in {password, unquote(password)} - {""}:
-        said = said.replace(secret, "***")
-    return said
+        message = message.replace(secret, "***")
+    return message
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error says that the server cannot be reached at the moment, and nothing about the call."""
+    """Whether an error means that the server cannot be reached now, rather than that the call is wrong."""
     return any(_is_outage(cause) for cause in _causes(error))
 
 
@@ -54,7 +54,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def wait_out(call: Callable[[], Value], url: str, on_outage: Callable[[], None]) -> Value:
-    """The result of a call, which is repeated while the server cannot be reached.
+    """Return the result of a call, which is repeated while the server cannot be reached.
 
     `on_outage` is called before each repetition. Raises StudyError after `PATIENCE` seconds, and whatever
     else the call raises.
@@ -72,7 +72,7 @@ def wait_out(call: Callable[[], Value], url: str, on_outage: Callable[[], None])
             elif time.monotonic() - since > PATIENCE:
                 raise StudyError(
                     f"storage {without_password(url)} has not answered for {PATIENCE / 60:.0f} minutes: "
-                    "complete runs are safe, and the same command goes on when it runs again"
+                    "start the database and give the same command again; complete runs are safe"
                 ) from error
             on_outage()
             time.sleep(PAUSE)
@@ -83,7 +83,7 @@ def wait_out(call: Callable[[], Value], url: str, on_outage: Callable[[], None])
 
 
 def _patient(name: str) -> Callable[..., Any]:
-    """A method of RDBStorage that waits for its server."""
+    """Wrap a method of RDBStorage so that it waits for the server."""
     method = getattr(RDBStorage, name)
 
     @functools.wraps(method)
@@ -94,7 +94,7 @@ def _patient(name: str) -> Callable[..., Any]:
 
 
 class PatientStorage(RDBStorage):
-    """RDBStorage whose calls wait for a server that restarts.
+    """RDBStorage whose calls wait while the server restarts.
 
     A trial that was about to be claimed or enqueued when the server stopped may be left claimed, or be
     enqueued twice; the queue recovers from both.
@@ -105,11 +105,11 @@ class PatientStorage(RDBStorage):
         super().__init__(url, engine_kwargs={"pool_pre_ping": True}, **options)
 
     def wait_out(self, call: Callable[[], Value]) -> Value:
-        """The result of a call that uses this storage; see the function of this name."""
+        """Return the result of a call that uses this storage; see the function of the same name."""
         return wait_out(call, self.url, self._start_anew)
 
     def _start_anew(self) -> None:
-        """Drop all connections of this process, none of which survives its server."""
+        """Drop all connections of this process: none survives a restart of the server."""
         self._answered = time.monotonic()
         self.scoped_session.remove()
         self.engine.dispose()
@@ -117,7 +117,7 @@ class PatientStorage(RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """As in RDBStorage; a state that was stored before the connection broke is not an error."""
+        """Do as RDBStorage does; a state that was stored before the connection broke is not an error."""
         attempts = 0
 
         def call() -> bool:
@@ -133,13 +133,13 @@ class PatientStorage(RDBStorage):
         return self.wait_out(call)
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """None just after an outage, in which no worker could send its heartbeat."""
+        """Return no trials just after an outage, during which no worker could send its heartbeat."""
         assert self.grace_period is not None
         stale = self.wait_out(lambda: RDBStorage._get_stale_trial_ids(self, study_id))
         return [] if time.monotonic() - self._answered < self.grace_period else stale
 
 
-# everything else that Optuna calls on a storage of this kind
+# all other methods that Optuna calls on an RDBStorage
 for _name in (
     "create_new_study",
     "set_study_user_attr",

@@ -23,7 +23,7 @@ def is_file_name(name: str) -> bool:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Contents of a TOML file in UTF-8, or in UTF-16 if it says so. Raises StudyError."""
+    """Contents of a TOML file in UTF-8, or in UTF-16 if it has a byte order mark. Raises StudyError."""
     content = b""
     try:
         content = path.read_bytes()
@@ -45,21 +45,24 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def table(value: Any, what: str) -> dict[str, Any]:
-    """A part that has to be a table. Raises StudyError."""
+    """Return a value that has to be a table; `what` names it in the error. Raises StudyError."""
     if not isinstance(value, dict):
         raise StudyError(f"{what} is {shown(value)}: give a table, as in fields = {{ layers = 3 }}")
     return value
 
 
 def items(value: Any, what: str) -> list[Any]:
-    """A part that has to be a list. Raises StudyError."""
+    """Return a value that has to be a list; `what` names it in the error. Raises StudyError."""
     if not isinstance(value, list):
         raise StudyError(f"{what} is {shown(value)}: give a list, as in values = [1, 2]")
     return value
 
 
 def text(value: Any, what: str) -> str:
-    """A part that has to be text, which is shown in tables and figures. Raises StudyError."""
+    """Return a value that has to be text for tables and figures; `what` names it in the error.
+
+    Raises StudyError.
+    """
     if not isinstance(value, str):
         raise StudyError(f"{what} is {shown(value)}: give text")
     if len(value) > LONGEST_TEXT or not "".join(value.split("\n")).isprintable():

@@ -13,7 +13,7 @@ from ablations.study import Cell, Study
 from ilrm.runs.store import find_run
 
 RUN, PARAMETERS, ERROR, HOST, PLAN = "run", "parameters", "error", "host", "plan"
-SWEEP = "sweep-"  # how the names of the other studies in a storage start
+SWEEP = "sweep-"  # prefix of the names of sweeps, which share the storage
 
 # States of a cell, in order of precedence for a cell in several queues
 STATES = RUNNING, WAITING, FAILED, NEW, REMOVED, ELSEWHERE, DONE = (
@@ -46,8 +46,8 @@ def studies_in(storage: BaseStorage, scale: str) -> set[str]:
 class Queue:
     """Queue of the cells of one study at one scale; its Optuna study is named STUDY-HASH@SCALE.
 
-    The hash is that of the runs that the study's variants are: a file that was edited, and another one of the
-    same name, has a queue of its own.
+    The hash covers the runs of the study's variants, so an edited file, or another file of the same name, has
+    a queue of its own.
     """
 
     trials: optuna.Study
@@ -106,7 +106,7 @@ class Queue:
     def states(self, cells: Iterable[Cell], recovered: bool = False) -> dict[str, str]:
         """{run name: state}, one of STATES, from the newest trial of each cell and from the run store.
 
-        `recovered`: as they will be after `recover`, which writes.
+        `recovered`: the states that `recover` would lead to; nothing is written.
         """
         newest = self._newest()
         states = {c.run_name: self._state(c, newest.get(c.run_name)) for c in cells}
@@ -133,7 +133,7 @@ class Queue:
         return len(self.trials.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def recover(self) -> None:
-        """Enqueue cells again whose worker died."""
+        """Enqueue the cells again whose worker died."""
         recover(self.trials)
 
     def taken(self, trial: optuna.Trial) -> bool:

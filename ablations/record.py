@@ -1,8 +1,8 @@
 """Records of complete runs: small CSV files per scale, which the reports are made from.
 
-`reports/records/studies/SCALE/runs.csv` has a row per run: its fields, costs and provenance; `scenes.csv` one
-per run and held-out scene: the model's metrics, means over the scene's target views; `baselines.csv` the same
-of the baselines, per data set. Sweeps of the project are recorded as tables of their trials,
+`reports/records/studies/SCALE/runs.csv` has one row per run: its fields, costs and provenance; `scenes.csv`
+one per run and held-out scene: the model's metrics, means over the scene's target views; `baselines.csv` the
+same for the baselines, once per data set. Sweeps of the project are recorded as tables of their trials,
 `reports/records/sweeps/SCALE/NAME.csv`.
 """
 
@@ -25,7 +25,7 @@ from ilrm.system.paths import RUNS
 from ilrm.system.tables import read_table
 from ilrm.vocabulary import QUALITY
 
-# The default scale's runs whose curves, renders and attention the reports show: changes to the preset.
+# Runs of the default scale whose curves, renders and attention the reports show, as changes to the preset.
 SHOWN_SCALE = "tiny"
 COMPARED: tuple[dict[str, Any], ...] = (
     {"cross_attention": "none", "initial_tokens": "image"},
@@ -44,7 +44,7 @@ PROVENANCE = ("date", "device", "threads", "commit")
 
 
 class Recorded(NamedTuple):
-    """Three tables: runs, the model's metrics per run and scene, the baselines' per data and scene."""
+    """Three tables: runs, the model's metrics per run and scene, the baselines' per data set and scene."""
 
     runs: pd.DataFrame
     scenes: pd.DataFrame
@@ -56,12 +56,12 @@ def record(cells: Iterable[Cell], scale: str, store: Path = RUNS, records: Path 
 
     Existing records are kept, except for runs that are recorded again.
     """
-    found = collect(cells, store)
+    new = collect(cells, store)
     folder = records / scale
-    _merge(folder / "runs.csv", found.runs, "run", ["run"])
-    _merge(folder / "scenes.csv", found.scenes, "run", ["run", "scene"])
-    _merge(folder / "baselines.csv", found.baselines, "data", ["data", "method", "scene"])
-    return len(found.runs)
+    _merge(folder / "runs.csv", new.runs, "run", ["run"])
+    _merge(folder / "scenes.csv", new.scenes, "run", ["run", "scene"])
+    _merge(folder / "baselines.csv", new.baselines, "data", ["data", "method", "scene"])
+    return len(new.runs)
 
 
 def record_shown(scale: str, store: Path = RUNS, records: Path = SHOWN) -> list[str]:
@@ -90,10 +90,10 @@ def record_sweeps(scale: str, store: Path = RUNS, records: Path = SWEEPS) -> lis
 def left_out(
     cells: Iterable[Cell], scale: str, everywhere: bool, store: Path = RUNS, storage: str = ""
 ) -> list[str]:
-    """Lines that say which complete runs of the store are not among these cells, and how to record them.
+    """Say, in lines, which complete runs of the store are not among these cells, and how to record them.
 
-    They are the runs of further studies in the journal (`storage`; by default the run store's) and, with
-    `everywhere`, all runs, also those of other scales.
+    These are the runs of further studies in the journal (`storage`; by default the run store's) and, with
+    `everywhere`, all other runs, including those of other scales.
     """
     from ablations.arguments import default_storage
     from ablations.queue import studies_in
@@ -109,12 +109,12 @@ def left_out(
     lines = []
     if counts[scale] and (files or everywhere):
         lines.append(
-            f"{counts[scale]} complete runs at --scale {scale} are of none of these studies: name the files "
-            f"of yours{': ' if files else ''}{', '.join(files)}"
+            f"{counts[scale]} complete runs at --scale {scale} belong to none of these studies: name your "
+            f"study files{': ' if files else ''}{', '.join(files)}"
         )
     if everywhere:
         for other in (other for other in SCALES if other != scale and counts[other]):
-            lines.append(f"{counts[other]} complete runs are there at --scale {other}")
+            lines.append(f"{counts[other]} complete runs exist at --scale {other}")
     return lines
 
 
@@ -122,12 +122,12 @@ def _complete_runs(store: Path) -> list[str]:
     """Names of the complete training runs in a run store."""
     scales = "|".join(SCALES)
     name = re.compile(rf"(?:{scales})-\d+x\d+-.*-[0-9a-f]{{10}}")
-    found = (path.parent.name for path in sorted(store.glob(f"*/{METRICS}")))
-    return [folder for folder in found if name.fullmatch(folder)]
+    folders = (path.parent.name for path in sorted(store.glob(f"*/{METRICS}")))
+    return [folder for folder in folders if name.fullmatch(folder)]
 
 
 def collect(cells: Iterable[Cell], store: Path = RUNS) -> Recorded:
-    """What the records hold of the complete runs among these cells, from the run store."""
+    """Collect the tables to record for the complete runs among these cells, from the run store."""
     wanted = {cell.run_name: cell for cell in cells}
     complete = {
         name: run

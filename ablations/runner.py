@@ -131,17 +131,17 @@ def _bar(plan: Plan) -> tqdm:
     return progress_bar(
         total=sum(plan.efforts.values()),
         initial=plan.done(),
-        miniters=0,  # also while nothing is known to be done
-        delay=1e-9,  # not before it says what is done
+        miniters=0,  # redraw even without progress
+        delay=1e-9,  # first draw when the description is set
         bar_format="{desc} |{bar:20}| {elapsed} elapsed, {remaining} left",
     )
 
 
 def _show(bar: tqdm, plan: Plan, counts: Counter[str], workers: int) -> None:
-    """Update the bar, at once if the states have changed."""
+    """Update the bar, and redraw it at once if the states have changed."""
     states = [f"{n} {state}" for state, n in counts.items() if state != DONE and n]
     starting = min(workers - counts[RUNNING], counts[WAITING])
-    if starting > 0:  # they import torch
+    if starting > 0:  # importing torch takes seconds
         states.append(f"{starting} {'workers are' if starting > 1 else 'worker is'} starting")
     described = f"{counts[DONE]}/{counts.total()} cells ({', '.join(states) or 'all done'})"
     bar.update(max(0, plan.done() - bar.n))

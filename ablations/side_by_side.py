@@ -36,10 +36,10 @@ POLL = 0.5  # seconds
 
 
 def cells_by_value(names: Sequence[str], scale: str, seeds: int) -> list[Cell]:
-    """The studies' cells, all studies of a seed before the next seed, without repeated runs."""
+    """Cells of the studies without repeated runs, with all studies of one seed before the next seed."""
     cells: dict[str, Cell] = {}
-    found = [cell for study in find_studies(names) for cell in study.cells(scale, seeds)]
-    for cell in sorted(found, key=lambda cell: cell.seed):
+    every = [cell for study in find_studies(names) for cell in study.cells(scale, seeds)]
+    for cell in sorted(every, key=lambda cell: cell.seed):
         cells.setdefault(cell.run_name, cell)
     return list(cells.values())
 

@@ -30,19 +30,19 @@ from ablations.definitions import StudyError
 from ilrm.system.files import is_file, is_folder
 from ilrm.system.paths import RUNS
 
-DATABASES = ("postgresql", "postgres", "postgresql+pg8000")  # kinds, all of one driver
-START = b'{"op_code"'  # of a journal
+DATABASES = ("postgresql", "postgres", "postgresql+pg8000")  # URL schemes, all for the same driver
+START = b'{"op_code"'  # first bytes of a journal
 HEARTBEAT = 15  # seconds between heartbeats of a trial in a database
 GRACE = 120  # seconds without a heartbeat after which another worker takes over the trial: a network may
 # be cut for a minute
 CLAIMING = 60  # seconds that a worker has to store its name in a claimed trial
-TABLES = 0x694C524D  # key of the database's lock for making tables
+TABLES = 0x694C524D  # key of the database lock under which tables are created
 RETRIES = 5  # number of times that a trial whose worker died is enqueued again
 
 
 def quiet_optuna() -> None:
-    """Keep Optuna's logs and experimental warnings out of what a command prints, and SQLAlchemy's stacks of
-    connections that a restart of the database cut: `PatientStorage` says that in a line.
+    """Silence Optuna's logs and experimental warnings, and SQLAlchemy's tracebacks of connections that were
+    cut by a restart of the database, which `PatientStorage` reports in one line.
     """
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -50,7 +50,7 @@ def quiet_optuna() -> None:
 
 
 def address(where: str) -> str:
-    """The same storage, named so that a process with another working folder opens the same one."""
+    """The address of a storage that is valid in any working folder."""
     return where if "://" in where else str(Path(where).absolute())
 
 
@@ -110,13 +110,13 @@ def _open_database(where: str, create: bool, patient: bool) -> BaseStorage:
 
 @contextmanager
 def _alone(url: str) -> Iterator[None]:
-    """Of all processes that use a database, one at a time: Optuna's tables are made by the first to come, and
-    two that made them at once would both fail.
+    """Admit one process of all that use the database: the first creates Optuna's tables, and two processes
+    that created them at once would both fail.
     """
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
-    with engine.connect() as connection:  # the lock ends with it
+    with engine.connect() as connection:  # closing it releases the lock
         connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({TABLES})"))
         yield
 
@@ -163,7 +163,7 @@ def _set_tail_aside(path: Path) -> None:
     if not path.exists():
         return
     lock = JournalFileSymlinkLock(str(path))
-    lock.acquire()  # nobody is writing a line
+    lock.acquire()  # no process is writing a line
     try:
         content = path.read_bytes()
         whole, _, tail = content.rpartition(b"\n")
@@ -251,7 +251,7 @@ def _free(file: IO[str]) -> bool:
 
 
 def recover(trials: optuna.Study) -> None:
-    """Enqueue trials again whose worker died, by the heartbeat in a database or the lock on this host."""
+    """Enqueue the trials again whose worker died, by its heartbeat in a database or its lock on this host."""
     fail_stale_trials(trials)
     for trial in trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if is_held(trials, trial):
@@ -271,9 +271,9 @@ def run_one(
     objective: Callable[[optuna.Trial], Any],
     catch: tuple[type[Exception], ...],
 ) -> None:
-    """Claim a trial and run it. Errors of types in `catch` are those of the trial alone.
+    """Claim a trial and run it. Errors of the types in `catch` fail the trial alone.
 
-    A trial that another worker has taken over in the meantime, because this one had not been heard of, is
+    A trial that another worker has taken over in the meantime, because this one's heartbeat was missing, is
     left to that worker.
     """
     try:
@@ -290,7 +290,7 @@ def is_held(trials: optuna.Study, trial: FrozenTrial) -> bool:
     worker = trial.user_attrs.get(WORKER)
     if worker is not None:
         return is_alive(trials, worker)
-    # when the trial says that it started is by the clock of another host, which may be minutes off
+    # not the trial's own start time, which is by the clock of another host that may be minutes off
     key = trials.study_name, trial.number
     return time.monotonic() - _nameless.setdefault(key, time.monotonic()) < CLAIMING
 

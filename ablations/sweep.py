@@ -77,7 +77,7 @@ class Sweep:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def study_name(self, scale: str) -> str:
-        """NAME-HASH@SCALE: a file that was edited, and another one of the same name, is another search."""
+        """NAME-HASH@SCALE: an edited file, or another file of the same name, is another search."""
         return f"{self.name}-{self.hash(scale)}@{scale}"
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def find_sweep(name: str) -> Sweep:
         _check_space(sweep)
     except IlrmError as error:
         raise StudyError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-    except (TypeError, ValueError, ArithmeticError) as error:  # of Optuna
+    except (TypeError, ValueError, ArithmeticError) as error:  # raised by Optuna
         raise StudyError(f"{path} does not describe a sweep ({error}): correct it") from error
     if not space or not objectives:
         raise StudyError(f"{path} has no {'[space] to search' if objectives else 'objectives'}")
@@ -187,7 +187,7 @@ def run(sweep: Sweep, scale: str, storage: str, trials: int, workers: int) -> op
     storage = address(storage)
     study = open_sweep(sweep, scale, storage)
     first = len(study.get_trials(deepcopy=False))
-    # the workers search what was read here, whatever becomes of the file
+    # the workers use the definition read here, even if the file changes
     pool = Workers(workers, ["ablations.sweep", _to_json(sweep), scale, str(trials)], storage)
     with progress_bar(total=trials, desc=study.study_name, unit="trial") as bar:
         try:
@@ -264,7 +264,6 @@ def _objective(sweep: Sweep, scale: str, worker: str, store: Path) -> Callable[[
 
 def _report(trial: optuna.Trial, sweep: Sweep) -> Callable[[Progress], None]:
     """Report the validation curve to the pruner; searches for a Pareto front are not pruned."""
-
     reported: set[int] = set()
 
     def on_point(progress: Progress) -> None:
@@ -317,7 +316,7 @@ def study_of(sweep: Sweep, table: pd.DataFrame) -> optuna.Study:
 
 
 def fits(sweep: Sweep, scale: str, table: pd.DataFrame) -> bool:
-    """Whether a recorded table is one of this search: of its hash, or, in older records, within its space."""
+    """Whether a recorded table belongs to this search, by its hash or, in older records, by its space."""
     if "search" in table:
         return set(table.search) == {sweep.hash(scale)}
     try:

@@ -17,15 +17,15 @@ from ablations.definitions import StudyError
 from ilrm.system.paths import RUNS, find_suite
 
 DEATHS = 20  # number of worker deaths after which the runner gives up
-FRUITLESS = 3  # number of workers in succession that end at once, and nothing is done
+FRUITLESS = 3  # number of successive workers that end at once without doing anything, after which it gives up
 AT_ONCE = 60.0  # seconds; a worker that claims nothing lives as long as its imports take
-# of an error that a user can fix, its type; of another one, the module of its type
+# what is cut from an error's last line: the type if a user can fix it, else only the module of the type
 _TYPE = re.compile(r"^(?:ilrm|ablations)(?:\.\w+)+: |^(?:\w+\.)+(?=\w+: )")
 
 
 @dataclass(frozen=True)
 class _Worker:
-    """A process, what it writes to stderr, and what was waiting when it was started."""
+    """A process, its stderr, and the number of waiting cells and the time at which it was started."""
 
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
@@ -41,8 +41,8 @@ class Workers:
     """Up to `count` processes `python -m MODULE ARGUMENTS... PID` that share the cores.
 
     PID is this process; workers take no further work once it has ended. They keep its working folder, so that
-    relative paths mean the same to them. They are told their `storage` by an environment variable: command
-    lines can be read by every user of a machine, and its address may hold a password.
+    relative paths mean the same to them. The address of their `storage` may contain a password, so it is
+    passed in an environment variable: command lines can be read by every user of a machine.
     """
 
     def __init__(self, count: int, module_and_arguments: list[str], storage: str = ""):
@@ -68,11 +68,11 @@ class Workers:
         ended = [worker for worker in self.workers if worker.process.poll() is not None]
         self.workers = [worker for worker in self.workers if worker not in ended]
         for worker in ended:
-            self._take_leave(worker, waiting)
+            self._handle_end(worker, waiting)
         for _ in range(min(self.count - len(self.workers), waiting)):
             self._start(waiting)
 
-    def _take_leave(self, worker: _Worker, waiting: int) -> None:
+    def _handle_end(self, worker: _Worker, waiting: int) -> None:
         error, status = self._keep(worker), worker.process.returncode
         if not status:
             idle = waiting >= worker.waiting and time.monotonic() - worker.started < AT_ONCE
@@ -102,8 +102,8 @@ class Workers:
 
     def _start(self, waiting: int) -> None:
         threads = max(1, (os.cpu_count() or 1) // self.count)
-        # no spinning, which would take CPU time from the other workers
         find_suite()  # the worker is a module of the suite
+        # no spinning, which would take CPU time from the other workers
         sleeping = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **sleeping}
         environment |= self.environment

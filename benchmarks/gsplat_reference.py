@@ -68,7 +68,7 @@ def _rasterize_to_indices(
     means2d, conics = means2d.reshape(-1, 2), conics.reshape(-1, 3)
     opacities = opacities.reshape(-1)
     transmittances = transmittances.reshape(images, height, width)
-    found = []
+    hits = []
     for k in range(images * rows * columns):
         image, row, column = k // (rows * columns), k // columns % rows, k % columns
         first, last = bounds[k] + start * block, min(bounds[k] + stop * block, bounds[k + 1])
@@ -87,10 +87,10 @@ def _rasterize_to_indices(
         left = torch.where(hit, 1 - alpha, 1.0).cumprod(1)
         left = left * transmittances[image].flatten()[pixels, None]
         pixel, splat = (hit & (left > 1e-4)).nonzero(as_tuple=True)
-        found.append(torch.stack([splats[splat] % count, pixels[pixel], splat * 0 + image]))
-    if not found:
+        hits.append(torch.stack([splats[splat] % count, pixels[pixel], splat * 0 + image]))
+    if not hits:
         return tuple(torch.zeros(3, 0, dtype=torch.long))
-    gaussian, pixel, image = torch.cat(found, 1)
+    gaussian, pixel, image = torch.cat(hits, 1)
     order = torch.argsort(image * width * height + pixel, stable=True)
     return gaussian[order], pixel[order], image[order]
 

@@ -1,8 +1,8 @@
-"""Training samples a second from a data set on disk: `python benchmarks/loader.py ROOT --workers 0 1 2`.
+"""Measure training samples per second from disk: `python benchmarks/loader.py ROOT --workers 0 1 2`.
 
 Prints a Markdown table: frames decoded on demand, by number of worker processes, and from memory. A sample is
 the context and target views of one scene, decoded, cropped and stacked; a step's batch is not normalised
-or moved to a device. Medians of some rounds, after one that warms up.
+or moved to a device. Each rate is the median of some rounds, after one that warms up.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def dataset(scenes: Scenes, options: argparse.Namespace, memory: bool) -> ViewsD
 
 
 def rate(data: ViewsDataset, options: argparse.Namespace, workers: int) -> float:
-    """Samples a second, median of the rounds."""
+    """Samples per second, median over the rounds."""
     rates = []
     steps = range((options.rounds + 1) * options.steps)
     batches = iter(data.loader(steps, workers=workers))
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=4)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=4, help="batches a round")
+    parser.add_argument("--steps", type=int, default=4, help="batches per round")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     scenes = open_scenes(options.root, options.split)
@@ -64,12 +64,12 @@ def main() -> None:
         f"{device_name(torch.device('cpu'))}; {len(scenes)} scenes, batches of {options.batch} samples of "
         f"{options.views} + {options.targets} views of {options.size}\n"
     )
-    print("| frames | samples a second | images a second |\n|---|---|---|")
+    print("| frames | samples per second | images per second |\n|---|---|---|")
     cases = [(f"on demand, {w} workers", False, w) for w in options.workers]
     for name, memory, workers in [*cases, ("from memory", True, 0)]:
-        found = rate(dataset(scenes, options, memory), options, workers)
-        images = found * (options.views + options.targets)
-        print(f"| {name} | {found:.1f} | {images:.0f} |")
+        samples = rate(dataset(scenes, options, memory), options, workers)
+        images = samples * (options.views + options.targets)
+        print(f"| {name} | {samples:.1f} | {images:.0f} |")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from gsplat_reference import reference
 from ilrm.rendering import rasterization
 
 GAUSSIANS = ("means", "quats", "scales", "opacities", "colors")
-SHAPES = [  # image size, Gaussians a scene, views a scene, scenes
+SHAPES = [  # image size, Gaussians per scene, views per scene, scenes
     (64, 1024, 1, 1),
     (64, 4096, 4, 1),
     (128, 16384, 4, 1),
@@ -34,7 +34,7 @@ SHAPES = [  # image size, Gaussians a scene, views a scene, scenes
 
 
 def scene(size: int, count: int, views: int, scenes: int) -> dict[str, Any]:
-    """Pixel-aligned Gaussians: one a pixel of an input grid, as wide as that grid is fine."""
+    """Pixel-aligned Gaussians: one per pixel of a grid over the input views, about as wide as its pixels."""
     random = torch.Generator().manual_seed(0)
     depth = 2 + 2 * torch.rand(scenes, count, 1, generator=random)
     pixels = size * torch.rand(scenes, count, 2, generator=random)
@@ -61,7 +61,7 @@ def scene(size: int, count: int, views: int, scenes: int) -> dict[str, Any]:
 
 
 def reference_by_scene(**arguments: Any) -> tuple[torch.Tensor, ...]:
-    """The reference, one scene after another: its memory grows with all scenes at once."""
+    """The reference, one scene after another, as its memory grows with the number of scenes."""
     parts = []
     for b in range(len(arguments["means"])):
         own = {k: v[b] if torch.is_tensor(v) else v for k, v in arguments.items()}

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: `python benchmarks/training_step.py --threads 1 2`.
+"""Measure the time of each part of a training step: `python benchmarks/training_step.py --threads 1 2`.
 
 Prints a Markdown table: median milliseconds of each part of a step of the tiny scale's base model, for each
 number of threads, in one run. The backward pass is split at the Gaussians.
@@ -47,7 +47,7 @@ class Stopwatch:
 
 
 def measure(scale: str, steps: int) -> dict[str, float]:
-    """{part: median milliseconds} of some steps after ten that warm up."""
+    """{part: median milliseconds} over `steps` steps, after ten that warm up."""
     config = run_config(scale)
     t = config.train
     model = build_model(config)

@@ -15,16 +15,16 @@ from ilrm.system.cli import Command
 from ilrm.system.paths import find_suite
 from ilrm.system.process import in_utf_8
 
-# name: (module, what it does)
+# name: (module, help text)
 COMMANDS = {
-    "demo": ("ilrm.demo", "half a minute: a room, or photos of yours, to a scene in a browser"),
+    "demo": ("ilrm.demo", "photos to a scene in a browser, in half a minute"),
     "train": ("ilrm.train", "train a model, or follow a published recipe"),
     "evaluate": ("ilrm.evaluate", "evaluate weights on a data set"),
     "reconstruct": ("ilrm.reconstruct", "photos with cameras to a scene of 3D Gaussians"),
-    "benchmark": ("ilrm.benchmark", "time and memory of the paper's configurations here"),
-    "convert": ("ilrm.convert", "the authors' checkpoints to weights folders"),
+    "benchmark": ("ilrm.benchmark", "measure the paper's configurations on this machine"),
+    "convert": ("ilrm.convert", "convert the authors' checkpoints to weights folders"),
     "tradeoff": ("ilrm.tradeoff", "time against quality on one capture, beside 3D-GS"),
-    "spread": ("ilrm.spread", "quality of weights by how far apart the input views look"),
+    "spread": ("ilrm.spread", "quality of weights against the angle between the input views"),
     "study": ("ablations.__main__", "run studies of many runs, and record them"),
     "sweep": ("ablations.sweep_command", "search configuration fields"),
     "compare": ("reports.compare", "effects of studies from the run store"),
@@ -48,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command(name: str) -> Command:
-    """The command of this name, whose module is imported."""
+    """Import the module of a command and return the command."""
     find_suite()
     return importlib.import_module(COMMANDS[name][0]).main
 
 
 def completion(shell: str) -> str:
-    """The script that completes commands and options in a shell."""
+    """Return the script that completes commands and options in a shell."""
     import shtab
 
     parser, commands = _with_commands()
@@ -68,7 +68,7 @@ def completion(shell: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Without the options of the commands, whose modules are not imported."""
+    """Parser without the options of the commands, so that their modules are not imported."""
     parser, commands = _with_commands()
     for name, (_, what) in COMMANDS.items():
         commands.add_parser(name, help=what)
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 def _with_commands() -> tuple[argparse.ArgumentParser, argparse._SubParsersAction]:
     parser = argparse.ArgumentParser(
         prog="ilrm",
-        description="iLRM, an iterative large 3D reconstruction model: train it, measure it, take it apart.",
+        description="iLRM, an iterative large 3D reconstruction model: training, evaluation and ablations.",
         epilog="`ilrm COMMAND --help` lists the options of a command.",
     )
     version = importlib.metadata.version("ilrm")

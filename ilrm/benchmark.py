@@ -14,7 +14,7 @@ from ilrm.system.cli import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the scale, what is measured and how long, and --record."""
+    """Add the scale, the tables to measure, the time per measurement, and --record."""
     parser.add_argument("--scale", choices=SCALES, help="default: paper on a GPU, tiny on a CPU")
     parser.add_argument(
         "--tables",

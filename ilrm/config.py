@@ -12,7 +12,7 @@ from ilrm.ranges import check_ranges
 
 SCALE_FACTORS = {"F": 1, "H": 2, "Q": 4}  # full, half and quarter of the image resolution
 
-# fields of DataConfig that decide which views are held out, and how they are shown to a model
+# fields of DataConfig that decide which views are held out, and in which form a model gets them
 _HELD_OUT = (
     "root",
     "evaluation_index",
@@ -81,7 +81,7 @@ class ModelConfig:
     # opacity = sigmoid(x + opacity_bias)
     opacity_bias: float = -2.0
     # initial weights: N(0, init_std) in all Linear layers; "local": attention starts where rays meet, except
-    # with initial_tokens="random", which have no rays: such a model starts "normal"
+    # with initial_tokens="random", whose tokens have no rays: such a model starts "normal"
     init: Literal["normal", "local"] = "normal"
     init_std: float = 0.02
 
@@ -115,7 +115,7 @@ class ModelConfig:
                     "and refinement at their defaults"
                 )
         if self.cross_attention == "group" and self.minibatch != 1:
-            raise ConfigError("minibatch subsets are drawn a view: set cross_attention='view'")
+            raise ConfigError("minibatch subsets are drawn per view: set cross_attention='view'")
         if self.near >= self.far:
             raise ConfigError(f"near={self.near}, far={self.far}: need near < far")
         if self.distance == "log" and self.near <= 0:
@@ -123,12 +123,12 @@ class ModelConfig:
 
     @property
     def viewpoint_factor(self) -> int:
-        """Image pixels a viewpoint pixel, along one side."""
+        """Image pixels per viewpoint pixel, along one side."""
         return SCALE_FACTORS[self.viewpoint_scale]
 
     @property
     def image_factor(self) -> int:
-        """Image pixels a pixel of the images that become image tokens, along one side."""
+        """Image pixels per pixel of the images that become image tokens, along one side."""
         return SCALE_FACTORS[self.image_scale]
 
     @property
@@ -139,7 +139,7 @@ class ModelConfig:
 
     @property
     def head_channels(self) -> int:
-        """Channels a Gaussian: 16, or 14 without the xy offset at full viewpoint resolution."""
+        """Channels per Gaussian: 16, or 14 without the xy offset at full viewpoint resolution."""
         return 14 if self.viewpoint_scale == "F" else 16
 
     @property
@@ -154,7 +154,7 @@ class ModelConfig:
 
     @property
     def block_kinds(self) -> tuple[str, ...]:
-        """The blocks in order, "cross" or "self"; two a layer."""
+        """The blocks in order, "cross" or "self"; two per layer."""
         if self.cross_attention == "none":
             return ("self",) * (2 * self.layers)
         if self.refinement == "first_layer":
@@ -193,7 +193,7 @@ class DataConfig:
     view_spread: Literal["even", "farthest"] = "even"
     # supervised views per sample
     target_views: int = 4
-    # input views that are supervised besides, in each step
+    # input views that are supervised in addition, in each step
     input_targets: int = 0
     # length of the window in frames (min, max) at step 0, and at step gap_steps and after
     gap_start: tuple[int, int] = (25, 45)
@@ -214,7 +214,7 @@ class DataConfig:
 
     @property
     def held_out_hash(self) -> str:
-        """Ten hex digits that name what is evaluated on: other fields change the training alone."""
+        """Ten hex digits that name the evaluation data: the other fields change only the training."""
         values = {name: getattr(self, name) for name in _HELD_OUT}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
@@ -285,8 +285,8 @@ class TrainConfig:
             raise ConfigError(f"warmup={self.warmup}: give 0 to steps={self.steps}")
         if self.batch % self.accumulate:
             raise ConfigError(
-                f"accumulate={self.accumulate}: {self.batch} scenes per step cannot be divided into so many "
-                "parts"
+                f"accumulate={self.accumulate}: {self.batch} scenes per step cannot be divided into "
+                f"{self.accumulate} equal parts"
             )
 
 
@@ -380,10 +380,10 @@ class RunConfig:
 
     @property
     def hash(self) -> str:
-        """Ten hex digits of the SHA-256 of what differs from the defaults.
+        """Ten hex digits of the SHA-256 of the fields that differ from the defaults.
 
-        A field that is added later, with a default that changes nothing, leaves the names of recorded
-        runs as they are.
+        A field that is added later, with a default that changes nothing, does not change the names of
+        recorded runs.
         """
         defaults = RunConfig().to_dict()
         parts: dict[str, Any] = {"scale": self.scale}

@@ -13,8 +13,8 @@ from ilrm.system.cli import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the checkpoint, what it was trained with, and where the weights go."""
-    parser.add_argument("checkpoint", type=Path, help="file as the authors released it")
+    """Add the checkpoint, its training settings, and the output folder."""
+    parser.add_argument("checkpoint", type=Path, help="the authors' released file")
     parser.add_argument(
         "--out", type=Path, required=True, help="where to create the weights folder"
     )

@@ -1,7 +1,7 @@
-"""Half a minute on a CPU: photos to a scene of 3D Gaussians, with the weights that come with the package.
+"""Reconstruct photos as a scene of 3D Gaussians in half a minute on a CPU, with the packaged weights.
 
-The photos are those of a procedural room, drawn for this, or of a capture of yours. A plane warp, which
-learns nothing, stands beside the model's renders.
+The photos are rendered from a procedural room, or those of a capture of yours. A plane warp, which learns
+nothing, is shown beside the model's renders.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from ilrm.system.cli import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the capture, and where the scene is written."""
+    """Add the capture and the output folder."""
     parser.add_argument(
         "--capture",
         type=Path,
         metavar="FOLDER",
-        help="posed photos of yours (COLMAP, nerfstudio, ...); default: a procedural room",
+        help="your own posed photos (COLMAP, nerfstudio, ...); default: a procedural room",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="folder to write; default: one in runs/demo/"
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(options: argparse.Namespace) -> int:
-    """Write the scene and say where it is and what it is worth."""
+    """Write the scene; print its folder, its quality and the diagnosis."""
     what = options.capture or "a procedural room"
     print(f"reconstructing {what}: half a minute on two cores, more the first time", flush=True)
     # imported here because torch takes seconds to load, and --help should not wait for it

@@ -19,12 +19,12 @@ from ilrm.system.paths import RUNS
 if TYPE_CHECKING:
     from ilrm.runs.store import RunFolder
 
-SCENES_FAILED = 3  # exit status of an evaluation without the scenes that are missing or damaged
+SCENES_FAILED = 3  # exit status of an evaluation that left out missing or damaged scenes
 MOST_REASONS = 20  # reasons printed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what is evaluated, on what, and where the result goes."""
+    """Add the weights, the data, the protocol, and the output of the evaluation."""
     parser.add_argument("--weights", required=True, help="folder, released file or hub id")
     parser.add_argument("--data", type=Path, required=True,
                         help="dataset, folder of captures, or one capture")  # fmt: skip

@@ -1,6 +1,6 @@
-"""Fields of configurations: names and values are checked, and the nearest right one is named.
+"""Checks of the names and values of configuration fields, with the nearest valid one in the error.
 
-A comment above a field, in the source, says what it and the fields right below it mean.
+A comment above a field in the source describes it and the fields directly below it.
 """
 
 import ast
@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 from ilrm.errors import ConfigError
 
-LONGEST = 60  # characters of a wrong value that an error repeats
-LONGEST_PATH = 1000  # characters of a path that an error repeats as a whole
+LONGEST = 60  # characters of a wrong value that an error quotes
+LONGEST_PATH = 1000  # characters of a path that an error quotes in full
 
 
 def shown(value: object) -> str:
-    """A wrong value for an error's line, shortened if it is long."""
+    """A wrong value as an error quotes it, shortened if it is long."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to print integers of thousands of digits
@@ -30,13 +30,13 @@ def shown(value: object) -> str:
 
 
 def shown_path(path: object) -> str:
-    """A path for an error's line, without the middle of one that is too long to be a file's."""
+    """A path as an error quotes it; the middle is left out if it is too long to be that of a file."""
     text = str(path)
     return text if len(text) <= LONGEST_PATH else f"{text[:LONGEST]}...{text[-LONGEST:]}"
 
 
 def check_names(values: Mapping[Any, Any], allowed: list[str], where: str) -> None:
-    """Raise ConfigError if a key of `values` is not in `allowed`, naming the nearest right one."""
+    """Raise ConfigError if a key of `values` is not in `allowed`, naming the nearest valid one."""
     for name in values:
         if name not in allowed:
             near = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.5)
@@ -52,8 +52,8 @@ def annotations(config: type) -> Mapping[str, Any]:
 
 def check_types(config: object) -> None:
     """Raise ConfigError on the first field whose value does not fit its annotation."""
-    made_of: type = type(config)
-    for name, hint in annotations(made_of).items():
+    config_type: type = type(config)
+    for name, hint in annotations(config_type).items():
         check_type(name, getattr(config, name), hint)
 
 
@@ -96,7 +96,7 @@ def _describe(hint: Any, value: object) -> str:
 
 
 def commented(config: type) -> list[tuple[str, list[dataclasses.Field[Any]]]]:
-    """The fields of a configuration in their order, grouped under the comment that tells their meaning."""
+    """The fields of a configuration in their order, grouped under the comment that describes them."""
     source = textwrap.dedent(inspect.getsource(config))
     lines = source.splitlines()
     (definition,) = ast.parse(source).body
@@ -117,7 +117,7 @@ def commented(config: type) -> list[tuple[str, list[dataclasses.Field[Any]]]]:
 
 
 def kind(config: type, name: str) -> str:
-    """What a field may hold, in words: "F, H or Q", "int or None", "int, int"."""
+    """The values that a field takes, in words: "F, H or Q", "int or None", "int, int"."""
     return _kind(annotations(config)[name])
 
 

@@ -44,7 +44,7 @@ class Gaussians:
 
     def _transformed(
         self,
-        rotation: Float[Tensor, "B 4 4"],  # in its upper left part
+        rotation: Float[Tensor, "B 4 4"],  # in the upper left 3x3 block
         scale: Float[Tensor, " B"],
         offset: Float[Tensor, "B 3"],
     ) -> "Gaussians":

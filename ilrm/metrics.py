@@ -78,9 +78,9 @@ def lpips_model(net: Literal["vgg", "alex"]) -> nn.Module:
 def import_lpips():
     """Import the package `lpips`, even if torchvision's compiled operators cannot be loaded.
 
-    PyPI's torchvision is compiled for a CUDA build of torch. With a CPU build its import fails for want of
-    two operator schemas, which are then declared here. They must not be declared up front: where the compiled
-    operators do load (a CUDA build, even without a GPU), a second declaration aborts the process.
+    PyPI's torchvision is compiled for a CUDA build of torch. With a CPU build its import fails because two
+    operator schemas are missing, which are then declared here. They must not be declared up front: where the
+    compiled operators do load (a CUDA build, even without a GPU), a second declaration aborts the process.
     """
     try:
         import torchvision  # noqa: F401
@@ -96,9 +96,8 @@ def import_lpips():
     return package
 
 
-_declared: list[
-    torch.library.Library
-] = []  # a declaration lives only as long as its Library object
+# a declaration lives only as long as its Library object
+_declared: list[torch.library.Library] = []
 
 
 def _full_precision() -> AbstractContextManager[None]:

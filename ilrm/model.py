@@ -1,7 +1,7 @@
 """The iLRM model, Section 3.2 of the paper.
 
-Dimensions: B batch size, V views, N viewpoint tokens per view, M image tokens per view, D width, H heads,
-k uplift factor, p patch size, C channels per Gaussian.
+Dimensions: B batch size, V views, N viewpoint tokens per view, M image tokens per view, D width, H heads (in
+shapes of images: height), k uplift factor, p patch size, C channels per Gaussian.
 """
 
 from collections.abc import Iterator

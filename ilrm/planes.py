@@ -1,6 +1,6 @@
-"""Images warped on planes in front of a camera: how well a scene's views predict each other on each plane.
+"""Images warped on planes in front of a camera, and how well views predict each other on each plane.
 
-The plane warp and plane-sweep stereo are built from these warps, and so is the rough depth of a capture.
+The plane warp, plane-sweep stereo and the rough depth of a capture are built from these warps.
 """
 
 from dataclasses import replace
@@ -15,23 +15,24 @@ from ilrm.views import Views
 from ilrm.warping import blend, look_up, nearness, unproject
 
 PLANES = 64
-NEAREST, FARTHEST = 0.5, 100.0  # of the planes, in scene units: the inputs' largest coordinate is 1
-COARSE = 64  # pixels of the short side of the images that choose a plane
-MOST_VIEWS = 8  # input views, the nearest ones, that a warp looks at
+# depths of the planes in scene units, in which the inputs' largest coordinate is 1
+NEAREST, FARTHEST = 0.5, 100.0
+COARSE = 64  # pixels; short side of the images from which a plane is chosen
+MOST_VIEWS = 8  # number of nearest input views that a warp uses
 
-# Of plane-sweep stereo; chosen on training rooms.
+# parameters of plane-sweep stereo, chosen on training rooms
 WINDOW = 7  # pixels
-UNSEEN = 0.05**0.5  # cost of a point that fewer than two views see: a standard deviation of colours
-WORST = 0.3  # a larger deviation says no more
+UNSEEN = 0.05**0.5  # cost of a point seen by fewer than two views, a standard deviation of colours
+WORST = 0.3  # larger standard deviations are clipped to this
 
 
 def inverse_depths() -> Float[Tensor, " P"]:
-    """Of the planes: evenly spaced, so that neighbours differ by equally many pixels."""
+    """Inverse depths of the planes, evenly spaced so that neighbours differ by the same number of pixels."""
     return torch.linspace(1 / FARTHEST, 1 / NEAREST, PLANES)
 
 
 def plane_errors(inputs: Views) -> Float[Tensor, " P"]:
-    """Mean squared error of each plane's warp where a scene's input views [1, V] predict each other."""
+    """Mean squared error of each plane's warp when a scene's input views [1, V] predict each other."""
     images, cameras = single(_coarse(inputs))
     errors = []
     for i in range(len(images)):
@@ -47,7 +48,7 @@ def plane_errors(inputs: Views) -> Float[Tensor, " P"]:
 def on_planes(
     inputs: Views, target: Cameras, inverse: Float[Tensor, " P"]
 ) -> tuple[Tensor, Tensor]:
-    """The inputs' colours [V, 3, P, h, w] on planes in front of the target, and where they are inside."""
+    """The inputs' colours [V, 3, P, h, w] on planes in front of the target, and which lie in the images."""
     images, cameras = single(inputs)
     depths = inverse.to(images).reciprocal()[:, None, None]
     points = unproject(target, depths.expand(-1, target.height, target.width))
@@ -55,7 +56,7 @@ def on_planes(
 
 
 def blended(inputs: Views, target: Cameras, values: Tensor, inside: Tensor) -> Tensor:
-    """The views' colours on planes, blended by nearness [3, P, h, w]."""
+    """The views' colours on planes, blended by nearness: [3, P, h, w]."""
     images, cameras = single(inputs)
     return blend(values, inside, nearness(cameras, target), mean_of_views(images))
 
@@ -79,19 +80,19 @@ def single(views: Views) -> tuple[Float[Tensor, "V 3 H W"], Cameras]:
 
 
 def nearest_views(inputs: Views, target: Cameras) -> Views:
-    """At most MOST_VIEWS input views, those whose cameras stand nearest."""
+    """At most MOST_VIEWS input views, those with the nearest cameras."""
     weights = nearness(inputs.cameras[0], target)
     chosen = weights.argsort(descending=True, stable=True)[:MOST_VIEWS].sort().values
     return Views(inputs.images[:, chosen], inputs.cameras[:, chosen])
 
 
 def mean_of_views(images: Float[Tensor, "V 3 H W"]) -> Float[Tensor, " 3"]:
-    """Mean colour."""
+    """Mean colour of all views."""
     return images.mean((0, 2, 3))
 
 
 def _coarse(views: Views) -> Views:
-    """Images whose short side has COARSE pixels, about, if it has more."""
+    """Views downsampled so that their short side has about COARSE pixels; smaller ones are unchanged."""
     height, width = views.images.shape[-2:]
     factor = max(1, round(min(height, width) / COARSE))
     size = height // factor, width // factor

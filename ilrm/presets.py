@@ -1,7 +1,7 @@
-"""Presets at four scales, and flat parameters to configurations.
+"""Presets at four scales, and configurations from flat parameters.
 
-A preset changes sizes, never code paths. Values that differ from the dataclass defaults (the paper's
-recipe) carry their reason.
+A preset changes sizes, never code paths. Values that differ from the dataclass defaults (the paper's recipe)
+have their reason beside them.
 """
 
 import dataclasses
@@ -14,21 +14,21 @@ from ilrm.errors import ConfigError
 from ilrm.fields import annotations, check_names, check_type, shown
 from ilrm.ranges import check_range
 
-# What procedural rooms at low resolution need: docs/regime.md and docs/tiny-scale.md have the measurements.
+# Needed for procedural rooms at low resolution; measurements: docs/regime.md and docs/tiny-scale.md.
 _ROOMS: dict[str, Any] = {
-    "procedural_path": "arc",  # wide baselines: on walks one plane is nearly as good as geometry
+    "procedural_path": "arc",  # wide baselines; on walks a single plane is nearly as good as geometry
     "procedural_depths": True,
-    "depth_weight": 0.05,  # finds geometry in minutes; falls to zero, 0 switches it off
+    "depth_weight": 0.05,  # finds geometry within minutes; falls to zero, 0 switches it off
     "near": 0.4,  # normalised units; depths in the rooms: 1st percentile 0.46, median 2.4, 99th 6.9
     "far": 15.0,  # log distances start at the geometric mean of near and far, 2.4
     "distance": "log",
-    "scale_unit": "footprint",  # scales in viewpoint pixels: no holes, and no size that fits one room
-    "scale_bias": -0.9,  # start at 0.4 pixels: with larger Gaussians blur pays more than geometry
+    "scale_unit": "footprint",  # scales in viewpoint pixels: no holes, and independent of the size of a room
+    "scale_bias": -0.9,  # start at 0.4 pixels: larger ones lower the loss by blur, not by geometry
     "scale_max": -0.3,  # 0.74 pixels
-    "opacity_bias": 1.0,  # start at 0.73: what is in front counts, so depth has a gradient
-    "init": "local",  # minutes are too short for attention to find its targets
+    "opacity_bias": 1.0,  # start at 0.73: the front surface dominates, so depth has a gradient
+    "init": "local",  # with "normal", minutes are too short for attention to find its targets
     "optimizer": "muon",  # fewer steps to the same PSNR than AdamW
-    "perceptual": "none",  # a VGG pass costs ten model passes at this size, and SSIM brought nothing
+    "perceptual": "none",  # a VGG pass costs ten model passes at this size, and SSIM gave no gain
     "skip_norm": 100.0,
     "precision": "fp32",
     "checkpointing": False,  # activations are small
@@ -46,7 +46,7 @@ _TINY: dict[str, Any] = {
     "image_width": 32,
     "procedural_train": 1_200,
     "procedural_frames": 24,
-    "gap_start": (12, 23),  # frames; nearest view stands at 18 dB with a gap of 23
+    "gap_start": (12, 23),  # frames; the nearest view reaches 18 dB with a gap of 23
     "gap_end": (12, 23),
     "gap_steps": 1,
     "steps": 3_000,
@@ -59,7 +59,7 @@ _TINY: dict[str, Any] = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Seconds: what tests run.
+    # Seconds; used by the tests.
     "smoke": {
         **_TINY,
         "layers": 1,
@@ -118,7 +118,7 @@ def run_config(scale: str = "paper", **fields: Any) -> RunConfig:
     """A preset with any fields of its model, data, training or evaluation replaced, by their flat names.
 
     Values that arrive as text, as from a command line, are read as the field's type ("false", "1e-3",
-    "[15, 31]"). Raises ConfigError on an unknown scale or name, with the nearest right one, and on values
+    "[15, 31]"). Raises ConfigError on an unknown scale or name, with the nearest valid one, and on values
     that do not fit.
     """
     check_names({str(scale): None}, list(SCALES), "scale")
@@ -133,7 +133,7 @@ def run_config(scale: str = "paper", **fields: Any) -> RunConfig:
 
 
 def check_field(name: str, value: Any) -> None:
-    """Raise ConfigError if a field cannot have this value, whatever the other fields are."""
+    """Raise ConfigError if a field cannot have this value for any values of the other fields."""
     hint = annotations(parameter_names()[name])[name]
     value = _read(name, value, hint)
     check_type(name, value, hint)
@@ -141,7 +141,7 @@ def check_field(name: str, value: Any) -> None:
 
 
 def _read(name: str, value: Any, hint: Any) -> Any:
-    """Text to the type of a field, where it can mean one thing only; else the value itself."""
+    """Convert text to the type of a field, if it is unambiguous; other values are returned unchanged."""
     if typing.get_origin(hint) is types.UnionType:
         if value is None or (isinstance(value, str) and value.lower() == "none"):
             return None
@@ -152,7 +152,7 @@ def _read(name: str, value: Any, hint: Any) -> Any:
         try:
             return float(value)
         except OverflowError:
-            return value  # its range says what is wrong
+            return value  # check_range reports it
     if not isinstance(value, str) or hint is str:
         return value
     if typing.get_origin(hint) is typing.Literal:

@@ -1,7 +1,7 @@
-"""The values that numbers may have: fields of a configuration, whatever the others are, and options.
+"""Ranges of numbers: fields of a configuration, independent of other fields, and options of commands.
 
-The upper ends are far above anything useful. They turn a slip, such as a seed of 24 digits, into a line that
-names the field, where a library would fail later in its own words.
+The upper limits are far above anything useful. They turn a mistake, such as a seed of 24 digits, into an
+error that names the field, instead of a later error of some library.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class Whole:
 
 @dataclass(frozen=True)
 class Real:
-    """Finite numbers from low, or above it, to high."""
+    """Finite numbers from low to high, both included, or without low if `above`."""
 
     low: float
     high: float
-    above: bool = False  # low itself is left out
+    above: bool = False  # whether low itself is excluded
 
     def __contains__(self, value: Any) -> bool:
         return (self.low < value if self.above else self.low <= value) and value <= self.high
@@ -42,15 +42,15 @@ class Real:
         return f"a finite number, {self.low:g} or more, at most {self.high:g}"
 
 
-SEED = Whole(0, 2**32 - 1)  # what NumPy and torch both take
+SEED = Whole(0, 2**32 - 1)  # accepted by both NumPy and torch
 _COUNT = Whole(1, 10**9)
-_VIEWS = Whole(0, 10_000)  # fewer than two are refused where views are counted
+_VIEWS = Whole(0, 10_000)  # config.py refuses fewer than two input views
 _FRAMES = Whole(0, 10**6)
 _LOGIT = Real(-80, 80)  # exp of it is a number
 _RATE = Real(0, 1e3, above=True)
 _NORM = Real(0, 1e12, above=True)
 _WEIGHT = Real(0, 1e6)
-_SIDE = Whole(0, 2**16)  # sizes that have no whole patches are refused beside the model
+_SIDE = Whole(0, 2**16)  # RunConfig refuses sizes that are not whole patches
 
 RANGES: dict[str, Whole | Real] = {
     # model
@@ -112,15 +112,15 @@ OPTIONS: dict[str, Whole | Real] = {
     "room": Whole(0, 10**4),
     "refine": Whole(0, 1_000),  # steps on all input views; the paper's are 10 and 20
     "splat": Real(0, 86_400, above=True),  # seconds
-    "steps": Whole(10, 10**6),  # of 3D-GS, one view each; published: 30,000
-    "seconds": Real(0, 3_600, above=True),  # of each measurement of a benchmark
+    "steps": Whole(10, 10**6),  # steps of 3D-GS, one view each; published: 30,000
+    "seconds": Real(0, 3_600, above=True),  # per measurement of a benchmark
     "trials": Whole(1, 10**5),
     "workers": Whole(1, 1_024),
 }
 
 
 def check_option(name: str, value: Any) -> None:
-    """Raise ConfigError if an option has a value outside its range; None is a default."""
+    """Raise ConfigError if an option has a value outside its range; None stands for the default."""
     if value is not None and value not in OPTIONS[name]:
         raise ConfigError(f"{name}={shown(value)}: give {OPTIONS[name]}")
 

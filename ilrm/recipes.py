@@ -1,8 +1,7 @@
-"""Training recipes: the published ones (supplementary, training) at the paper's scale, and that of our own
-small weights; stages of parameters.
+"""Training recipes as stages of parameters: the published ones (supplementary), and that of ilrm-small.
 
-A stage starts from the weights of the one before. Data sets are the user's (`root`, `evaluation_index`); that
-of ilrm-small is procedural.
+A stage starts from the weights of the one before. The data sets of the published recipes are the user's own
+(`root`, `evaluation_index`); that of ilrm-small is procedural.
 """
 
 from typing import Any
@@ -12,7 +11,7 @@ from ilrm.errors import ConfigError
 from ilrm.presets import run_config
 
 _DL3DV: dict[str, Any] = {
-    "context_views": 6,  # evaluated with
+    "context_views": 6,  # at evaluation
     "context_range": (6, 11),
     "view_spread": "farthest",
     "gap_start": (15, 30),
@@ -24,7 +23,7 @@ _DL3DV: dict[str, Any] = {
 _WIDE: dict[str, Any] = {
     "context_views": 32,
     "view_spread": "farthest",
-    # choice: full-frame coverage needs most of a clip; nobody published it
+    # our choice, as it is not published: full coverage needs most of a clip
     "gap_start": (100, 200),
     "gap_end": (200, 400),
 }
@@ -56,7 +55,7 @@ _SMALL_64: dict[str, Any] = {
 }
 
 RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
-    # the batch of re10k-2 is not published (choice: re10k-4's)
+    # the batch of re10k-2 is not published (our choice: that of re10k-4)
     "re10k-2": ({"context_views": 2, "viewpoint_scale": "F", "batch": 128, "steps": 200_000},),
     "re10k-4": ({"context_views": 4, "batch": 128, "steps": 100_000},),
     "re10k-8": ({"context_views": 8, "batch": 256, "steps": 50_000},),
@@ -65,13 +64,13 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
         {**_DL3DV, "image_height": 256, "image_width": 448, "image_folder": "images_8", "steps": 100_000},
         {**_DL3DV, "image_height": 512, "image_width": 960, "image_folder": "images_4", "steps": 50_000},
     ),
-    # the curriculum of resolutions; its lengths and batches are not published (choice: DL3DV's)
+    # the curriculum of resolutions; its lengths and batches are not published (our choice: those of DL3DV)
     "dl3dv-wide": (
         {**_WIDE, "image_height": 256, "image_width": 256, "steps": 100_000, "batch": 64},
         {**_WIDE, "image_height": 512, "image_width": 512, "steps": 50_000, "batch": 32},
         {**_WIDE, "image_height": 544, "image_width": 960, "resize": "stretch", "steps": 50_000, "batch": 32},
     ),
-    # what comes with the package: hours on two CPU cores
+    # the packaged weights: hours on two CPU cores
     "ilrm-small": (
         {**_SMALL, "procedural_train": 4_000, "lr": 1.5e-3, "matrix_lr": 3e-3, "warmup": 200, "steps": 13_000,
          "eval_every": 500},
@@ -85,7 +84,7 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
 def stages(name: str, **fields: Any) -> list[RunConfig]:
     """The runs of a recipe in order, with some fields (or the `scale`) of all stages replaced.
 
-    `start` is the first stage's; the others start from the run before. Raises ConfigError.
+    `start` applies to the first stage; each other stage starts from the run before it. Raises ConfigError.
     """
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")

@@ -14,7 +14,7 @@ from ilrm.system.cli import Command, add_capture_arguments, capture_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the capture, where the scene is written, and how it is refined."""
+    """Add the capture, the output folder, and the kind of refinement."""
     add_capture_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--all", action="store_true", dest="everything",
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refine", type=int, default=0, metavar="STEPS",
                         help="number of refinement steps on the input views, e.g. 10")  # fmt: skip
     parser.add_argument("--splat", type=float, metavar="SECONDS",
-                        help="optimise the scene on the input views for so long (3D-GS)")  # fmt: skip
+                        help="optimise the scene on the input views for SECONDS seconds (3D-GS)")  # fmt: skip
 
 
 def perform(options: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def perform(options: argparse.Namespace) -> int:
 
 
 def _lines(part: Any, names: list[str]) -> list[str]:
-    """Comments and fields of one part, only those named if any are."""
+    """Lines with the comments and fields of one part; with `names`, only these fields."""
     lines = []
     for comment, fields in commented(type(part)):
         shown = [f for f in fields if not names or f.name in names]

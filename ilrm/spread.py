@@ -1,4 +1,4 @@
-"""Measure what weights reach by how far apart their input views look, on procedural rooms.
+"""Measure the quality of weights against the angle between their input views, on procedural rooms.
 
 `python -m ilrm.spread --weights W` writes spread.json beside the weights, where `reconstruct` finds it.
 """
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         type=Path,
         required=True,
-        help="weights or run folder, which the file goes into",
+        help="weights or run folder, in which spread.json is written",
     )
     parser.add_argument(
         "--scenes", type=int, default=16, help="rooms per camera path; default: %(default)s"
@@ -38,9 +38,9 @@ def perform(options: argparse.Namespace) -> int:
     from ilrm.weights.quality_by_spread import quality_by_spread
     from ilrm.weights.state import read_weights
 
-    found = quality_by_spread(read_weights(options.weights), options.scenes)
-    found.write(options.weights)
-    print(pd.DataFrame([asdict(row) for row in found.rows]).to_string(index=False))
+    spread = quality_by_spread(read_weights(options.weights), options.scenes)
+    spread.write(options.weights)
+    print(pd.DataFrame([asdict(row) for row in spread.rows]).to_string(index=False))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Reconstruction time against quality on one capture, the trade-off of Table 5.
 
-Compares iLRM zero-shot, iLRM with refinement, and per-scene 3D-GS optimised from scratch.
+Compares iLRM zero-shot, iLRM with refinement, and per-scene 3D-GS, from scratch and as `--splat` starts it.
 `python -m ilrm.tradeoff CAPTURE --weights W --out FOLDER` writes rows.csv and about.json.
 """
 
@@ -14,7 +14,7 @@ from ilrm.system.files import check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the capture, where the rows go, and the number of steps."""
+    """Add the capture, the output folder, and the number of steps."""
     add_capture_arguments(parser)
     parser.add_argument(
         "--out", type=Path, help="folder to write into; default: a record for `make report`"

@@ -52,7 +52,7 @@ class Batch:
     input_depths: Float[Tensor, "B V H W"] | None = None  # ground-truth z, scene units, if known
 
     def to(self, device: torch.device | str) -> "Batch":
-        """Copy images, cameras and depths to a device; the normalisation stays where it is."""
+        """Copy images, cameras and depths to a device; the normalisation is not moved."""
         depths = None if self.input_depths is None else self.input_depths.to(device)
         return replace(
             self,
@@ -62,7 +62,7 @@ class Batch:
         )
 
     def parts(self, count: int) -> list["Batch"]:
-        """The batch in this many parts of equal size."""
+        """Split the batch into `count` parts of equal size."""
         size = len(self.inputs.images) // count
         return [self._part(slice(k * size, (k + 1) * size)) for k in range(count)]
 

@@ -41,7 +41,7 @@ METHODS = {
     "true_depth_warp": "warp at true depth",
     "half_resolution": "half-resolution ceiling",
 }
-# Baselines with the same input as the model; the other two use the targets' depth or the targets themselves.
+# Baselines with the same inputs as the model; the other two use the targets, or their true depth.
 RIVALS = ("nearest_view", "mean_colour", "plane_warp", "plane_sweep")
 
 

@@ -1,6 +1,6 @@
-"""Input images seen from another camera through depth: the backward warps of plane-sweep stereo.
+"""Input images warped backwards to another camera by depth, as in plane-sweep stereo.
 
-All functions are of one scene: V input views, P depth hypotheses, target images of h x w pixels.
+All functions handle one scene: V input views, P depth hypotheses, target images of h x w pixels.
 """
 
 import torch
@@ -28,8 +28,8 @@ def look_up(
     points: Float[Tensor, "P h w 3"],
     mode: str = "bilinear",
 ) -> tuple[Float[Tensor, "V C P h w"], Float[Tensor, "V 1 P h w"], Float[Tensor, "V P h w"]]:
-    """What every view shows where it sees the points, whether they are inside its image (1 or 0), and their
-    depth z in it. Nothing is known of occlusion here. `mode`: "bilinear" or "nearest".
+    """Every view's values at the projections of the points, whether these are inside its image (1 or 0), and
+    the points' depth z in the view. Occlusion is not considered. `mode`: "bilinear" or "nearest".
     """
     planes, height = points.shape[:2]
     w2c = cameras.w2c[:, None, None, None]  # [V, 1, 1, 1, 4, 4]

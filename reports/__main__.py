@@ -11,7 +11,7 @@ from ilrm.system.cli import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what is written, and where."""
+    """Add the arguments that select reports, formats and the output folder."""
     parser.add_argument(
         "--check", action="store_true", help="write nothing, fail if files are stale"
     )
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--also", nargs="+", default=[], choices=("html", "pdf", "npz"), metavar="FORMAT",
-        help="more formats beside Markdown, CSV, LaTeX and PNG: html, pdf, npz (not committed)",
+        help="formats in addition to Markdown, CSV, LaTeX and PNG: html, pdf, npz (not committed)",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, help="folder to write to; default: reports/output/ of the checkout"

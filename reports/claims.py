@@ -89,7 +89,7 @@ class CountedClaim:
     count: str  # key of COUNTS
     paper: float  # as printed in the paper
     tolerance: float  # rounding tolerance of the printed value
-    quality: str = ""  # text of the claim that says what the saving costs
+    quality: str = ""  # text of the claim about the quality that the saving costs
 
     @property
     def value(self) -> float:
@@ -146,7 +146,7 @@ def _paper_effect(claim: Claim, better: Variant, worse: Variant) -> float | None
 
 
 def _regime(entry: Judged, unmet: Sequence[str]) -> str:
-    """What a verdict has to say of a scale whose regime check fails."""
+    """Note on a verdict at a scale whose regime check fails."""
     resolved = entry.verdict in (CONFIRMED, CONTRADICTED)
     return f"at a scale that fails: {', '.join(unmet)}" if resolved and unmet else ""
 
@@ -167,7 +167,7 @@ def _needed_effort(effect: Effect, threshold: float) -> str:
 
 
 def _price(counted: CountedClaim, judged: Sequence[Judged], scale: str) -> str:
-    """What a saving costs in quality, as measured."""
+    """Note on the measured quality that a saving costs."""
     own = [entry for entry in judged if entry.claim.text == counted.quality]
     if not own or own[0].effect is None:
         return ""

@@ -91,8 +91,8 @@ def crossed_interval(x: NDArray[np.float64]) -> tuple[float, float]:
 
     This is the percentile pigeonhole bootstrap of Owen (2007) for crossed random effects, with seed 0. It is
     too narrow for few seeds and therefore widened to `half_width` if that is larger. With one seed, it is the
-    interval over scenes, which is at least Student's for fewer than ten of them; one seed of one scene has no
-    interval, which is NaN.
+    interval over scenes, which for fewer than ten scenes is at least as wide as Student's. One seed of one
+    scene has no interval (NaN).
     """
     s, n = x.shape
     widest = student(x.ravel()) if min(s, n) == 1 and max(s, n) < FEW else (math.inf, -math.inf)
@@ -125,7 +125,7 @@ class Measurements:
 
     @classmethod
     def stored(cls, study: Study, scale: str) -> "Measurements":
-        """What the run store has of a study, whatever the seeds."""
+        """The complete runs of a study in the run store, with any seeds."""
         runs, scenes, baselines = collect(study.cells(scale, MOST_SEEDS))
         return cls(scale, runs.set_index("run") if len(runs) else runs, scenes, baselines)
 

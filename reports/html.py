@@ -56,7 +56,7 @@ td.missing {{ color: var(--quiet); }}
 
 
 def page(table: pd.DataFrame, title: str, notes: Sequence[str]) -> str:
-    """An HTML document that needs no other file. Columns "METRIC, PART" stand under their metric."""
+    """A self-contained HTML document. Columns "METRIC, PART" are grouped under their metric."""
     cells = table.astype(str)
     classes = cells.apply(_classes)
     if any(", " in name for name in cells.columns):
@@ -72,12 +72,12 @@ def page(table: pd.DataFrame, title: str, notes: Sequence[str]) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """The text with intervals, and the marks of notes after them, that stay in one line."""
-    return re.sub(r"\[[^\]]*\]( \(\d+\))?", lambda found: found[0].replace(" ", "\u00a0"), text)
+    """The text with non-breaking spaces in intervals and before the marks of notes after them."""
+    return re.sub(r"\[[^\]]*\]( \(\d+\))?", lambda match: match[0].replace(" ", "\u00a0"), text)
 
 
 def _classes(column: pd.Series) -> list[str]:
-    """What kind of cells they are, for the stylesheet."""
+    """The stylesheet's class of each cell of a column."""
     if column.name in JUDGING:
         return [CLASSES.get(text, "open") for text in column]
     return ["number" if numeric(column) else ""] * len(column)

@@ -1,8 +1,8 @@
 """Tables as LaTeX that fits the text of a document: booktabs, caption and label, notes of their own size.
 
-Columns named "METRIC, PART" stand under the name of their metric. A table that is wider than the text is
-split into panels, each with some of the metrics; where that takes fewer floats, it is rotated. What is too
-tall goes on in a further float. The document needs the packages array, booktabs and rotating.
+Columns named "METRIC, PART" are grouped under the name of their metric. A table that is wider than the text
+is split into panels, each with some of the metrics, or rotated if that takes fewer floats. A table that is
+too tall continues in further floats. The document needs the packages array, booktabs and rotating.
 """
 
 import re
@@ -31,12 +31,12 @@ _SPECIAL = {
 
 @dataclass(frozen=True)
 class Page:
-    """A kind of float: its environment, and what fits into it, in pt (class article, 10 pt)."""
+    """A kind of float: its environment, and the space available in it, in pt (class article, 10 pt)."""
 
     environment: str
     width: float
     height: float
-    text: float  # widest column of text, whose lines are broken
+    text: float  # largest width of a column of text; longer lines are broken
 
     def floats(self, table: pd.DataFrame, notes: Sequence[str]) -> list[list[str]]:
         """The parts of a table and its notes as LaTeX, divided into floats that are not too tall."""
@@ -67,7 +67,7 @@ class Page:
         return max(widths) <= self.width
 
     def _panels(self, table: pd.DataFrame) -> list[pd.DataFrame]:
-        """Each with the columns that name a row, and as many metrics as fit beside them."""
+        """Panels of the table, each with the columns that identify a row and as many metrics as fit."""
         keys = [name for name in table.columns if ", " not in name]
         metrics: dict[str, list[str]] = {}
         for name in table.columns[len(keys) :]:
@@ -85,7 +85,7 @@ class Page:
         return [table[names] for names in panels]
 
     def _rows(self, panel: pd.DataFrame) -> Iterator[pd.DataFrame]:
-        """A panel in parts of as many rows as fit into a float."""
+        """Parts of a panel, each with as many rows as fit into a float."""
         start = 0
         for end in range(1, len(panel) + 1):
             if end - start > 1 and _height(panel[start:end], self.text) > self.height:
@@ -98,10 +98,10 @@ PAGES = (Page("table", 340.0, 500.0, 88.0), Page("sidewaystable", 540.0, 295.0, 
 
 
 def latex(table: pd.DataFrame, caption: str, label: str, notes: Sequence[str]) -> str:
-    """One or more floats with all of a table. A number in brackets at the end of a cell becomes its mark."""
+    """One or more floats with a whole table. A number in brackets at the end of a cell becomes a mark."""
     fitting = [page for page in PAGES if page.fits(table)] or PAGES[-1:]
     page, floats = min(
-        ((p, p.floats(table, notes)) for p in fitting), key=lambda found: len(found[1])
+        ((p, p.floats(table, notes)) for p in fitting), key=lambda option: len(option[1])
     )
     needs = f"% needs \\usepackage{{{','.join(PACKAGES)}}}\n"
     return needs + "\n".join(
@@ -110,7 +110,7 @@ def latex(table: pd.DataFrame, caption: str, label: str, notes: Sequence[str]) -
 
 
 def escaped(text: str) -> str:
-    """Text in one line in which nothing has a meaning for LaTeX; signs of numbers are as in mathematics."""
+    """Text in one line with LaTeX's special characters escaped; signs of numbers are in math mode."""
     plain = "".join(_SPECIAL.get(letter, letter) for letter in " ".join(text.splitlines()))
     return re.sub(r"(?<![\w$])-(?=\d)", "$-$", plain)
 
@@ -144,13 +144,13 @@ def _heading(name: str) -> tuple[str, str]:
 
 
 def _cell(text: str) -> str:
-    """A value; its interval goes below it, and its note's number becomes a mark that takes no room."""
+    """A value with its interval below it; the number of a note becomes a mark of zero width."""
     mark = _MARK.search(text)
     body = text[: mark.start()] if mark else text
     sign = f"\\rlap{{\\textsuperscript{{{mark[1]}}}}}" if mark else ""
-    if found := _INTERVAL.match(body):
-        interval = f"{{\\scriptsize {escaped(found[2])}}}"
-        return _stacked([escaped(found[1]) + sign, interval], "t")
+    if match := _INTERVAL.match(body):
+        interval = f"{{\\scriptsize {escaped(match[2])}}}"
+        return _stacked([escaped(match[1]) + sign, interval], "t")
     return ("--" if body == "-" else escaped(body)) + sign
 
 
@@ -162,7 +162,7 @@ def _stacked(lines: list[str], where: str) -> str:
 
 
 def _format(column: pd.Series, widest: float) -> str:
-    """Numbers to the right, text to the left, with broken lines where it is long."""
+    """Column format: numbers aligned right, text aligned left, with line breaks if it is long."""
     if numeric(column):
         return "r"
     return (
@@ -173,7 +173,7 @@ def _format(column: pd.Series, widest: float) -> str:
 
 
 def numeric(column: pd.Series) -> bool:
-    """Whether all cells are numbers, with interval and mark, or say that there is none."""
+    """Whether all cells are numbers, possibly with interval and mark, or stand for a missing one."""
     return all(_NUMBER.match(str(value)) for value in column)
 
 
@@ -194,16 +194,16 @@ def _widest(column: pd.Series) -> float:
     lines, small = ([], part.split()) if metric else (part.split(), [])
     for value in column:
         body = _MARK.sub("", str(value))
-        if found := _INTERVAL.match(body):
-            lines.append(found[1])
-            small.append(found[2])
+        if match := _INTERVAL.match(body):
+            lines.append(match[1])
+            small.append(match[2])
         else:
             lines.append(body)
     return max([*map(_text_width, lines), *(SMALL * _text_width(line) for line in small)])
 
 
 def _height(panel: pd.DataFrame, widest: float) -> float:
-    """Height of a panel in pt: rows have more lines where an interval or a broken line is in them."""
+    """Height of a panel in pt; rows with an interval or a broken line have more lines."""
     broken = [n for n in panel.columns if not numeric(panel[n]) and _widest(panel[n]) > widest]
     lines = 3
     for _, row in panel.iterrows():
@@ -219,6 +219,6 @@ def _font() -> FontProperties:
 
 @cache
 def _text_width(text: str) -> float:
-    """Width in pt of Computer Modern at 8 pt, which is wider than its design at 10 pt made smaller."""
+    """Width in pt of text in Computer Modern at 8 pt, which is wider than its 10 pt design scaled down."""
     line = " ".join(text.splitlines())
     return 1.08 * text_to_path.get_text_width_height_descent(line, _font(), ismath=False)[0]

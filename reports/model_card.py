@@ -1,4 +1,4 @@
-"""The model card of the weights that come with the package, generated from their records."""
+"""The model card of the packaged weights, generated from their records."""
 
 import json
 from dataclasses import replace
@@ -148,10 +148,10 @@ def _record(run: RunConfig) -> Path:
 
 
 def own_evaluations(weights: Weights) -> list[RunFolder]:
-    """The recorded ones of exactly these weights, by scenes and number of views."""
+    """The recorded evaluations of exactly these weights, sorted by scenes and number of views."""
     own = weights_digest(weights.model)
-    found = [result for result in recorded_evaluations() if result.about["parameters"] == own]
-    return sorted(found, key=lambda r: (scene_kind(r.about["data"]), r.about["views"]))
+    results = [result for result in recorded_evaluations() if result.about["parameters"] == own]
+    return sorted(results, key=lambda r: (scene_kind(r.about["data"]), r.about["views"]))
 
 
 def _table(results: list[RunFolder]) -> pd.DataFrame:
@@ -171,7 +171,7 @@ def _table(results: list[RunFolder]) -> pd.DataFrame:
 
 
 def _behind(results: list[RunFolder]) -> str:
-    """A line about where a plane warp is better."""
+    """Line that lists the scenes on which a plane warp is better."""
     better = []
     for result in results:
         summary = result.metrics["summary"]

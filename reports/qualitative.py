@@ -26,7 +26,7 @@ from reports.write import Writer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the weights, the scenes, and where the figure goes."""
+    """Add the weights, the scenes, and the output folder."""
     parser.add_argument("--weights", default="ilrm-small", help="folder, file or hub id")
     parser.add_argument("--beside", nargs="*", default=[], metavar="W", help="weights to compare")
     parser.add_argument(
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="STEPS",
-        help="also show --weights with this many refinement steps",
+        help="also show --weights after STEPS refinement steps",
     )
     parser.add_argument("--data", type=Path, help="dataset or captures; default: held-out rooms")
     parser.add_argument(
@@ -58,10 +58,10 @@ def perform(options: argparse.Namespace) -> int:
     weights = _named([options.weights, *options.beside])
     scenes = _scenes(options, next(iter(weights.values())))
     _check_fit(weights, scenes[0])
-    found = rows(methods_of(weights, options.refine), scenes)
+    figure_rows = rows(methods_of(weights, options.refine), scenes)
     with Writer(options.out, extra=("pdf", "npz")) as writer:
-        writer.figure("qualitative", draw(found))
-        writer.arrays("qualitative", arrays(found))
+        writer.figure("qualitative", draw(figure_rows))
+        writer.arrays("qualitative", arrays(figure_rows))
     for name, entry in weights.items():
         print(f"{name}: {entry.source}")
     print(options.out / "qualitative.png")

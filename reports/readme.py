@@ -1,4 +1,4 @@
-"""The results in README.md, between two comments: made from the records, so that they cannot go stale."""
+"""The results in README.md, between two comments, generated from the records."""
 
 from typing import Any
 
@@ -21,23 +21,23 @@ from reports.write import markdown
 
 README = "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-SHOWN = ("model", "nearest_view", "plane_warp", "plane_sweep")  # beside ilrm-small
+SHOWN = ("model", "nearest_view", "plane_warp", "plane_sweep")  # methods in the table of ilrm-small
 PLANE = "plane_warp"
 PLANE_TEXT = "**A plane warp** blends the inputs at one depth and learns nothing."
 CLIPS_VIEWS = 4
 
 
 def with_results(readme: str) -> str:
-    """The text of README.md with its results made anew. Raises IlrmError where a comment is missing."""
-    before, found, rest = readme.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
+    """The text of README.md with its results generated anew. Raises IlrmError if a comment is missing."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
         raise IlrmError(f"{README} has no lines {BEGIN} and {END}: add them where the results go")
     return f"{before}{BEGIN}\n{results()}\n{END}{after}"
 
 
 def results() -> str:
-    """Markdown: the base model of the tiny scale, and the weights that come with the package."""
+    """Results as Markdown: of the base model of the tiny scale, and of the packaged weights."""
     runs = recorded_runs(run_config("tiny"))
     if not runs:
         raise IlrmError("reports/records/runs has no run of the tiny scale's base model: keep it")
@@ -50,7 +50,7 @@ def results() -> str:
 
 
 def base_text(runs: dict[str, Run]) -> str:
-    """What the base model is, and how the longest of its runs was made."""
+    """Description of the base model and of the longest of its runs."""
     run = _longest(runs)
     about, data, device = run.metrics, run.config.evaluation_data, run.environment
     return (
@@ -72,7 +72,7 @@ def base_table(runs: dict[str, Run]) -> pd.DataFrame:
 
 
 def small_text() -> str:
-    """What the second table shows."""
+    """Text above the table of ilrm-small."""
     run = read_weights(SMALL)
     data = run.config.data
     return (
@@ -102,7 +102,7 @@ def small_table(evaluations: list[RunFolder]) -> str:
 def plane_text(
     base: RunFolder, clips: RunFolder | None, measurements: Measurements | None = None
 ) -> str:
-    """The plane warp beside the base model, over all its seeds, and, on real clips, beside ilrm-small."""
+    """Compare the plane warp with the base model, over all its seeds, and with ilrm-small on real clips."""
     reached = _against_plane(base, "the base model")
     study = studies()["components"]
     above = measurements and measurements.above_baseline(study, study.reference, PLANE)
@@ -119,7 +119,7 @@ def plane_text(
 
 
 def attention_text(measurements: Measurements) -> str:
-    """The pixel-aligned design that iLRM replaces, beside iLRM; empty where it is not recorded."""
+    """Compare the pixel-aligned design that iLRM replaces with iLRM; empty if it is not recorded."""
     effect = advantage(measurements)
     if effect is None:
         return ""
@@ -130,10 +130,9 @@ def attention_text(measurements: Measurements) -> str:
 
 
 def clips_evaluation(evaluations: list[RunFolder]) -> RunFolder | None:
-    """That of the real clips with CLIPS_VIEWS views, if it is recorded."""
+    """The evaluation on the real clips with CLIPS_VIEWS views, or None if it is not recorded."""
     kind = ("re10k", CLIPS_VIEWS)
-    found = [r for r in evaluations if (r.about["data"], r.about["views"]) == kind]
-    return found[0] if found else None
+    return next((r for r in evaluations if (r.about["data"], r.about["views"]) == kind), None)
 
 
 def _against_plane(folder: RunFolder, name: str) -> str:

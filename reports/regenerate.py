@@ -1,5 +1,7 @@
-"""Generation of reports/output/ from the records: reports of the tiny scale in that folder itself, those of
-other recorded scales in subfolders. The model card and the results in README.md are generated, too.
+"""Generation of reports/output/ from the records.
+
+Reports of the tiny scale are in that folder itself, those of other recorded scales in subfolders. The model
+card and the results in README.md are generated, too.
 """
 
 import os
@@ -51,12 +53,12 @@ from reports.write import OUTPUT, Writer, markdown
 
 @dataclass(frozen=True)
 class Report:
-    """A part of the reports: what writes it, and where."""
+    """A part of the reports: the function that writes it, its scales and its folder."""
 
     write: Callable[[Writer, Measurements], None]
-    scales: tuple[str, ...] = SCALES  # of whose records it is made
-    renders: bool = False  # renders held-out rooms by trained models: minutes
-    folder: str = ""  # a subfolder that holds nothing else
+    scales: tuple[str, ...] = SCALES  # scales from whose records it is made
+    renders: bool = False  # whether it renders held-out rooms with trained models (minutes)
+    folder: str = ""  # subfolder that holds only this part
 
 
 def regenerate(
@@ -64,9 +66,9 @@ def regenerate(
 ) -> list[str]:
     """Write the reports, or with `check` only compare them; return the names of those that were stale.
 
-    `models`: also those that render held-out rooms by trained models (minutes: the rooms are made).
+    `models`: include those that render held-out rooms with trained models (minutes, as rooms are generated).
     `extra`: more formats, see `Writer`. `out`: the folder to write to; by default reports/output/ of the
-    checkout, with the model card and the results in README.md. Raises RunError where there is no checkout.
+    checkout, with the model card and the results in README.md. Raises RunError if there is no checkout.
     """
     if out is None and CHECKOUT is None:
         raise RunError(
@@ -88,7 +90,7 @@ def regenerate(
 
 
 def _pages(checkout: Path, check: bool) -> list[str]:
-    """The model card and the results in README.md; the names of those that were stale."""
+    """Write or check the model card and the results in README.md; returns the names of stale files."""
     with Writer(PACKAGED / SMALL, check) as card:
         card.text("README.md", model_card(SMALL))
     with Writer(checkout, check) as front:
@@ -97,12 +99,12 @@ def _pages(checkout: Path, check: bool) -> list[str]:
 
 
 def _stale(writer: Writer) -> list[str]:
-    """What a writer found stale, from the working folder."""
+    """The stale files of a writer, relative to the working folder."""
     return [os.path.relpath(writer.folder / name) for name in writer.stale]
 
 
 def paper(writer: Writer, measurements: Measurements) -> None:
-    """Tables 1 to 18 and Figure 2, with published and measured values."""
+    """Write Tables 1 to 18 and Figure 2, with published and measured values."""
     for table in table_names():
         long = long_table(table, measurements)
         name = "figure_2" if table == "fig2" else f"table_{int(table):02d}"
@@ -111,7 +113,7 @@ def paper(writer: Writer, measurements: Measurements) -> None:
 
 
 def claims(writer: Writer, measurements: Measurements) -> None:
-    """The regime check, the scorecard, and what the studies behind it can resolve."""
+    """Write the regime check, the scorecard, and the effects that its studies can resolve."""
     conditions = regime(measurements)
     writer.table("regime", regime_table(conditions), [REGIME_NOTE])
     judged = judge(measurements)
@@ -144,7 +146,7 @@ def _listed(word: str, names: list[str]) -> str:
 
 
 def benchmarks(writer: Writer, measurements: Measurements) -> None:
-    """What was measured at this scale."""
+    """Write the benchmarks recorded at this scale."""
     for number, benchmark in enumerate(recorded_benchmarks(measurements.scale)):
         name = f"benchmark_{number + 1}" if number else "benchmark"
         memory_is = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
@@ -168,7 +170,7 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
 
 
 def costs(writer: Writer, measurements: Measurements) -> None:
-    """Tables and figures of costs at the paper's own configurations."""
+    """Write tables and figures of costs at the paper's own configurations."""
     note = (
         "one MAC is two FLOPs; norms, activations and ray geometry (below one percent) are left out"
     )
@@ -195,7 +197,7 @@ def costs(writer: Writer, measurements: Measurements) -> None:
 
 
 def base(writer: Writer, _: Measurements) -> None:
-    """Figures and metrics of the tiny scale's recorded base runs."""
+    """Write figures and metrics of the tiny scale's recorded base runs."""
     runs = recorded_runs(run_config(DEFAULT))
     longest = max(runs.values(), key=lambda run: run.config.train.steps)
     others = {name: run for name, run in runs.items() if run is not longest}
@@ -207,39 +209,39 @@ def base(writer: Writer, _: Measurements) -> None:
 
 
 def of_studies(writer: Writer, measurements: Measurements) -> None:
-    """What is made of the runs of this scale's studies and of its sweeps."""
+    """Write tables and figures of this scale's studies and sweeps."""
     sweeps = sweep_figures(SWEEPS / measurements.scale)
     for name, figure in (study_figures(measurements) | sweeps).items():
         writer.figure(f"figures/{name}", figure)
 
 
 def lengths(writer: Writer, measurements: Measurements) -> None:
-    """Effects at several lengths of training."""
-    found = trends(measurements)
-    if found:
+    """Write effects at several lengths of training."""
+    chosen = trends(measurements)
+    if chosen:
         notes = [
             "better minus worse variant, as in the scorecard; one seed: interval over scenes only"
         ]
-        writer.table("effects_against_length", trend_table(found), notes)
-    figure = effects_against_length(found, measurements.scale)
+        writer.table("effects_against_length", trend_table(chosen), notes)
+    figure = effects_against_length(chosen, measurements.scale)
     if figure is not None:
         writer.figure("figures/effects_against_length", figure)
 
 
 def tradeoffs(writer: Writer, _: Measurements) -> None:
-    """Seconds against quality, per capture."""
+    """Write figures of seconds against quality, one per capture."""
     for name, figure in tradeoff_figures().items():
         writer.figure(f"figures/{name}", figure)
 
 
 def evaluations(writer: Writer, _: Measurements) -> None:
-    """All recorded evaluations of weights on data sets."""
+    """Write tables of all recorded evaluations of weights on data sets."""
     writer.table("evaluations", evaluations_table(), evaluations_notes())
     writer.table("regime_of_evaluations", regime_of_evaluations(), [REGIME_NOTE])
 
 
 def pictures(writer: Writer, _: Measurements) -> None:
-    """Renders, attention and layers of the weights that come with the project."""
+    """Write renders, attention maps and layer-by-layer results of trained weights."""
     quickstart(writer)
     pretrained(writer)
     compare_baselines(writer)

@@ -1,8 +1,8 @@
 """Whether a scale and its data measure reconstruction: four conditions, checked before any claim is judged.
 
-In the paper's setting a plane warp is ten decibels below what the Gaussians can draw, a token is as wide as
-its patch has colour values, and self-attention is worth 5.9 dB. Where a scale lacks this room, its effects
-say how blur is learned, not how scenes are reconstructed.
+In the paper's setting a plane warp is ten decibels below the best that the Gaussians can render, a token has
+as many channels as its patch has colour values, and self-attention is worth 5.9 dB. At a scale without this
+room, effects describe how blur is learned, not how scenes are reconstructed.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from ilrm.runs.evaluation_runs import recorded_evaluations
 from reports.effects import Effect, Measurements
 
 ROOM = 5.0  # dB between the half-resolution ceiling and the plane warp
-GEOMETRY = 1.5, 0.1  # what self-attention is worth: dB, rank correlation of depth
+GEOMETRY = 1.5, 0.1  # least gain by self-attention: dB, rank correlation of depth
 STUDY, BASE, WITHOUT = "architecture", "base", "w/o self-attention"
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: what it asks for, what was measured, whether it is met (None: not known)."""
+    """One condition: requirement, measurement, and whether it is met (None: unknown)."""
 
     name: str
     needs: str
@@ -31,7 +31,7 @@ class Condition:
 
     @property
     def word(self) -> str:
-        """Yes, no, or why it is neither: nothing measured, or an interval on both sides of the threshold."""
+        """Yes, no, or the reason for neither: not measured, or an interval on both sides of the threshold."""
         if self.met is None:
             return "not measured" if self.measured == "-" else "not resolved"
         return "yes" if self.met else "no"
@@ -63,8 +63,10 @@ def regime_table(conditions: list[Condition]) -> pd.DataFrame:
 
 
 def regime_of_evaluations() -> pd.DataFrame:
-    """What evaluations can tell: room, capacity and the plane warp, one row per recorded evaluation. What
-    self-attention is worth takes a model trained without it.
+    """The conditions that an evaluation can show, one row per recorded evaluation: room, capacity, plane
+    warp.
+
+    The gain by self-attention needs another model, trained without it.
     """
     rows = []
     for result in recorded_evaluations():
@@ -120,10 +122,10 @@ def _geometry(measurements: Measurements) -> Condition:
     needs = f">= {GEOMETRY[0]:g} dB and >= {GEOMETRY[1]:g} of depth rank correlation"
     if effects[0] is None or effects[1] is None:
         return Condition(name, needs, "-", None)
-    found = [
+    reached = [
         _reached(effect, least) for effect, least in zip(effects, GEOMETRY, strict=True) if effect
     ]
-    met = None if None in found and False not in found else all(found)
+    met = None if None in reached and False not in reached else all(reached)
     seeds = f"{effects[0].seeds} seed{'s' * (effects[0].seeds > 1)}"
     text = f"{effects[0].text(2)} dB, {effects[1].text(2)} ({seeds})"
     return Condition(name, needs, text, met)

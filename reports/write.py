@@ -24,16 +24,16 @@ BLOCK = 8  # pixels; figures are compared block by block, to detect single moved
 COLORS = 64  # palette size of animations
 BLOCK_TOLERANCE = 0.25  # mean difference per block; fonts render slightly differently elsewhere
 ANIMATION_TOLERANCE = 0.01  # mean difference per picture
-_NUMBER = re.compile(r"-?\d+\.\d+")  # whole numbers count something: they have to be equal
+_NUMBER = re.compile(r"-?\d+\.\d+")  # whole numbers are counts, which have to be equal
 
 
 class Writer:
-    """Writes outputs by name: all of them when the block ends well, none when it does not.
+    """Writes outputs by name: all of them if the block succeeds, none if it raises.
 
-    `check=True` compares them with the files instead. Markdown, CSV, PNG and GIF are always written, the
-    LaTeX of tables where it is asked for, and of `extra` formats ("html", "pdf", "npz") those named.
-    `tolerant`: numbers that differ in their last digit count as equal, as they do where a model is
-    evaluated on another processor.
+    `check=True` compares them with the files instead. Markdown, CSV, PNG and GIF are always written, LaTeX
+    for tables with a caption, and further formats if named in `extra` ("html", "pdf", "npz"). `tolerant`:
+    numbers that differ only in their last digit count as equal, as the same model gives such differences on
+    another processor.
     """
 
     def __init__(self, folder: Path = OUTPUT, check: bool = False, extra: Collection[str] = ()):
@@ -95,9 +95,9 @@ class Writer:
             self.text(f"{name}.html", page(table, title, numbered))
 
     def figure(self, name: str, figure: Figure) -> None:
-        """Write a PNG without anything that changes from run to run; a picture that looks alike is kept."""
+        """Write a PNG without metadata that changes with each run; a file that looks alike is kept."""
         with matplotlib.rc_context():
-            style.use()  # decides how a figure is saved, too
+            style.use()  # the style also affects how a figure is saved
             self._figure(name, figure)
 
     def _figure(self, name: str, figure: Figure) -> None:
@@ -112,7 +112,7 @@ class Writer:
             figure.savefig(self._stage(f"{name}.pdf"), metadata={"CreationDate": None})
 
     def picture(self, name: str, picture: Image.Image) -> None:
-        """Write a picture as it is as PNG; one that looks alike is kept."""
+        """Write a picture as PNG; a file that looks alike is kept."""
         path = self._path(f"{name}.png")
         if path.exists() and _pixels_alike(matplotlib.image.imread(path), _pixels(picture)):
             return
@@ -122,7 +122,7 @@ class Writer:
             picture.save(self._stage(f"{name}.png"), optimize=True)
 
     def animation(self, name: str, pictures: Sequence[Image.Image], seconds: float) -> None:
-        """Write a GIF that repeats, `seconds` per picture; one whose pictures look alike is kept."""
+        """Write a looping GIF, `seconds` per picture; a file whose pictures look alike is kept."""
         path = self._path(f"{name}.gif")
         frames = [p.quantize(COLORS, dither=Image.Dither.NONE) for p in pictures]
         if path.exists() and _animation_alike(path, frames):
@@ -141,7 +141,7 @@ class Writer:
         )
 
     def arrays(self, name: str, values: Mapping[str, np.ndarray]) -> None:
-        """Write what a figure shows as a compressed NumPy archive, where "npz" is asked for."""
+        """Write the data of a figure as a compressed NumPy archive, if `extra` has "npz"."""
         if "npz" not in self.extra or self.check:
             return
         self._path(f"{name}.npz")
@@ -160,7 +160,7 @@ class Writer:
                 self._gone.append(path)
 
     def _path(self, name: str) -> Path:
-        """Where an output lies once it is written."""
+        """Register an output, and return its final path."""
         self.names.add(name)
         return self.folder / name
 
@@ -183,8 +183,8 @@ def markdown(table: pd.DataFrame, index: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
-# What Markdown would take for markup: pipes, emphasis, mathematics, strikethrough, tags, entities, links.
-# Backticks stay, as commands in tables are set in them.
+# Characters that Markdown reads as markup: pipes, emphasis, math, strikethrough, tags, entities, links.
+# Backticks are kept, since tables use them for commands.
 _MARKDOWN = re.compile(
     r"[|*$~]|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:])"
 )
@@ -194,7 +194,7 @@ _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def _escape_markdown(text: str) -> str:
-    """Text in a line of Markdown."""
+    """Text escaped for one line of Markdown."""
     return _MARKDOWN.sub(
         lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), " ".join(text.splitlines())
     )
@@ -234,7 +234,7 @@ def _animation_alike(path: Path, frames: Sequence[Image.Image]) -> bool:
 
 
 def _numbers_agree(old: str, new: str) -> bool:
-    """Whether two texts differ in the last digit of decimal numbers at most."""
+    """Whether two texts differ at most in the last digit of decimal numbers."""
     if _NUMBER.sub("#", old) != _NUMBER.sub("#", new):
         return False
     for a, b in zip(_NUMBER.findall(old), _NUMBER.findall(new), strict=True):

@@ -34,10 +34,12 @@ except SystemExit as end:
 print("imported", *sys.modules)
 """
 OPTIONAL = ("optuna", "nbformat", "papermill", "nbclient", "pycolmap", "viser")
-ALL = """
+ENGINE = "ilrm/notebook/engine.py"  # classes of papermill's, imported where papermill executes a notebook
+ALL = f"""
 import importlib, pathlib
 for file in pathlib.Path("ilrm").rglob("*.py"):
-    importlib.import_module(".".join(file.with_suffix("").parts))
+    if file != pathlib.Path("{ENGINE}"):
+        importlib.import_module(".".join(file.with_suffix("").parts))
 """
 
 

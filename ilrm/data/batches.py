@@ -202,7 +202,7 @@ def held_out_scenes(data: DataConfig) -> HeldOutScenes:
 
 
 def _version(*paths: Path) -> str:
-    """Changes with these files, and with the files and names in these folders."""
+    """A text that changes with these files, and with the files and names in these folders."""
     inside = [p for path in paths for p in (sorted(path.iterdir()) if is_folder(path) else [path])]
     return repr([fingerprint(filter(is_file, inside)), *map(str, inside)])
 

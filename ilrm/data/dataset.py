@@ -103,12 +103,12 @@ class ViewsDataset(Dataset[Example | IlrmError]):
 
     @contextmanager
     def _needed(self, key: str) -> Iterator[None]:
-        """Let an error of the data in the block say that training stops at this scene, and what to do."""
+        """Make a data error in the block say that training stops at this scene, and what to do."""
         try:
             yield
         except (DataError, CameraError) as error:
             raise type(error)(
-                f"{error}; training stops at scene {key}: mend it, or take it out of {self.scenes.folder}"
+                f"{error}; training stops at scene {key}: fix it, or remove it from {self.scenes.folder}"
             ) from error
 
     def _decode(self, scene: Scene, frames: Sequence[int]) -> Example:
@@ -233,8 +233,8 @@ class ViewsDataset(Dataset[Example | IlrmError]):
         return {name: torch.stack([parts[name] for parts in decoded]) for name in decoded[0]}, flips
 
     def batch(self, step: int, rank: int = 0, count: int = 1) -> Example:
-        """The part of a step's batch that belongs to process `rank` of `count`: context_images
-        [B, V, 3, H, W] etc., see `example`. The samples of a step do not depend on `count`.
+        """The part of a step's batch that belongs to process `rank` of `count`: context_images [B, V, 3, H,
+        W] etc., see `example`. The samples of a step do not depend on `count`.
         """
         if self.batch_size % count:
             raise ConfigError(
@@ -254,8 +254,8 @@ class ViewsDataset(Dataset[Example | IlrmError]):
         return _split(views, self.context_views(step))
 
     def __getitem__(self, item: tuple[int, int, int]) -> Example | IlrmError:
-        """The batch of (step, rank, count), or why there is none: raised in a worker process, an error would
-        arrive with that process's traceback in its message.
+        """The batch of (step, rank, count), or the error that prevents it: raised in a worker process, it
+        would arrive with that process's traceback in its message.
         """
         try:
             return self.batch(*item)

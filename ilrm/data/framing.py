@@ -11,7 +11,7 @@ from ilrm.ranges import OPTIONS
 
 Resize = Literal["cover", "crop", "stretch"]
 Distortion = Literal["undistort", "ignore"]
-LEAST_KEPT = 0.8  # share of a picture; more is cropped without a remark
+LEAST_KEPT = 0.8  # share of an image; if cropping keeps less, a line says so
 
 
 @dataclass(frozen=True)

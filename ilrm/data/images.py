@@ -1,5 +1,7 @@
-"""Opening and decoding of image files and data, in one place: Pillow raises almost any exception on damaged
-files, and reads sizes and modes that need care.
+"""Opening and decoding of image files and data.
+
+This is done in one place because Pillow raises almost any exception on damaged files, and because some sizes
+and modes need special treatment.
 """
 
 import io
@@ -16,13 +18,13 @@ from ilrm.system.found_instead import beginning, in_place_of, plain, told_by
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2", ".ppm")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
-OTHER_SUFFIXES = (*RAW, ".heic", ".heif", ".jxl", ".gif", ".exr")  # of images that are not read
+OTHER_SUFFIXES = (*RAW, ".heic", ".heif", ".jxl", ".gif", ".exr")  # image formats that are not read
 MOST_PIXELS = 500_000_000  # per image: 1.5 GB in 8-bit RGB
 ORIENTATION = 0x0112  # EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 LONGEST_REASON = 160  # characters
 
-# beginnings of other files that lie in place of an image: what they are, and what to do
+# first bytes of other files found in place of an image, what they are, and what to do
 _OTHERS = (
     (b"<?xml", "is an XML or SVG file: fetch the image again, or convert it to PNG"),
     (b"<svg", "is an SVG file: convert it to PNG"),
@@ -51,7 +53,7 @@ def read_size(path: Path) -> tuple[tuple[int, int], int]:
 
 
 def decode(source: Path | bytes, upright: bool = False) -> Image.Image:
-    """Decode a file or encoded data to 8-bit RGB; with `upright`, turned as its EXIF orientation says.
+    """Decode a file or encoded data to 8-bit RGB; with `upright`, rotated by its EXIF orientation.
 
     Raises DataError, whose message begins with the path or with "its image data".
     """
@@ -68,7 +70,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Raises OSError on floating-point or 32-bit images, whose value range is unknown.
     """
-    sixteen = image.mode == "I" and image.format == "PPM"  # which Pillow reads to 0..65535
+    sixteen = image.mode == "I" and image.format == "PPM"  # which Pillow scales to 0..65535
     if image.mode.startswith("I;16") or sixteen:
         image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     elif image.mode in ("I", "F"):
@@ -82,13 +84,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether a file is an image by its suffix, and not one of the files that systems hide (`._0.png`)."""
+    """Whether a file is an image by its suffix, and not a hidden file of the system (`._0.png`)."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 @contextmanager
 def _opened(source: Path | bytes) -> Iterator[Image.Image]:
-    """An opened image. Every failure in the block is a DataError that says what the file is instead."""
+    """Open an image. Every failure in the block becomes a DataError that says what the file is instead."""
     name = str(source) if isinstance(source, Path) else f"its image data of {len(source)} bytes"
     if isinstance(source, Path) and source.suffix.lower() in RAW:
         raise DataError(f"{name} is a camera's raw file: develop it to JPEG")
@@ -114,7 +116,7 @@ def _opened(source: Path | bytes) -> Iterator[Image.Image]:
 
 @contextmanager
 def _pixel_limit() -> Iterator[None]:
-    """Our limit of the image size instead of Pillow's, which warns at 89 and refuses at 179 megapixels."""
+    """Replace Pillow's limit of the image size, which warns at 89 and refuses at 179 megapixels, by ours."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_PIXELS // 2
     try:
         yield
@@ -139,7 +141,7 @@ def _problem(source: Path | bytes, error: Exception) -> str:
 
 
 def _other_kind(head: bytes) -> str | None:
-    """What a file is, by its beginning, that is no image of a kind that is read."""
+    """What a file is by its first bytes, if it is not an image in a supported format."""
     for begins, words in _OTHERS:
         if plain(head).startswith(begins) or head.lower().startswith(begins):
             return words
@@ -155,5 +157,5 @@ def _other_kind(head: bytes) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    said = error.strerror if isinstance(error, OSError) else None
-    return " ".join((said or str(error)).split())[:LONGEST_REASON] or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) else None
+    return " ".join((message or str(error)).split())[:LONGEST_REASON] or type(error).__name__

@@ -17,7 +17,7 @@ from ilrm.data.framing import Framing
 from ilrm.data.images import decode
 from ilrm.errors import DataError
 
-MOST_REASONS = 20  # scenes that are left out with a printed reason
+MOST_REASONS = 20  # left-out scenes whose reasons are printed
 
 
 class FrameSource(Protocol):
@@ -58,7 +58,7 @@ class Scene:
     names: Sequence[str]  # N, frame names used in error messages and file names
     depths: Tensor | None = None  # [N, H, W] z-depth at the size of the stored images
     points: PointCloud | None = None
-    where: str = ""  # the file that holds it, before its key in errors
+    where: str = ""  # the file that holds the scene, put before its key in errors
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -175,8 +175,8 @@ class Scenes(ABC):
         return len(self.keys)
 
     def skip(self, key: str, reason: str, failed: bool = False) -> None:
-        """Record a scene that is left out, because of the rules or because it failed, and print the reason of
-        the first ones.
+        """Record a scene that is left out, because of the rules or because it failed; the first reasons are
+        printed.
         """
         left_out = self.failed if failed else self.skipped
         if key in left_out:

@@ -1,5 +1,5 @@
-"""Does self-attention find correspondences? On scenes with ground-truth depth, measures per layer how far the
-most attended tokens of other views are from the projection of the same surface point.
+"""Correspondences in self-attention: on scenes with ground-truth depth, measures per layer how far the most
+attended tokens of other views are from the projection of the same surface point.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a model's renders are held against: trivial and classical baselines, and a ceiling.
+"""Trivial and classical baselines for a model's renders, and a ceiling.
 
 None of them learns anything: a model that stays below the plane warp has not learned to reconstruct.
 """
@@ -27,13 +27,13 @@ from ilrm.views import Batch, EvaluationScene
 from ilrm.warping import blend, look_up, nearness, unproject
 
 VERSION = 2  # raise it whenever a baseline gives other images
-PLANE_SCENES = 16  # that choose the data set's plane
+PLANE_SCENES = 16  # scenes from which the data set's plane is chosen
 
 TEMPERATURE = 0.1  # of the softmax over planes, as a share of a pixel's mean excess cost
 
 
 def nearest_view(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
-    """For each target the input image whose camera stands nearest."""
+    """For each target, the input image whose camera is nearest."""
     positions = batch.inputs.cameras.c2w[..., :3, 3]  # [B, V, 3]
     wanted = batch.targets.cameras.c2w[..., :3, 3]  # [B, T, 3]
     nearest = torch.cdist(wanted, positions).argmin(-1)  # [B, T]
@@ -48,8 +48,8 @@ def mean_colour(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
 
 
 def half_resolution(batch: Batch) -> Float[Tensor, "B T 3 H W"]:
-    """The targets themselves at half resolution, enlarged bicubically: roughly what the Gaussians of
-    half-resolution viewpoints can draw. Not a rival: a ceiling, which knows the targets.
+    """The targets at half resolution, enlarged bicubically: roughly what Gaussians of half-resolution
+    viewpoints can render. This is a ceiling, not a competitor, as it uses the targets.
     """
     images = batch.targets.images.flatten(0, 1)
     size = images.shape[-2:]
@@ -66,16 +66,18 @@ class Baselines:
 
     @classmethod
     def of(cls, scenes: Iterable[EvaluationScene]) -> "Baselines":
-        """The plane warp's depth: the one at which the input views of the first scenes predict each other
-        best. Targets have no part in it.
+        """Choose the plane warp's depth: that at which the input views of the first scenes predict each other
+        best.
+
+        Targets are not used.
         """
         errors = [plane_errors(s.batch.inputs) for s in islice(scenes, PLANE_SCENES)]
         best = torch.stack(errors).mean(0).argmin()
         return cls(float(inverse_depths()[best]))
 
     def images(self, scene: EvaluationScene) -> Iterator[tuple[str, Float[Tensor, "1 T 3 H W"]]]:
-        """Every baseline's name and images of the scene's targets; the warp at true depth only where that
-        is known.
+        """Yield every baseline's name and its images of the scene's targets; the warp at true depth only if
+        that is known.
         """
         batch = scene.batch
         yield "nearest_view", nearest_view(batch)
@@ -101,7 +103,7 @@ def plane_sweep(batch: Batch) -> Float[Tensor, "1 T 3 H W"]:
     """Plane-sweep stereo (Collins 1996): per pixel the planes' colours, weighted by how the views agree.
 
     A plane's cost at a pixel is the deviation of the views' colours in a window, and the plane's error in
-    predicting the inputs from each other, which decides where there is no texture. Colours are averaged by a
+    predicting the inputs from each other, which decides where texture is missing. Colours are averaged by a
     softmax over the planes: where the depth is uncertain, the blend is the better guess.
     """
     inverse = inverse_depths()
@@ -120,10 +122,12 @@ def plane_sweep(batch: Batch) -> Float[Tensor, "1 T 3 H W"]:
 def true_depth_warp(
     batch: Batch, depths: Float[Tensor, "T H W"], tolerance: float = 0.1
 ) -> Float[Tensor, "1 T 3 H W"]:
-    """The input images at the targets' true depth, blended by nearness; a view counts where its own depth
-    agrees (within this share), so that nothing hidden is drawn. Geometry known, nothing else.
+    """The input images warped by the targets' true depth and blended by nearness.
+
+    A view counts only where its own depth agrees within the share `tolerance`, so that hidden surfaces are
+    left out. The baseline knows the geometry and nothing else.
     """
-    inputs, found = single(batch.inputs), []
+    inputs, images = single(batch.inputs), []
     assert batch.input_depths is not None
     own = batch.input_depths[0][:, None]  # [V, 1, H, W]
     for target, depth in zip(_targets(batch), depths, strict=True):
@@ -132,8 +136,8 @@ def true_depth_warp(
         surface = look_up(own, inputs[1], points, mode="nearest")[0][:, 0]  # [V, 1, h, w]
         visible = inside * ((z - surface).abs() < tolerance * surface)[:, None]
         weights = nearness(inputs[1], target, softening=1e-3)
-        found.append(blend(values, visible, weights, mean_of_views(inputs[0]))[:, 0])
-    return torch.stack(found)[None]
+        images.append(blend(values, visible, weights, mean_of_views(inputs[0]))[:, 0])
+    return torch.stack(images)[None]
 
 
 def _targets(batch: Batch) -> list[Cameras]:

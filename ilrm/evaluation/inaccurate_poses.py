@@ -1,7 +1,7 @@
 """Noise on the input cameras' positions, in pixels (Table 14).
 
-The paper gives the noise in scene units, whose effect depends on image size, focal length and depth. Pixels
-say what it does to an image: by how much a point at the scene's median depth moves.
+The paper gives the noise in scene units, whose effect depends on image size, focal length and depth. In
+pixels, it is the shift of a point at the scene's median depth in the image.
 """
 
 import zlib

@@ -1,7 +1,7 @@
 """Means over target views, then over scenes, with 95% bootstrap intervals over scenes.
 
-The bootstrap of a few scenes is far too narrow, as it knows no other values: with fewer than ten of them, the
-interval is at least Student's, and one scene has none.
+The bootstrap interval of a few scenes is far too narrow, as it resamples only their values. For fewer than
+ten scenes, the interval is therefore at least as wide as Student's; for one scene there is none.
 """
 
 import math
@@ -13,7 +13,7 @@ import pandas as pd
 
 from ilrm.vocabulary import DEPTH, METHODS, QUALITY, interval
 
-FEW = 10  # scenes
+FEW = 10  # scenes; intervals of fewer are widened to Student's
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Estimate:
                 object.__setattr__(self, name, math.nan)
 
     def to_json(self) -> dict[str, Any]:
-        """{mean, low, high} with None for what is not known."""
+        """{mean, low, high}, with None for NaN."""
         return {name: None if math.isnan(value) else value for name, value in vars(self).items()}
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Estimate:
 
 
 def student(values: np.ndarray) -> tuple[float, float]:
-    """95% interval of Student's t of the mean of independent values; NaN where they say nothing about it."""
+    """95% Student's t interval of the mean of independent values; NaN for one value, or if all are equal."""
     from scipy import stats
 
     count = len(values)

@@ -1,4 +1,4 @@
-"""Held-out photos beside what draws them: baselines that learn nothing, the model, and its depth."""
+"""Held-out photos beside the renders of baselines, which learn nothing, and of the model, and its depth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from ilrm.vocabulary import METHODS
 
 Images = Float[Tensor, "1 T 3 H W"]
 
-REFINED, OPTIMISED = "refined", "3D-GS"  # what may come after the model
-ROWS = 6  # held-out photos that are drawn, evenly spaced
+REFINED, OPTIMISED = "refined", "3D-GS"  # steps that may follow the model
+ROWS = 6  # largest number of held-out photos shown, evenly spaced
 
 
 def stages(reconstruction: Reconstruction) -> dict[str, Rendering]:
-    """The held-out views with depth, by what made them: the model, then what came after it."""
+    """Renders of the held-out views with depth, by title: of the model, then of the step that followed it."""
     gaussians = {METHODS["model"]: reconstruction.gaussians}
     if reconstruction.predicted is not None:
         last = OPTIMISED if reconstruction.optimised else REFINED
@@ -34,7 +34,7 @@ def stages(reconstruction: Reconstruction) -> dict[str, Rendering]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The held-out photos of a batch (B = 1), what baselines and models make of them, and a depth."""
+    """The held-out photos of a batch (B = 1), renders of them by baselines and models, and depth maps."""
 
     batch: Batch
     images: Mapping[str, Images]  # by title
@@ -42,7 +42,7 @@ class Comparison:
 
     @classmethod
     def of(cls, batch: Batch, plane: float, drawn: Mapping[str, Rendering]) -> "Comparison":
-        """A copied photo and a plane warp (at this inverse depth), then renderings; the last one's depth."""
+        """A copied photo, a plane warp (at this inverse depth), the renders, and the depth of the last."""
         images = {
             METHODS["nearest_view"]: nearest_view(batch),
             METHODS["plane_warp"]: plane_warp(batch, plane),
@@ -61,7 +61,7 @@ class Comparison:
         return {title: float(psnr(drawn[0], truth).mean()) for title, drawn in self.images.items()}
 
     def draw(self) -> Image.Image:
-        """All input photos, and a row for each of at most ROWS held-out ones."""
+        """Draw all input photos, and one row for each of at most ROWS held-out photos."""
         truth = self.batch.targets.images[0]
         shown = torch.linspace(0, len(truth) - 1, min(len(truth), ROWS)).round().int().tolist()
         limits = depth_limits(self.depths)

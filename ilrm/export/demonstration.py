@@ -1,4 +1,4 @@
-"""What the package does, in half a minute: photos to a scene with the weights that come with it."""
+"""Demonstration in half a minute: photos to a scene, with the packaged weights."""
 
 import time
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from ilrm.system.paths import RUNS
 from ilrm.vocabulary import METHODS
 
 WEIGHTS = "ilrm-small"
-STEPS = 50  # of refinement on the input photos
+STEPS = 50  # refinement steps on the input photos
 FOLDER = RUNS / "demo"
 
-# what the columns of comparison.png are, in words
+# descriptions of the columns of comparison.png
 MEANINGS = {
     METHODS["nearest_view"]: "a copied photo",
     METHODS["plane_warp"]: "the input photos on one plane: learns nothing",
@@ -27,24 +27,24 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Demonstration:
-    """Photos, the scene that was made of them, and how well it draws the photos that were held out."""
+    """Photos, the scene reconstructed from them, and its quality on the held-out photos."""
 
     photos: Path  # the capture
-    about: str  # what part of it was reconstructed
-    seconds: float  # that the reconstruction took, refinement included
-    folder: Path  # of the scene
+    about: str  # the part of the capture that was reconstructed
+    seconds: float  # duration of the reconstruction, with refinement
+    folder: Path  # the scene folder
     written: Written
 
     @property
     def quality(self) -> list[str]:
-        """A line for each column of comparison.png: its PSNR, and what it is."""
+        """One line per column of comparison.png: title, PSNR and description."""
         compared = self.written.compared
         widest = max(map(len, compared))
         return [f"{t:>{widest}} {v:5.1f} dB  {MEANINGS[t]}" for t, v in compared.items()]
 
     @property
     def places(self) -> list[str]:
-        """A line for each thing to open, and one for what to do next."""
+        """One line per file to open, and one about the next step."""
         return [
             f"photos    {self.photos.resolve()}",
             f"viewer    {(self.folder / 'viewer.html').as_uri()} (open it in a browser)",
@@ -56,8 +56,8 @@ class Demonstration:
 
 
 def room(folder: Path) -> Opened:
-    """The first held-out procedural room, whose photos are written to a folder unless it is there."""
-    # a small place: input photos from all over it, chosen in a way that rounding cannot change
+    """The first held-out procedural room, whose photos are written to `folder` unless it exists."""
+    # a room is small: inputs from all of it, chosen by a rule that rounding errors cannot affect
     return open_capture(example_capture(folder), WEIGHTS, choice="even")
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-CELL = 160  # pixels of the longer side in a sheet
+CELL = 160  # pixels; longer side of an image in a sheet
 PER_LINE = 8  # images in a line of a strip
 GAP = 4  # pixels between images
 TEXT = 14  # pixels, size of text
@@ -67,7 +67,7 @@ def table(columns: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
 
 
 def strip(images: Sequence[Image.Image], width: int) -> Image.Image:
-    """Images of one size in lines of at most PER_LINE, scaled to this width or to the size of a table's."""
+    """Images of one size in lines of at most PER_LINE, as large as in a table or as the width allows."""
     count = min(len(images), PER_LINE)
     large = enlarged(images[0])
     across = min(large.width, (width + GAP) // count - GAP)

@@ -17,7 +17,7 @@ from ilrm.system.files import atomic_path
 from ilrm.system.found_instead import in_place_of, told_by
 
 LONGEST_HEADER = 1 << 20  # bytes
-_REST = (0, 9, 24, 45)  # numbers of f_rest of SH degrees 0 to 3
+_REST = (0, 9, 24, 45)  # number of f_rest properties for SH degrees 0 to 3
 _BYTE_ORDER = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
@@ -129,7 +129,7 @@ class _Element:
 
 
 def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
-    """Format, elements and what follows the header. Raises ValueError on what is not a PLY header."""
+    """Format, elements and the data after the header. Raises ValueError on an invalid header."""
     end = re.search(rb"^end_header[ \t]*(\r\n|\n|\r)", data[:LONGEST_HEADER], re.MULTILINE)
     lines = data[: end.start()].decode("ascii", "replace").splitlines() if end else [""]
     if end is None or lines[0].strip() != "ply":
@@ -155,7 +155,7 @@ def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
 
 
 def _element(form: str, elements: list[_Element], body: bytes) -> np.ndarray:
-    """The vertices; elements before them are passed over. Raises ValueError."""
+    """The vertices; elements before them are skipped. Raises ValueError."""
     before: list[_Element] = []
     for element in elements:
         names = [name for name, _ in element.fields]

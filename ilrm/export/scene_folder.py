@@ -53,7 +53,7 @@ def check_out(out: Path) -> None:
 
 
 def scene_folder(capture: Path, scenes: Path) -> Path:
-    """The folder in `scenes` of a capture: of its name and of where it lies, since others have its name."""
+    """The folder of a capture in `scenes`, named by its name and its path, as names may repeat."""
     place = capture.resolve()
     digest = hashlib.sha256(os.fsencode(place)).hexdigest()[:8]
     return scenes / f"{file_name(place.name)}-{digest}-scene"
@@ -61,10 +61,10 @@ def scene_folder(capture: Path, scenes: Path) -> Path:
 
 @dataclass(frozen=True)
 class Written:
-    """What a scene folder says of its reconstruction."""
+    """Results in a scene folder."""
 
     summary: dict[str, dict[str, dict[str, float]]]  # held-out metrics (`summarize`)
-    findings: list[str]  # of the diagnosis, one line each
+    findings: list[str]  # lines of the diagnosis
     compared: dict[str, float]  # mean PSNR in dB of the columns of comparison.png
 
 
@@ -120,7 +120,7 @@ def _write(reconstruction: Reconstruction, weights: Weights, out: Path) -> Writt
 
 
 def _flight(reconstruction: Reconstruction) -> Cameras:
-    """Cameras [1, N] that a flight passes: those of the capture itself, in scene units."""
+    """Cameras [1, N] along the flight: those of the capture itself, in scene units."""
     inputs = reconstruction.batch.inputs.cameras
     frames = set(reconstruction.frames)
     c2w = reconstruction.scene.c2w[[i for i in reconstruction.scene.sequence if i in frames]]

@@ -27,14 +27,15 @@ from ilrm.system.progress import progress_bar
 
 FRAMES_PER_SECOND = 24
 KEYS = 16  # cameras that a path passes through
-MOST = 1_000  # cameras that are ordered
-DETOUR = 3.0  # an order whose steps are this much longer than to nearest neighbours is none
+MOST = 1_000  # largest number of cameras that are ordered
+# an order whose median step is this many times the distance to the nearest camera is not a path
+DETOUR = 3.0
 CODECS = {".webm": "VP90", ".mp4": "mp4v"}
 
 
 def flight_order(c2w: Float[Tensor, "N 4 4"]) -> list[int]:
-    """At most KEYS cameras in the order of a flight: their own, unless it jumps to and fro; then from one end
-    always to the nearest camera that is left.
+    """At most KEYS cameras in the order of a flight: their own order, unless it jumps back and forth;
+    otherwise from one end always to the nearest remaining camera.
     """
     if len(c2w) > MOST:
         some = np.linspace(0, len(c2w) - 1, MOST).round().astype(int)

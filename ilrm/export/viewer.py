@@ -45,7 +45,7 @@ if (location.protocol === "file:") {
 """
 
 
-# over the scene until it is first touched
+# shown over the scene until the first click
 HELP = """<div id="help" style="position:fixed;left:12px;bottom:12px;padding:8px 12px;border-radius:6px;
 font:14px sans-serif;color:#222;background:rgba(255,255,255,.85);z-index:9999"><b>{title}</b><br>
 drag: turn &middot; right drag: move &middot; wheel: zoom &middot; W A S D Q E: fly</div>
@@ -83,7 +83,7 @@ def write_viewer(
 
 
 def _with_words(html: str, title: str) -> str:
-    """The page with a title and a line of help, and splats sorted when it is opened from a disk."""
+    """Add a title and a line of help to the page, and the script that sorts splats on file:// pages."""
     name = escape(title)
     html = re.sub(r"<title>.*?</title>", "", html, count=1, flags=re.DOTALL)
     html = html.replace("<head>", f"<head><title>{name}</title>{SORTING}", 1)

@@ -1,6 +1,6 @@
 """Support for notebooks: validation of their parameters, and the `papermill` command.
 
-With this import, a notebook finds `reports` wherever it lies.
+Importing this package lets a notebook in any folder import `reports`.
 """
 
 from ilrm.system.paths import find_suite

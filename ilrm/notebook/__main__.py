@@ -14,19 +14,19 @@ from ilrm.system.paths import NOTEBOOKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the notebook, and what papermill is told."""
+    """Add the notebook and the arguments for papermill."""
     parser.add_argument("notebook", help=f"a path, or one of {', '.join(names())}")
     parser.add_argument(
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="...",
-        help="parameters (-p NAME VALUE), where to write the executed notebook (default: the folder of the "
+        help="parameters (-p NAME VALUE), path of the executed notebook (default: in the folder of the "
         "run), and options of papermill (`papermill --help`)",
     )
 
 
 def names() -> list[str]:
-    """The notebooks of this project."""
+    """Names of the notebooks of this project."""
     return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 
 

@@ -1,4 +1,4 @@
-"""How papermill executes notebooks here: on encrypted connections, with the progress of the running cell."""
+"""papermill's engine for notebooks of this project: encrypted connections, progress of the running cell."""
 
 import sys
 import time
@@ -13,13 +13,12 @@ from traitlets.config import Config
 from ilrm.system.progress import DISPLAY, LOG, TERMINAL
 
 ENGINE = "ilrm"
-CELLS = (
-    "{n_fmt} of {total_fmt} cells, {elapsed}{postfix}"  # papermill's bar; cells take unequal times
-)
+# format of papermill's bar; without a remaining time, since cells take unequal times
+CELLS = "{n_fmt} of {total_fmt} cells, {elapsed}{postfix}"
 
 
 def engine() -> str:
-    """Make the engine known to papermill; its name, for `papermill --engine` and `execute_notebook`."""
+    """Register the engine with papermill; returns its name, for `--engine` and `execute_notebook`."""
     papermill_engines.register(ENGINE, _Engine)
     return ENGINE
 
@@ -38,7 +37,7 @@ class _Engine(NBClientEngine):
         **options: Any,
     ) -> None:
         """Execute the notebook of a manager."""
-        # kernels warn where their connection is not encrypted
+        # kernels warn if their connection is not encrypted
         encrypted = {"transport_encryption": "auto"} if zmq.has("curve") else {}
         _Client(
             nb_man,
@@ -52,9 +51,9 @@ class _Engine(NBClientEngine):
 
 
 class _Client(PapermillNotebookClient):
-    """Shows the bars of the running cell beside papermill's own bar, or in its log if it has none."""
+    """Shows the progress bar of the running cell beside papermill's own bar, or in its log if it has none."""
 
-    _line, _shown = "", 0.0  # the newest line of progress, and when the last one was shown
+    _line, _shown = "", 0.0  # newest line of progress, and the time at which a line was last shown
 
     def execute_cell(self, *arguments: Any, **options: Any) -> Any:
         """Execute a cell; called by papermill."""
@@ -62,20 +61,20 @@ class _Client(PapermillNotebookClient):
         if bar is not None:
             bar.bar_format = CELLS
             bar.set_postfix_str("")
-        found = super().execute_cell(*arguments, **options)
+        cell = super().execute_cell(*arguments, **options)
         if self._line:
             self._show()
-        return found
+        return cell
 
     def process_message(self, msg: dict[str, Any], *rest: Any, **options: Any) -> Any:
         """Take a message of the kernel into the notebook; called by nbclient."""
-        found = super().process_message(msg, *rest, **options)
+        output = super().process_message(msg, *rest, **options)
         if line := _progress(msg):
             self._line = line
             interval = TERMINAL if self.nb_man.pbar is not None and sys.stderr.isatty() else LOG
             if time.monotonic() - self._shown > interval:
                 self._show()
-        return found
+        return output
 
     def _show(self) -> None:
         if self.nb_man.pbar is not None:
@@ -86,7 +85,7 @@ class _Client(PapermillNotebookClient):
 
 
 def _progress(msg: dict[str, Any]) -> str:
-    """The newest line of a display of progress, if the message updates one."""
+    """The newest line of a progress display, if the message updates one; else ""."""
     content = msg["content"]
     name = (content.get("transient") or {}).get("display_id") or ""
     if msg["msg_type"] != "update_display_data" or not name.startswith(DISPLAY):

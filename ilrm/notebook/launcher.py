@@ -25,7 +25,7 @@ from ilrm.system.files import is_file
 from ilrm.system.paths import NOTEBOOKS, RUNS, find_suite
 from ilrm.system.process import in_utf_8
 
-SCHEME = "ilrm://"  # before the name of a notebook that lies in the package
+SCHEME = "ilrm://"  # prefix of the name of a notebook in the package
 EXECUTED = RUNS / "notebooks"  # executed notebooks that belong to no run
 launching = False  # whether this process passes arguments on to papermill (ilrm/notebook/plugin.py)
 
@@ -37,10 +37,10 @@ def main() -> None:
 
 
 def launch(arguments: list[str]) -> int:
-    """Call papermill with these arguments and, for our notebooks, an output path; returns 2 on an error in
-    them, and 1 with one line where a cell ends with an error that the user can fix.
+    """Call papermill with these arguments and, for our notebooks, an output path.
 
-    Otherwise papermill ends the process with its own exit status.
+    Returns 2 on an error in the arguments, and 1, after a one-line message, if a cell ends with an error that
+    the user can fix. Otherwise papermill ends the process with its own exit status.
     """
     global launching
     launching = True
@@ -68,7 +68,10 @@ def launch(arguments: list[str]) -> int:
 
 
 def _execute(arguments: list[str]) -> int:
-    """papermill itself. Its report of a cell that failed is a traceback, which the notebook keeps as well."""
+    """Run papermill; for an error that the user can fix, print one line instead of its traceback.
+
+    The executed notebook keeps the traceback.
+    """
     from papermill.__main__ import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -77,8 +80,8 @@ def _execute(arguments: list[str]) -> int:
     except PapermillExecutionError as error:
         if error.ename not in _fixable():
             raise
-        said = " ".join(error.evalue.split())
-        print(f"papermill: cell {error.exec_count}: {said}", file=sys.stderr)
+        message = " ".join(error.evalue.split())
+        print(f"papermill: cell {error.exec_count}: {message}", file=sys.stderr)
         return 1
 
 
@@ -97,7 +100,7 @@ def inline_figures() -> None:
 
 @contextmanager
 def _reserved(output: Path) -> Iterator[Path]:
-    """The path itself in a run's folder, where the same run is shown again; else one with a free number."""
+    """Yield the path itself in a run's folder, where a notebook is replaced, else one with a free number."""
     if output.parent != EXECUTED:
         yield output
         return
@@ -117,7 +120,7 @@ def _reserved(output: Path) -> Iterator[Path]:
 
 
 def located(notebook: str) -> Path:
-    """Path of a notebook that is given as a path, as `ilrm://NAME`, or by a name of the project's own."""
+    """Path of a notebook, given as a path, as `ilrm://NAME`, or by the name of one of this project."""
     path = Path(notebook.removeprefix(SCHEME))
     if path.exists() and not notebook.startswith(SCHEME):
         return path
@@ -173,7 +176,7 @@ def _document(notebook: str) -> Any:
 
 
 def _defaults(notebook: Any) -> dict[str, Any]:
-    """The values in a notebook's own cell of parameters, as far as they are literals."""
+    """The literal values that a notebook's own cell of parameters assigns."""
     values: dict[str, Any] = {}
     for cell in notebook.cells:
         if "parameters" not in cell.metadata.get("tags", ()):
@@ -195,7 +198,7 @@ def _literal(statement: ast.stmt) -> dict[str, Any]:
 def notebook_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
     """The notebook parameters in parsed papermill arguments, read in papermill's order of precedence.
 
-    Raises ConfigError on what is not a mapping of names to values.
+    Raises ConfigError if an argument is not a mapping of names to values.
     """
     values: dict[str, Any] = {}
     for option, name, text_of in (
@@ -216,17 +219,17 @@ def _mapping(option: str, argument: str, text_of: Callable[[str], Any]) -> dict[
     """The parameters in the argument of one of papermill's options."""
     hint = "write a name, a colon, a space and a value, as in 'layers: 6'"
     try:
-        found = yaml.safe_load(text_of(argument))
+        mapping = yaml.safe_load(text_of(argument))
     except OSError as error:
         raise ConfigError(f"{option} {argument}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also of base64 and encodings
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ConfigError(f"{option} {shown(argument)} cannot be read ({said}): {hint}") from error
-    if found is None:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also from base64
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ConfigError(f"{option} {shown(argument)} cannot be read ({why}): {hint}") from error
+    if mapping is None:
         return {}
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+    if not isinstance(mapping, dict) or not all(isinstance(name, str) for name in mapping):
         raise ConfigError(f"{option} {shown(argument)} is not a mapping of names to values: {hint}")
-    return found
+    return mapping
 
 
 def _typed(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Validation of notebook parameters, and figures that some models do not support."""
+"""Validation of notebook parameters, and the reasons for figures that a model does not support."""
 
 import ast
 import math
@@ -17,7 +17,7 @@ _INJECTED = "# Parameters\n"  # how papermill starts the cell that it adds
 _CHECKS = {"read_config", "check_parameters"}
 _LARGEST = 10**9
 
-# a type, one of several, the texts that are allowed, or a range
+# a type, a union of types, the allowed texts, or a range
 Kind = type | types.UnionType | tuple[str, ...] | Whole | Real
 
 # Parameters of the notebooks that do not describe a run, by the name in their metadata
@@ -54,7 +54,7 @@ PARAMETERS: dict[str, dict[str, Kind]] = {
         "out": str,
     },
 }
-# those without a default that is worked out: None is not a value of them
+# parameters without a computed default, which must not be None
 _NEEDED = {
     "rooms", "tables", "seconds", "record", "images", "choice", "everything", "refine", "colmap",
 }  # fmt: skip
@@ -78,8 +78,8 @@ def config_of(parameters: dict[str, Any]) -> RunConfig:
 
 def check_parameters(namespace: dict[str, Any], **kinds: Kind) -> None:
     """Raise ConfigError on an unknown parameter, with the closest valid name, and on a value that is not of
-    the kind given in `kinds`: str, int, float, bool or list, or one of several texts. None is valid where a
-    default can be worked out.
+    the kind given in `kinds`: str, int, float, bool or list, one of several texts, or a range. None is valid
+    for parameters whose default is computed.
 
     Call it with globals() in the first cell after the parameters.
     """
@@ -87,7 +87,7 @@ def check_parameters(namespace: dict[str, Any], **kinds: Kind) -> None:
 
 
 def check_values(given: dict[str, Any], kinds: dict[str, Kind]) -> None:
-    """`check_parameters` for parameters that have been read."""
+    """As `check_parameters`, for {name: value}."""
     check_names(given, list(kinds), "the notebook")
     for name, value in given.items():
         fits = name not in _NEEDED if value is None else _fits(value, kinds[name])
@@ -142,7 +142,7 @@ def or_reason(make: Callable[..., Any], *values: Any) -> Any:
 
 
 def _parameters(namespace: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
-    """The parameters among a notebook's names: what the cells of parameters assign.
+    """The parameters among a notebook's names: those that the cells of parameters assign.
 
     In a kernel that has run the notebook before, the other names are those of the notebook itself.
     """
@@ -159,10 +159,10 @@ def _parameters(namespace: dict[str, Any], known: Iterable[str]) -> dict[str, An
 
 
 def _assigned(sources: Collection[str], known: set[str]) -> set[str] | None:
-    """Names that the executed cells of parameters assign, since the notebook's own one was last run; None if
-    there is no such cell.
+    """Names assigned by the cells of parameters since the notebook's own one was last run; None if there is
+    none.
 
-    A cell of parameters assigns a known name, or is papermill's, and does not check them.
+    A cell of parameters assigns a known name or was added by papermill, and does not check parameters.
     """
     cells = []
     for source in sources:

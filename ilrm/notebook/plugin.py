@@ -1,8 +1,8 @@
-"""What papermill loads of this project by itself, through its group of entry points `papermill.io`.
+"""papermill plugin, which papermill loads itself through its entry points `papermill.io`.
 
-It lets `papermill ilrm://ablation.ipynb` read the notebooks of an installed package. And it keeps the line
-`papermill notebooks/ablation.ipynb -p layers 6` working where papermill's own script has taken the place of
-ours, as `pip install -U papermill` brings about: that script refuses a line without an output path.
+It lets `papermill ilrm://ablation.ipynb` read the notebooks of an installed package. It also keeps `papermill
+notebooks/ablation.ipynb -p layers 6` working after `pip install -U papermill` has replaced our script by
+papermill's own, which refuses a line without an output path.
 """
 
 import os
@@ -25,22 +25,22 @@ class InstalledNotebooks:
 
     @staticmethod
     def write(_: str, path: str) -> None:
-        """Refuse: the package's own notebooks stay as they are."""
-        raise OSError(f"{path} is only read: give an output path")
+        """Raise OSError: the package's own notebooks are never written."""
+        raise OSError(f"{path} is read-only: give an output path")
 
     @staticmethod
     def listdir(_: str) -> list[str]:
         """All notebooks of the package."""
-        return [f"{SCHEME}{found.name}" for found in sorted(launcher.NOTEBOOKS.glob("*.ipynb"))]
+        return [f"{SCHEME}{path.name}" for path in sorted(launcher.NOTEBOOKS.glob("*.ipynb"))]
 
     @staticmethod
     def pretty_path(path: str) -> str:
-        """How papermill names it in its messages."""
+        """The notebook's name in papermill's messages."""
         return path
 
 
 def take_over(command: str, arguments: list[str]) -> None:
-    """Go on in our launcher if this process is papermill's own command, called for a notebook of ours."""
+    """Continue in our launcher if this process is papermill's command, called for one of our notebooks."""
     if (
         Path(command).name == "papermill"
         and not launcher.launching

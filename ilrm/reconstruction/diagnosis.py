@@ -21,13 +21,13 @@ from ilrm.weights.training_ranges import rotation, vertical_fov
 LONGEST = 800  # pixels of the longer side; larger images are downsampled for matching
 SMALLEST = 100  # pixels of the longer side; smaller images have too few features to match
 MAX_ERROR = 1 / 256  # tolerated epipolar error as a share of the longer side: 1 pixel at 256x256
-LOSS = 2.0  # dB that a wider spread may cost on rooms before it is named as a cause
-ENLARGED = 1.1  # upsampling factor that rounding to whole patches does not explain
+LOSS = 2.0  # dB that a wider spread may cost on rooms before it is reported as a cause
+ENLARGED = 1.1  # upsampling factor above which rounding to whole patches is not the reason
 FINEST = 1e-4  # coarsest acceptable coordinate step as a share of the input cameras' extent
-# of the training's smallest and largest field of view;
-# 60 degrees cropped to 26 cost 1.3 dB on real clips, the upper share is a choice
+# tolerated shares of the training's smallest and largest field of view; the lower one because cropping 60
+# degrees to 26 cost 1.3 dB on real clips, the upper one is a choice
 FOV_SHARES = 0.4, 1.25
-# what learns nothing, in words
+# names of the baselines that learn nothing
 RIVALS = {
     "mean_colour": "one flat colour",
     "nearest_view": "copying the nearest input view",
@@ -63,7 +63,7 @@ def diagnose(
         "spacing_degrees": round(spacing(inputs), 2),
         "vertical_fov_degrees": round(float(vertical_fov(inputs).median()), 2),
     }
-    spread = list(_spread(measured, weights, reconstruction.parts))
+    spread = list(_spread(measured, weights, reconstruction))
     findings = [
         *_far_away(reconstruction),
         *_enlarged(reconstruction),
@@ -82,7 +82,7 @@ def diagnose(
 
 
 def _verdict(summary: dict[str, dict[str, dict[str, float]]], optimised: bool) -> Iterator[str]:
-    """Whether the result is usable, in words, by what learns nothing on the same held-out frames."""
+    """Compare the result with baselines that learn nothing, on the same held-out frames."""
     ours = summary["model"]["psnr"]["mean"]
     rivals = {name: summary[name]["psnr"]["mean"] for name in RIVALS if name in summary}
     better = {name: value for name, value in rivals.items() if value >= ours}
@@ -136,7 +136,7 @@ def _enlarged(reconstruction: Reconstruction) -> Iterator[str]:
 
 
 def _unlike_training(measured: dict[str, Any], weights: Weights, parts: int) -> Iterator[str]:
-    """Where weights are known to be weak; of several merged parts only what they share."""
+    """Properties of the capture outside of the training ranges; for merged parts, only common ones."""
     seen = weights.seen
     if seen is None:
         return
@@ -150,24 +150,30 @@ def _unlike_training(measured: dict[str, Any], weights: Weights, parts: int) -> 
     if not low <= fov <= high:
         yield (
             f"the vertical field of view is {fov:.0f} degrees, in training {seen.fov[0]:.0f} to "
-            f"{seen.fov[1]:.0f}: expect less than on the training's lenses"
+            f"{seen.fov[1]:.0f}: expect lower quality than with the training's lenses"
         )
 
 
-def _spread(measured: dict[str, Any], weights: Weights, parts: int) -> Iterator[str]:
-    """Where rooms seen from cameras as far apart cost these weights much; not where parts were merged."""
-    if weights.spread is None or parts > 1:
+def _spread(
+    measured: dict[str, Any], weights: Weights, reconstruction: Reconstruction
+) -> Iterator[str]:
+    """Views so far apart that these weights lost more than LOSS on rooms; nothing if parts were merged."""
+    if weights.spread is None or reconstruction.parts > 1:
         return
     views, degrees = measured["views"], measured["spacing_degrees"]
     here, best = weights.spread.at(views, degrees), weights.spread.best(views)
     measured["rooms_psnr"] = round(here.psnr, 1)
     measured["rooms_plane_warp_psnr"] = round(here.plane_warp, 1)
     if best.psnr - here.psnr > LOSS and degrees > best.spacing:
+        advice = (
+            "reconstruct the part near one frame (--around FRAME), or everything in parts (--all)"
+        )
+        if len(reconstruction.frames) < len(reconstruction.scene):  # near one frame already
+            advice = "reconstruct a smaller part (--frames A:B)"
         yield (
-            f"each input view looks {degrees:.0f} degrees away from the nearest other one: on rooms seen so, "
-            f"these weights reach {here.psnr:.1f} dB (a plane warp {here.plane_warp:.1f}), with "
-            f"{best.spacing:.0f} degrees {best.psnr:.1f} dB; reconstruct what is near one frame (--around "
-            "FRAME), or everything in parts (--all)"
+            f"each input view looks {degrees:.0f} degrees away from the nearest other one: on rooms with "
+            f"such views these weights reach {here.psnr:.1f} dB (a plane warp {here.plane_warp:.1f}), with "
+            f"{best.spacing:.0f} degrees {best.psnr:.1f} dB; {advice}"
         )
 
 
@@ -217,7 +223,7 @@ def _from_matches(
     size: tuple[int, int],
     apart: bool,
 ) -> Iterator[str]:
-    """Findings from matches; `apart`: the views were found to look too far apart already."""
+    """Findings from matches; `apart`: another finding already says that the views are too far apart."""
     names = [reconstruction.scene.names[i] for i in reconstruction.inputs]
     places = reconstruction.batch.inputs.cameras.c2w[0, :, :3, 3]
     if float((places - places[0]).abs().max()) < 1e-6:
@@ -230,7 +236,7 @@ def _from_matches(
     if alone := [name for name, mine in of_view.items() if not mine]:
         yield (
             f"fewer than {FEWEST} points of {_listed(alone)} match another input view: no overlap or no "
-            "texture; reconstruct what is near another frame (--around FRAME)"
+            "texture; reconstruct the part near another frame (--around FRAME)"
         )
     limit = MAX_ERROR * max(size)
     wrong = {name: error for name, mine in of_view.items() if (error := _pose_error(mine)) > limit}
@@ -245,8 +251,8 @@ def _from_matches(
 
 
 def _pose_error(pairs: Sequence[Pair]) -> float:
-    """Median error over all matches of a view, or 0 for a single pair with few matches, which may be wrong
-    matches between similar objects.
+    """Median error over all matches of a view, or 0 for a single pair with few matches, which may connect
+    different but similar objects.
     """
     errors = np.concatenate([pair.errors for pair in pairs]) if pairs else np.zeros(0)
     return float(np.median(errors)) if len(pairs) > 1 or len(errors) >= EVIDENCE else 0.0
@@ -265,7 +271,7 @@ def _from_depths(depths: np.ndarray, weights: Weights, apart: bool) -> Iterator[
             f"a quarter of the scene is less than {low:.2g} {unit}: the input views are too far apart; "
             "reconstruct fewer frames (--frames A:B)"
         )
-    elif high > far and not apart:  # else one line would ask for less spread and one for more
+    elif high > far and not apart:  # otherwise the findings would contradict each other
         yield (
             f"a quarter of the scene is more than {high:.2g} {unit}: the input views are too close "
             "together; spread them further (--choice even)"

@@ -29,8 +29,8 @@ SSIM_WEIGHT = 0.2
 SH_DEGREE = 3
 SH_EVERY = 1_000  # steps after which the SH degree in use increases by one
 START_OPACITY = 0.1
-MOST_OPAQUE = 0.95  # of Gaussians that are started from
-SMALLEST_START = 2  # minimum number of initial points: sizes are distances to neighbours
+MOST_OPAQUE = 0.95  # largest opacity of initial Gaussians
+SMALLEST_START = 2  # minimum number of initial points, as sizes are distances to neighbours
 REFERENCE_HEIGHT = 1_000  # image height in pixels for which the published thresholds were tuned
 START_RANGE = (0.5, 20.0)  # our choice: distances of random points, in units of the scene scale
 
@@ -51,11 +51,11 @@ def splat(
     `start`: points (see `start_points` for captures without any) or Gaussians (B = 1, RGB colours), in the
     coordinates of the views' cameras. `harmonics`: degree of the spherical harmonics of the colours. After
     every step, `on_step` is called with the number of steps done and a function that returns the Gaussians.
-    The thresholds of density control are per pixel and scale with the image size, like the share of a pixel
-    in the loss. Raises ViewsError if all cameras have the same position, and on fewer than two points.
+    The thresholds of density control are per pixel, so they scale with the image size as the share of a pixel
+    in the loss does. Raises ViewsError if all cameras have the same position, and on fewer than two points.
     """
     generator = torch.Generator().manual_seed(seed)
-    scale = scene_scale(views.cameras)
+    scale, view_count = scene_scale(views.cameras), views.images.shape[1]
     count = len(start.positions) if isinstance(start, PointCloud) else len(start)
     if not scale > 0 or count < SMALLEST_START:
         raise ViewsError(
@@ -72,9 +72,9 @@ def splat(
     with torch.random.fork_rng(devices=[] if not torch.cuda.is_available() else None):
         torch.manual_seed(seed)  # splitting uses the global generator
         for step in range(steps):
-            if step % (count := views.images.shape[1]) == 0:
-                order = torch.randperm(count, generator=generator).tolist()
-            view = order[step % count]
+            if step % view_count == 0:
+                order = torch.randperm(view_count, generator=generator).tolist()
+            view = order[step % view_count]
             optimizers["means"].param_groups[0]["lr"] = (
                 POSITION_RATE * scale * 0.01 ** (step / steps)
             )
@@ -130,7 +130,7 @@ def _from_points(points: PointCloud) -> dict[str, Tensor]:
 
 
 def _from_gaussians(gaussians: Gaussians) -> dict[str, Tensor]:
-    """The Gaussians as they are, less opaque where they are nearly opaque, so that their gradients live."""
+    """The given Gaussians, with opacities limited to MOST_OPAQUE so that their gradients do not vanish."""
     opacities = gaussians.opacities[0].detach().clamp(OPACITY_RANGE[0], MOST_OPAQUE)
     return {
         "means": gaussians.means[0].detach().clone(),

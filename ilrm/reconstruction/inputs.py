@@ -23,7 +23,7 @@ from ilrm.weights.state import Weights, read_weights
 
 @dataclass(frozen=True)
 class Opened:
-    """A capture and weights on their device, with the parts of the capture that are to be reconstructed."""
+    """A capture, weights on their device, and the parts of the capture to reconstruct."""
 
     scene: Scene
     weights: Weights
@@ -32,7 +32,7 @@ class Opened:
 
     @property
     def about(self) -> str:
-        """One line: what part of the capture, at what size."""
+        """One line: the part of the capture, and the image size."""
         size = f"{self.framing.height}x{self.framing.width}"
         if len(self.parts) == 1:
             return f"{self.parts[0].about}, at {size}"
@@ -40,7 +40,7 @@ class Opened:
         return f"all {len(self.scene)} frames in {len(self.parts)} parts of {views} input views, at {size}"
 
     def reconstruct(self, refinement_steps: int = 0) -> Reconstruction:
-        """The part, or all parts merged. Raises what decoding the frames raises."""
+        """Reconstruct the part, or all parts and merge them. Raises what decoding the frames raises."""
         common = self.framing, refinement_steps
         if len(self.parts) == 1:
             return reconstruct(self.scene, self.weights, self.parts[0], *common)
@@ -59,12 +59,12 @@ def open_capture(
     everything: bool = False,
     colmap: str = "",
 ) -> Opened:
-    """Open a capture and choose views; by default as many as the weights were trained with at most.
+    """Open a capture and choose views, by default at most as many as the weights were trained with.
 
-    `around`: number or name of the frame whose neighbourhood is reconstructed. `frames`: A:B, a part of the
-    capture that everything is chosen from. `everything`: parts that hold every frame. `colmap`: the COLMAP
-    model to read, such as sparse/1, instead of the one with most images. Raises whatever reading the capture
-    and the weights raises, and ConfigError on values that do not fit.
+    `around`: number or name of the frame whose neighbourhood is reconstructed. `frames`: A:B, the part of the
+    capture from which views are chosen. `everything`: reconstruct all frames, in several parts. `colmap`: the
+    COLMAP model to read, such as sparse/1, instead of the one with most images. Raises whatever reading the
+    capture and the weights raises, and ConfigError on values that do not fit.
     """
     check_option("views", views)
     if everything and (choice != "near" or around is not None):

@@ -1,7 +1,7 @@
-"""A whole capture from several local reconstructions, which share the capture's world.
+"""A whole capture from several local reconstructions, in the capture's world coordinates.
 
-Where parts overlap, each would draw the same surfaces a second time. A Gaussian is therefore kept only if no
-other part sees its place from nearer by: then that part draws it, and draws it better.
+Where parts overlap, each of them contains the same surfaces. A Gaussian is therefore kept only if no other
+part sees its position from closer by, since that part represents the surface better.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from ilrm.system.progress import progress_bar
 from ilrm.weights.state import Weights
 
 FIELDS = [field.name for field in fields(Gaussians)]
-BEHIND = 1.1  # a point this much deeper than what a view draws is hidden from it
+BEHIND = 1.1  # a point deeper than this multiple of the rendered depth is hidden from the view
 
 
 def reconstruct_parts(
@@ -51,23 +51,24 @@ def reconstruct_parts(
 
 @torch.no_grad()
 def merge(parts: Sequence[Reconstruction]) -> Gaussians:
-    """All parts' Gaussians in world coordinates, without those that another part sees from nearer by.
+    """All parts' Gaussians in world coordinates, without those that another part sees from closer by.
 
-    In double precision: a world's origin may be far away.
+    In double precision, as the origin of the world may be far away.
     """
     worlds = [
         in_precision(part.gaussians, torch.float64).to_world(part.batch.normalization)
         for part in parts
     ]
-    drawn = [_drawn_depths(part) for part in parts]
+    rendered = [_rendered_depths(part) for part in parts]
     kept = []
     for own, gaussians in enumerate(worlds):
-        found = [
+        distances = [
             _distances(gaussians.means[0], part, depths)
-            for part, depths in zip(parts, drawn, strict=True)
+            for part, depths in zip(parts, rendered, strict=True)
         ]
-        seen, in_view = (torch.stack(kind) for kind in zip(*found, strict=True))  # [parts, G]
-        hidden = seen.isinf().all(0)  # behind a surface: decided by what has it in view
+        seen, in_view = (torch.stack(kind) for kind in zip(*distances, strict=True))  # [parts, G]
+        # hidden in every part: it belongs to the nearest part that has it in view
+        hidden = seen.isinf().all(0)
         owner = torch.where(hidden, in_view.argmin(0), seen.argmin(0))
         kept.append(_selected(gaussians, owner == own))
     return Gaussians(*(torch.cat([getattr(g, name) for g in kept], 1) for name in FIELDS))
@@ -78,8 +79,8 @@ def in_precision(gaussians: Gaussians, dtype: torch.dtype) -> Gaussians:
     return Gaussians(*(getattr(gaussians, name).to(dtype) for name in FIELDS))
 
 
-def _drawn_depths(part: Reconstruction) -> Float[Tensor, "V H W"]:
-    """Depth that a part draws in its input views, in world units; 0 where it draws nothing."""
+def _rendered_depths(part: Reconstruction) -> Float[Tensor, "V H W"]:
+    """Depth of a part rendered in its input views, in world units; 0 where nothing is rendered."""
     cameras = part.batch.inputs.cameras.to(part.gaussians.means.device)
     depths = render(part.gaussians, cameras, depth=True).depths
     assert depths is not None
@@ -87,7 +88,7 @@ def _drawn_depths(part: Reconstruction) -> Float[Tensor, "V H W"]:
 
 
 def _distances(
-    points: Float[Tensor, "G 3"], part: Reconstruction, drawn: Float[Tensor, "V H W"]
+    points: Float[Tensor, "G 3"], part: Reconstruction, rendered: Float[Tensor, "V H W"]
 ) -> tuple[Float[Tensor, " G"], Float[Tensor, " G"]]:
     """Distances of points to the nearest input camera of a part that sees them, and to the nearest one that
     has them in view, hidden or not; inf where there is none.
@@ -102,7 +103,7 @@ def _distances(
     column, row = pixels[..., 0], pixels[..., 1]
     inside = (column >= 0) & (column < cameras.width) & (row >= 0) & (row < cameras.height)
     view = torch.arange(len(c2w), device=points.device)[:, None]
-    surface = drawn[view, row.clamp(0, cameras.height - 1), column.clamp(0, cameras.width - 1)]
+    surface = rendered[view, row.clamp(0, cameras.height - 1), column.clamp(0, cameras.width - 1)]
     in_view: Bool[Tensor, "V G"] = (z > 0) & inside
     seen = in_view & (z <= BEHIND * surface)
     distances = (points - c2w[:, None, :3, 3]).norm(dim=-1)

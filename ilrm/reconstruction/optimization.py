@@ -11,8 +11,8 @@ from ilrm.gaussians import OPACITY_RANGE, SH_DEGREE_0, Gaussians
 from ilrm.rendering import render
 from ilrm.views import Views
 
-POSITION_RATE = 6e-4  # learning rates of Adam, eps 1e-15
-RATE = 1e-3  # for everything except positions
+POSITION_RATE = 6e-4  # Adam's learning rate of the positions
+RATE = 1e-3  # Adam's learning rate of all other parameters
 EPS = 1e-15
 
 
@@ -28,8 +28,8 @@ class SplatParameters:
 
     @classmethod
     def from_gaussians(cls, gaussians: Gaussians) -> "SplatParameters":
-        """Inverse of `gaussians`, as leaf tensors. Colours clamped at 0 stay at 0; opacities are clamped to
-        [1e-6, 1 - 1e-6].
+        """Inverse of `gaussians`; the parameters are leaf tensors. Colours clamped at 0 stay at 0; opacities
+        are clamped to [1e-6, 1 - 1e-6].
         """
         parts = (
             gaussians.means,

@@ -30,9 +30,9 @@ class Reconstruction:
     frames: Sequence[int]
     batch: Batch  # B = 1, cameras normalised
     gaussians: Gaussians  # B = 1, in the coordinates of the batch
-    parts: int = 1  # local reconstructions that it is merged of
-    optimised: bool = False  # by 3D-GS, after the prediction
-    predicted: Gaussians | None = None  # before refinement and 3D-GS, if there was any
+    parts: int = 1  # number of local reconstructions that were merged
+    optimised: bool = False  # whether 3D-GS followed the prediction
+    predicted: Gaussians | None = None  # before refinement and 3D-GS, if either was run
 
     @property
     def world_gaussians(self) -> Gaussians:

@@ -1,7 +1,7 @@
-"""3D-GS for so many seconds, from the prediction or from plane-sweep points, whichever explains the inputs.
+"""3D-GS for a given number of seconds, starting from the prediction or from plane-sweep points.
 
-A prediction in one forward pass is a start, not an end: per-scene optimisation reaches what it cannot draw.
-Where the weights are too weak for a capture, plane-sweep stereo gives the better start.
+Per-scene optimisation adds detail that a prediction in one forward pass lacks. If the weights are too weak
+for a capture, points from plane-sweep stereo are the better initialisation.
 """
 
 import time
@@ -32,16 +32,17 @@ from ilrm.views import Views
 from ilrm.warping import unproject
 
 PILOT = 20  # steps, the second half of which is timed to plan the schedule
-GROWTH = 1.2  # steps take so much longer in the mean, because Gaussians are added
+GROWTH = 1.2  # mean duration of a step relative to the timed ones, as Gaussians are added
 FEWEST_STEPS = 100
-DETAIL = 2.0  # error of a start, in that of half-resolution copies
-POINTS = 20  # of the held-out curve
-STRIDE = 2  # pixels between plane-sweep points, as far apart as viewpoint pixels at half resolution
+# largest squared error of a prediction to start from, relative to half-resolution copies
+DETAIL = 2.0
+POINTS = 20  # number of points of the held-out curve
+STRIDE = 2  # pixels between plane-sweep points, the spacing of viewpoint pixels at half resolution
 
 
 @dataclass(frozen=True)
 class Splatted:
-    """A reconstruction after 3D-GS, with what it was started from and how it came about."""
+    """A reconstruction after 3D-GS, with its initialisation and its held-out curve."""
 
     reconstruction: Reconstruction
     start: str  # "the prediction" or "plane-sweep points"
@@ -98,11 +99,11 @@ def splat_for(
             bar.set_postfix({"held-out PSNR": f"{psnr:.2f}"}, refresh=False)
             measuring += time.perf_counter() - before
 
-    found = splat(batch.inputs, start, steps, seed, measured, harmonics=0)
+    fitted = splat(batch.inputs, start, steps, seed, measured, harmonics=0)
     bar.close()
     predicted = reconstruction.predicted or reconstruction.gaussians
     optimised = replace(
-        reconstruction, gaussians=with_rgb(found), optimised=True, predicted=predicted
+        reconstruction, gaussians=with_rgb(fitted), optimised=True, predicted=predicted
     )
     return Splatted(optimised, start_name(usable), pd.DataFrame(rows))
 
@@ -113,15 +114,17 @@ def with_rgb(gaussians: Gaussians) -> Gaussians:
 
 
 def start_name(usable: bool) -> str:
-    """What 3D-GS is started from, by whether the prediction `is_better_start`."""
+    """Name of the initialisation of 3D-GS, given whether the prediction `is_better_start`."""
     return "the prediction" if usable else "plane-sweep points"
 
 
 @torch.no_grad()
 def is_better_start(reconstruction: Reconstruction) -> bool:
-    """Whether the prediction draws its own input views better than plane-sweep stereo predicts them from each
-    other, and with detail: within 3 dB of their half-resolution copies. A blurred start costs more than it
-    brings, even where its geometry is right. Held-out frames have no part in it.
+    """Whether 3D-GS should start from the prediction rather than from plane-sweep points.
+
+    It should if the prediction renders its own input views better than plane-sweep stereo predicts them from
+    each other, and with detail: within 3 dB of half-resolution copies. A blurred initialisation costs more
+    than it gains, even if its geometry is right. Held-out frames are not used.
     """
     inputs = reconstruction.batch.inputs
     views = inputs.to(reconstruction.gaussians.means.device)
@@ -144,8 +147,8 @@ def is_better_start(reconstruction: Reconstruction) -> bool:
 
 @torch.no_grad()
 def plane_sweep_points(views: Views) -> PointCloud:
-    """Points on the planes at which the other views agree best, of every other pixel of every input view,
-    with the pixel's colour.
+    """Points of every second pixel of each input view along both axes, on the plane at which the other views
+    agree best, with the pixel's colour.
     """
     inverse = inverse_depths()
     prior = plane_errors(views).sqrt()

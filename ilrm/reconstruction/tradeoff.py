@@ -1,5 +1,7 @@
-"""Reconstruction time against quality on one capture, the trade-off of Table 5: iLRM zero-shot, iLRM with
-refinement, per-scene 3D-GS optimised from scratch, and the same from the start that `--splat` chooses.
+"""Reconstruction time against quality on one capture, the trade-off of Table 5.
+
+Compared are iLRM zero-shot, iLRM with refinement, and per-scene 3D-GS, from scratch and from the
+initialisation that `--splat` chooses.
 """
 
 import hashlib
@@ -41,7 +43,7 @@ POINTS_PER_DECADE = 6  # points per decade of steps on the 3D-GS curve
 SPLATS_PER_PIXEL = 0.25  # random initial points per input pixel: as many as iLRM (H) predicts
 FEWEST_POINTS = 100  # with fewer structure-from-motion points, random points are a better start
 ABOUT = "about.json"
-IDENTITY = ("capture", "cameras", "views", "size", "weights")  # what tells trade-offs apart
+IDENTITY = ("capture", "cameras", "views", "size", "weights")  # values that identify a trade-off
 REPEATS = 5  # number of timed forward passes
 
 
@@ -75,8 +77,8 @@ def trade_off(
     from the prediction or from plane-sweep points (`timed_splatting`); and, without seconds, the plane warp
     and the plane sweep. `reconstruction` must not be refined yet. Both optimisations run for `steps` steps on
     the same input views, with their schedule scaled to this number. Seconds are the encoder's time (median of
-    five passes) plus refinement, or that of making the start plus the optimisation. Reading images, rendering
-    of held-out views and metrics are not timed.
+    five passes) plus refinement, or the time of the initialisation plus the optimisation. Reading images,
+    rendering of held-out views and metrics are not timed.
     """
     device = reconstruction.gaussians.means.device
     inputs = reconstruction.batch.to(device).inputs
@@ -111,7 +113,7 @@ def _optimised(
     steps: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """The curve of 3D-GS from one of its starts."""
+    """Rows of the curve of 3D-GS with one of its initialisations."""
     rows, shown = [], curve_steps(steps)
     stopwatch = _Stopwatch(inputs.images.device)
     start, harmonics = _start(method, reconstruction, inputs, seed)
@@ -134,7 +136,7 @@ def _optimised(
 def _start(
     method: str, reconstruction: Reconstruction, inputs: Views, seed: int
 ) -> tuple[PointCloud | Gaussians, int]:
-    """What 3D-GS starts from, and the degree of its colours."""
+    """Initialisation of 3D-GS, and the degree of its spherical harmonics."""
     if method == "splat":
         if is_better_start(reconstruction):
             return reconstruction.gaussians, 0
@@ -200,28 +202,28 @@ def _encoder_seconds(encode: Callable[[], Gaussians], device: torch.device) -> f
 def target_folder(
     reconstruction: Reconstruction, weights: Weights, out: Path | None, records: Path
 ) -> Path:
-    """Where a trade-off is written: `out`, by default a folder in `records` of the capture's name.
+    """Folder to which a trade-off is written: `out`, by default a folder in `records` named by the capture.
 
-    Raises ConfigError if it holds that of another capture of this name, or of other weights.
+    Raises ConfigError if it holds the trade-off of another capture of this name, or of other weights.
     """
     about = _about(reconstruction, weights)
     target = out or records / f"{file_name(about['capture'])}-{about['views']}v-{about['size']}"
     if is_file(target / ABOUT):
         earlier = read_json(target / ABOUT, ConfigError, "choose another folder")
         if not isinstance(earlier, dict):
-            raise ConfigError(f"{target / ABOUT} is not of a trade-off: choose another folder")
+            raise ConfigError(f"{target / ABOUT} is not that of a trade-off: choose another folder")
         changed = [name for name in IDENTITY if earlier.get(name, about[name]) != about[name]]
         if changed:
             raise ConfigError(
                 f"{target} holds a trade-off with other {', '.join(changed)}: remove it, or give --out"
             )
     elif is_folder(target) and any(target.iterdir()):
-        raise ConfigError(f"{target} is not empty and not of a trade-off: choose another folder")
+        raise ConfigError(f"{target} is not empty and holds no trade-off: choose another folder")
     return target
 
 
 def _about(reconstruction: Reconstruction, weights: Weights) -> dict[str, Any]:
-    """What a trade-off is of."""
+    """Description of a trade-off, as stored in about.json."""
     cameras = reconstruction.batch.inputs.cameras
     scene = reconstruction.scene
     poses = scene.c2w.numpy().round(6).tobytes()

@@ -1,4 +1,4 @@
-"""Which frames of a capture are reconstructed: input views, and the held-out frames that check the result."""
+"""Choice of the input views of a capture, and of the held-out frames on which the result is measured."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -23,8 +23,8 @@ class Chosen:
 
     inputs: list[int]
     targets: list[int]  # held out
-    frames: list[int]  # all frames of the part that they are chosen from
-    about: str  # one line that says what part of the capture this is
+    frames: list[int]  # all frames of the part of the capture
+    about: str  # one line that describes the part of the capture
 
 
 def choose_views(
@@ -39,8 +39,8 @@ def choose_views(
     if choice not in get_args(Choice):
         raise ConfigError(f"choice={choice!r}: give one of {', '.join(get_args(Choice))}")
     if choice == "near":
-        found = connections(scene)
-        return _described(scene, found, neighbourhood(scene, views, found, around))
+        links = connections(scene)
+        return _described(scene, links, neighbourhood(scene, views, links, around))
     if around is not None:
         raise ConfigError(
             f"choice={choice!r} spreads views over the whole capture: leave out around"
@@ -52,12 +52,12 @@ def choose_views(
 
 def choose_parts(scene: Scene, views: int) -> list[Chosen]:
     """Views of several parts that together hold every frame of a capture. Raises TooFewFramesError."""
-    found = connections(scene)
-    return [_described(scene, found, part) for part in cover(scene, views, found)]
+    links = connections(scene)
+    return [_described(scene, links, part) for part in cover(scene, views, links)]
 
 
-def _described(scene: Scene, found: Connections, part: Neighbourhood) -> Chosen:
-    widest = float(found.parallax[part.centre, part.frames].max())
+def _described(scene: Scene, links: Connections, part: Neighbourhood) -> Chosen:
+    widest = float(links.parallax[part.centre, part.frames].max())
     about = (
         f"{len(part.frames)} of {len(scene)} frames, near {scene.names[part.centre]} (within {widest:.0f} "
         f"degrees): {len(part.inputs)} input views, {len(part.targets)} held out"

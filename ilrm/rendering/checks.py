@@ -104,6 +104,6 @@ def check_finite(**tensors: Tensor | None) -> None:
         if tensor is not None and not tensor.isfinite().all():
             index = (~tensor.isfinite()).nonzero()[0].tolist()
             raise NonFiniteError(
-                f"{name}{index} is {tensor[tuple(index)].item()} after the previous training step: "
-                "lower the learning rate or clamp the activation"
+                f"{name}{index} is {tensor[tuple(index)].item()}: give finite values; in training, lower the "
+                "learning rate or clamp the activation"
             )

@@ -1,1 +1,1 @@
-"""The run store: what was computed, kept in folders."""
+"""The run store: results in folders."""

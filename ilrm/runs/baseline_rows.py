@@ -1,4 +1,4 @@
-"""The baselines' rows of a data set: of procedural scenes they are measured once and kept beside them."""
+"""The baselines' rows of a data set; for procedural scenes, measured once and stored with the data."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from ilrm.system.tables import read_table
 
 def baseline_rows(data: DataConfig) -> pd.DataFrame:
     """One row per scene, target frame and baseline, as `ilrm.evaluation.scoring.Evaluation.per_view`."""
-    if data.root:  # the user's folder is not ours to write to
+    if data.root:  # nothing is written to the user's folder
         return evaluate_baselines(held_out_scenes(data))
     lpips = "" if lpips_missing() is None else "-without-lpips"
     path = dataset_root(data) / f"baselines_{VERSION}_{data.context_views}v{lpips}.csv"

@@ -1,7 +1,7 @@
-"""Measurements of many cases, kept row by row in the run store: one that was cut short resumes.
+"""Measurements of many cases, saved row by row in the run store, so that an interrupted benchmark resumes.
 
-A folder `runs/benchmarks/SCALE-DEVICE` holds a file a measured row under rows/, and, made from these,
-measurements.csv and environment.json. Every case stands beside full attention of the same size.
+A folder `runs/benchmarks/SCALE-DEVICE` holds environment.json, one file per measured row under rows/, and
+measurements.csv, which is made from these. Every case is measured next to full attention of the same size.
 """
 
 import dataclasses
@@ -31,9 +31,11 @@ from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 
 MEASUREMENTS = "measurements.csv"
-RECOMPILES = 64  # of a block: one for each kind of size and each use, which dynamo limits to eight
-CONDITIONS = ("device", "threads", "versions", "precision", "compiled")  # alike in all rows
-PROVENANCE = ("date", "commit")  # of a row
+# limit of recompilations of a block, one per kind of size and use; dynamo's default is 8
+RECOMPILES = 64
+# the same for all rows of a folder
+CONDITIONS = ("device", "threads", "versions", "precision", "compiled")
+PROVENANCE = ("date", "commit")  # stored in each row
 
 
 def default_scale() -> str:
@@ -42,10 +44,10 @@ def default_scale() -> str:
 
 
 def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Path:
-    """Measure what some tables report and is not measured yet; returns the folder of the results.
+    """Measure the cases of some tables that are not measured yet; returns the folder of the results.
 
-    Every row is on the disk as soon as it is there. Rows that failed are measured again. Raises
-    RunError, also where `record` is given and nothing can be recorded.
+    Every row is saved as soon as it is measured. Rows that failed are measured again. Raises RunError, also
+    if `record` is given and nothing can be recorded.
     """
     unknown = [table for table in tables if table not in TABLES]
     if unknown:
@@ -69,9 +71,9 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
             store.keep(case, row)
             store.write()
     if missing:
-        store.saw(Bench.here(seconds).rates)  # a shared machine is not as fast at all times
-    store.write()  # also where nothing was missing: a kill may have come between a row and the table
-    if record:  # only what is complete
+        store.saw(Bench.here(seconds).rates)  # the speed of a shared machine varies
+    store.write()  # even if no row was missing, as a killed process may not have written the table
+    if record:
         return records.record(store.folder, (ENVIRONMENT, MEASUREMENTS), records.BENCHMARKS)
     return store.folder
 
@@ -79,7 +81,7 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
 def measured(
     bench: Bench, chosen: list[Case], show_progress: bool = True
 ) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Cases with their rows."""
+    """Measure cases, and yield each with its row."""
     bar = progress_bar(chosen, desc="benchmark", unit="case", disable=not show_progress)
     for case in bar:
         bar.set_postfix_str(case.name)
@@ -87,13 +89,13 @@ def measured(
 
 
 def with_baselines(chosen: list[Case]) -> list[Case]:
-    """The cases and, right after each, full attention of the same size; once each."""
+    """The cases, each followed by full attention of the same size, without duplicates."""
     pairs = [pair for case in chosen for pair in (case, case.baseline())]
     return list({(case.size, case.config, case.batch): case for case in pairs}.values())
 
 
 class Store:
-    """The rows that are kept of one device at one scale."""
+    """The saved rows of one device at one scale."""
 
     def __init__(self, bench: Bench, scale: str):
         self.bench, self.scale = bench, scale
@@ -105,24 +107,23 @@ class Store:
             "memory_is": "measured" if bench.device.type == "cuda" else "counted",
         }
         conditions = {name: self.about[name] for name in CONDITIONS}
-        conditions["attention"] = os.environ.get(
-            kernels.OPTION
-        )  # else measured, and told by each row
+        # if unset, the kernel is chosen by a measurement, and each row names it
+        conditions["attention"] = os.environ.get(kernels.OPTION)
         self.rows = self.folder / "rows" / _digest(conditions)
         self.saw(bench.rates)
 
     def row(self, case: Case) -> dict[str, Any] | None:
-        """A case's row, measured under the same conditions; None also of one that failed."""
+        """A case's row, measured under the same conditions; None if it is missing or failed."""
         row = read_kept(self._file(case))
         failed = any(str(value).startswith(FAILED) for value in row.values())
         return None if failed else row or None
 
     def keep(self, case: Case, row: dict[str, Any]) -> None:
-        """Onto the disk, durably."""
+        """Write a case's row to the disk."""
         write_json(self._file(case), row | {name: self.about[name] for name in PROVENANCE})
 
     def saw(self, rates: Device) -> None:
-        """Rates of the device; floors are computed from the best ones ever seen."""
+        """Take in measured rates of the device; floors are computed from the best rates so far."""
         path = self.folder / ENVIRONMENT
         earlier = read_kept(path)
         flops = max(rates.flops, earlier.get("matmul_flops", 0.0))
@@ -132,10 +133,10 @@ class Store:
         write_json(path, self.about)
 
     def write(self) -> None:
-        """measurements.csv from all rows that are kept, in the order of the cases."""
+        """Write measurements.csv from all saved rows, in the order of the cases."""
         order = with_baselines(cases(TABLES, self.scale))
         places = {(case.name, case.batch): place for place, case in enumerate(order)}
-        paths = sorted(self.rows.glob("[!.]*.json"))  # a hidden one was cut short by a kill
+        paths = sorted(self.rows.glob("[!.]*.json"))  # hidden files were left by killed processes
         rows = [row for path in paths if (row := read_kept(path))]
         rows.sort(key=lambda row: places.get((row["case"], row["batch"]), len(places)))
         for row in rows:

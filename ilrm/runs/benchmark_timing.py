@@ -1,7 +1,7 @@
-"""Times and memory of one case: encoder (images to Gaussians), renderer (one view) and a training step apart,
-each synchronised, warm, the median of repeated calls.
+"""Times and memory of one case: encoder (images to Gaussians), renderer (one view) and training step.
 
-What would not fit or take too long is left out with its reason, and so is what fails.
+Each time is the median of repeated, synchronised calls after a warm-up. Measurements that would not fit in
+memory or would take too long, and those that fail, are left out with the reason.
 """
 
 import copy
@@ -36,25 +36,26 @@ from ilrm.training.losses import Loss
 from ilrm.training.optimizers import make_optimizers
 from ilrm.views import Batch, Views
 
-LONGEST = 10.0  # seconds that one call may be expected to take
-LONGEST_OWN = 40.0  # and the encoder of iLRM itself, which Table 15 takes to 256 views
-EFFICIENCY = 0.5  # of the floor's rate, for that expectation
-FAILED = "failed"  # how the reason begins where a case ended with an error
-MEMORY_SHARE = 0.8  # of the device's that may be expected to be used
+LONGEST = 10.0  # seconds; a call that is expected to take longer is left out
+# the same for the encoder of iLRM itself, which Table 15 measures with up to 256 views
+LONGEST_OWN = 40.0
+EFFICIENCY = 0.5  # assumed share of the floor's rate, for the expected time
+FAILED = "failed"  # start of the reason if a case ended with an error
+MEMORY_SHARE = 0.8  # a measurement expected to need a larger share of the memory is left out
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A device, what is known of it, and how long to measure on it."""
+    """A device, its rates and memory, and the time per measurement."""
 
     device: torch.device
     rates: Device
     memory: int  # bytes
-    budget: float  # seconds a measurement
+    budget: float  # seconds per measurement
 
     @classmethod
     def here(cls, budget: float) -> "Bench":
-        """The first GPU, else the CPU."""
+        """Bench on the first GPU, else on the CPU."""
         cuda = torch.cuda.is_available()
         device = torch.device("cuda", 0) if cuda else torch.device("cpu")
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -72,7 +73,7 @@ class Bench:
         return 2 if self.precision == "bf16" else 4
 
     def measure(self, case: Case) -> dict[str, Any]:
-        """One row: what the case is, what it costs, its times in seconds and its memory in bytes."""
+        """One row: description and cost of the case, its times in seconds and its memory in bytes."""
         row: dict[str, Any] = {
             "case": case.name,
             "design": _design(case),
@@ -89,7 +90,7 @@ class Bench:
         row["floor_s"] = floor = floor_seconds(
             case.config, *case.size, self.rates, self.value_bytes
         )
-        cuda = self.device.type == "cuda"  # what does not fit there is noticed without harm
+        cuda = self.device.type == "cuda"  # running out of memory there does no harm: not estimated
         work = Workload(case.config, *case.size, precision=self.precision, fused_norm=cuda)
         needed = 0 if cuda else inference_bytes(work)
         longest = LONGEST_OWN if row["design"] == "iLRM" else LONGEST
@@ -121,7 +122,7 @@ class Bench:
             return measure()
         except torch.OutOfMemoryError:
             return {reason: f"does not fit into {self.memory / 1e9:.0f} GB"}
-        except Exception as error:  # of one case: the others are still worth measuring
+        except Exception as error:  # the other cases are still worth measuring
             traceback.print_exc()
             first = (str(error).strip().splitlines() or [""])[0]
             return {reason: f"{FAILED}: {type(error).__name__}: {first[:100]}"}
@@ -173,7 +174,7 @@ class Bench:
             depth_weight=0.0,
             checkpointing=False,
             compile=self.device.type == "cuda",
-            skip_norm=RANGES["skip_norm"].high,  # none is skipped
+            skip_norm=RANGES["skip_norm"].high,  # no step is skipped
             precision=self.precision,
             batch=case.batch,
         )
@@ -185,13 +186,13 @@ class Bench:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def _peak(self, counted: Callable[[], int]) -> int:
-        """Measured on CUDA; on a CPU, whose allocator keeps no count, counted from tensors without data."""
+        """Peak bytes: measured on CUDA; counted on a CPU, whose allocator keeps no statistics."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return counted()
 
 
-@lru_cache(maxsize=2)  # of a design and of its baseline: the next case has them at another size
+@lru_cache(maxsize=2)  # a design and its baseline, which the next case may need at another size
 def _model(run: RunConfig) -> ILRM:
     return build_model(run)
 
@@ -205,7 +206,7 @@ def _timing(name: str, seconds: tuple[float, float, float]) -> dict[str, float]:
 
 
 def _views(case: Case, batch: int) -> Views:
-    """Random images of cameras side by side that look forward."""
+    """Random images, with cameras side by side that look forward."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(batch, case.views, 3, case.height, case.width, generator=generator)
     c2w = torch.eye(4).repeat(batch, case.views, 1, 1)
@@ -219,14 +220,14 @@ def _views(case: Case, batch: int) -> Views:
 
 
 def _attention_kernels(model: FastILRM, views: Views) -> str:
-    """Which of torch's attention kernels a forward pass runs, e.g. "flash_attention", or "math"."""
+    """The fused attention kernels that a forward pass runs, e.g. "flash_attention"; "math" if none."""
     with torch.compiler.set_stance("force_eager"), _AttentionSeen() as seen:
         model.uncaptured(views)
     return " ".join(sorted(seen.kernels)) or "math"
 
 
 class _AttentionSeen(TorchDispatchMode):
-    """Notes the fused attention operators that run."""
+    """Records the fused attention operators that run."""
 
     def __init__(self) -> None:
         super().__init__()

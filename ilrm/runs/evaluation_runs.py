@@ -1,7 +1,7 @@
 """Evaluations of weights on a data set under a protocol, kept in the run store, resumable by scene.
 
-A folder `runs/evaluations/<protocol>-<views>v-<size>-<hash>` holds config.json, environment.json, a file a
-scene under scenes/, pictures/ of the first scenes, per_view.csv and, written last, metrics.json.
+A folder `runs/evaluations/<protocol>-<views>v-<size>-<hash>` holds config.json, environment.json, one file
+per scene under scenes/, pictures/ of the first scenes, per_view.csv and, written last, metrics.json.
 """
 
 import hashlib
@@ -40,13 +40,13 @@ from ilrm.vocabulary import METHODS
 from ilrm.weights.state import Weights
 
 STORE = "evaluations"
-LEFT_OUT = ("skipped", "failed")  # scenes without rows, by why
-RECORDED = (CONFIG, ENVIRONMENT, METRICS)  # what the reports read
+LEFT_OUT = ("skipped", "failed")  # reasons why a scene has no rows
+RECORDED = (CONFIG, ENVIRONMENT, METRICS)  # files that the reports read
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is evaluated: weights on a data set under a protocol."""
+    """An evaluation to perform: weights on a data set under a protocol."""
 
     weights: Weights
     protocol: Protocol
@@ -54,7 +54,7 @@ class Job:
     index: Path | None
     views: int
     framing: Framing
-    how: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
+    evaluation: EvaluationConfig = EvaluationConfig()  # noqa: RUF009 (frozen)
     scenes: int | None = None  # evaluate only the first ones
 
     @cached_property
@@ -66,13 +66,13 @@ class Job:
             "run": self.weights.config.to_dict(),
             "protocol": self.protocol.name,
             "data": printable(self.data.resolve().name),
-            # folders of one name are different data
+            # folders with the same name may hold different data
             "data_digest": hashlib.sha256(os.fsencode(self.data.resolve())).hexdigest()[:10],
             "index": self.index.name if self.index else "",
             "index_digest": _file_digest(self.index) if self.index else "",
             "views": self.views,
             "framing": asdict(self.framing),
-            "evaluation": asdict(self.how),
+            "evaluation": asdict(self.evaluation),
             "scenes": self.scenes,
             "lpips": lpips_missing() is None,
         }
@@ -86,8 +86,8 @@ class Job:
 
 
 def framing_for(protocol: Protocol, config: RunConfig, size: str | None = None) -> Framing:
-    """The image size that is asked for ("HxW"), else the protocol's, or that of weights trained on smaller
-    images (said in a line). Raises ConfigError on a size without whole patches.
+    """The requested image size ("HxW"), else the protocol's, or that of weights trained on smaller images,
+    about which a line is printed. Raises ConfigError on a size that is not whole patches.
     """
     own = Framing(config.data.image_height, config.data.image_width)
     published = protocol.framing
@@ -111,12 +111,12 @@ def perform_evaluation(
     show_progress: bool = True,
     strict: bool = False,
 ) -> RunFolder:
-    """The evaluation, from where it was if it was cut short. Under torchrun every process takes a share of
-    the scenes. `pictures`: for this many first scenes, renders beside the targets are kept.
+    """Perform an evaluation, or resume an interrupted one. Under torchrun, the processes share the scenes.
 
-    Scenes done before are kept, unless their files have changed since or they lack their picture. A scene
-    that fails, because it is missing or damaged, is left out, counted in metrics.json and tried again by the
-    next call; with `strict` it raises DataError. Raises EmptyDatasetError if no scene can be evaluated.
+    `pictures`: number of scenes, from the first on, whose renders are saved beside the targets. Scenes that
+    were evaluated before are kept, unless their files have changed or they lack their picture. A scene that
+    fails, because it is missing or damaged, is left out, counted in metrics.json and tried again by the next
+    call; with `strict` it raises DataError. Raises EmptyDatasetError if no scene can be evaluated.
     """
     folder = store / STORE / job.name
     group = processes()
@@ -139,10 +139,10 @@ def perform_evaluation(
     mine = missing[group.rank :: group.count]
     shown = show_progress and group.is_first
     for key in progress_bar(mine, desc="evaluate", unit="scene", disable=not shown):
-        found = _evaluate_scene(job, model, held_out, baselines, key, folder, key in pictured)
-        if strict and "failed" in found:
-            raise DataError(f"scene {key}: {found['failed']}")
-        write_json(_file(folder, key), _sealed({"version": versions[key], **found}))
+        result = _evaluate_scene(job, model, held_out, baselines, key, folder, key in pictured)
+        if strict and "failed" in result:
+            raise DataError(f"scene {key}: {result['failed']}")
+        write_json(_file(folder, key), _sealed({"version": versions[key], **result}))
     wait_for_all()
     if group.is_first:
         _finish(job, folder, keys, getattr(selection, "null", 0))
@@ -164,15 +164,15 @@ def _evaluate_scene(
     folder: Path,
     picture: bool,
 ) -> dict[str, Any]:
-    """The rows of a scene, or why it is skipped or has failed."""
+    """Evaluate a scene; returns its rows, or the reason why it was skipped or failed."""
     stored = held_out.stored
     scene = held_out.usable(key)
     if scene is None:
         failed = key in stored.failed
         return {"failed": stored.failed[key]} if failed else {"skipped": stored.skipped[key]}
-    rows = evaluate(model, [scene], job.how, baselines).per_view
+    rows = evaluate(model, [scene], job.evaluation, baselines).per_view
     if picture:
-        seen = with_inaccurate_poses(scene, job.how.camera_noise)
+        seen = with_inaccurate_poses(scene, job.evaluation.camera_noise)
         rendering = predict(model, seen.to(next(model.parameters()).device), depth=True)
         with atomic_path(_picture(folder, key)) as beside:
             drawn = {METHODS["model"]: rendering}
@@ -190,28 +190,28 @@ def _picture(folder: Path, key: str) -> Path:
 
 
 def _is_done(folder: Path, key: str, version: str, picture: bool) -> bool:
-    found = _evaluated(folder, key)
-    if "failed" in found:
+    result = _evaluated(folder, key)
+    if "failed" in result:
         return False
-    drawn = not picture or "skipped" in found or _picture(folder, key).exists()
-    return found.get("version") == version and drawn
+    drawn = not picture or "skipped" in result or _picture(folder, key).exists()
+    return result.get("version") == version and drawn
 
 
-def _sealed(found: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a scene, with a digest of it."""
-    text = json.dumps(found, sort_keys=True)
-    return {**found, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+def _sealed(result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a scene, with its digest."""
+    text = json.dumps(result, sort_keys=True)
+    return {**result, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _evaluated(folder: Path, key: str) -> dict[str, Any]:
-    """What is kept of a scene; empty before it is evaluated, and where the file is damaged."""
-    found = read_kept(_file(folder, key))
-    kept = {name: value for name, value in found.items() if name != "sha256"}
-    return kept if kept and _sealed(kept) == found else {}
+    """The saved result of a scene; empty before it is evaluated, and if the file is damaged."""
+    stored = read_kept(_file(folder, key))
+    result = {name: value for name, value in stored.items() if name != "sha256"}
+    return result if result and _sealed(result) == stored else {}
 
 
 def _sums_up(folder: Path, keys: list[str]) -> bool:
-    """Whether the summary in a folder is of exactly these scenes: captures may have been added or removed."""
+    """Whether a folder's summary covers exactly these scenes, as captures may have been added or removed."""
     result = RunFolder(folder)
     try:
         left_out = [key for why in LEFT_OUT for key in result.metrics.get(why, {})]
@@ -224,11 +224,11 @@ def _finish(job: Job, folder: Path, keys: list[str], null: int) -> None:
     rows = []
     left_out: dict[str, dict[str, str]] = {why: {} for why in LEFT_OUT}
     for key in keys:
-        found = _evaluated(folder, key)
-        rows += found.get("rows", [])
+        result = _evaluated(folder, key)
+        rows += result.get("rows", [])
         for why, reasons in left_out.items():
-            if why in found:
-                reasons[key] = found[why]
+            if why in result:
+                reasons[key] = result[why]
     if not rows:
         key, reason = next(iter((left_out["failed"] or left_out["skipped"]).items()))
         raise EmptyDatasetError(

@@ -1,4 +1,4 @@
-"""Records: what the project ships of complete results, copied from the run store for the reports."""
+"""Records: files of complete results, copied from the run store for the reports, and shipped."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ SWEEPS = RECORDS / "sweeps"
 
 
 def check_recordable() -> None:
-    """Raise RunError where nothing can be recorded. Call it before the work whose result is recorded."""
+    """Raise RunError if nothing can be recorded. Call it before the work whose result is to be recorded."""
     if CHECKOUT is None:
         raise RunError(
             "records belong to a checkout of this project, and this is an installed package: run the command "

@@ -8,7 +8,7 @@ from ilrm.training.checkpoints import Progress
 
 
 class Writer(Protocol):
-    """What scalars are written to, such as torch.utils.tensorboard.SummaryWriter."""
+    """A writer of scalars, such as torch.utils.tensorboard.SummaryWriter."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
         """Add the value of a quantity at a training step."""
@@ -30,7 +30,7 @@ class ScalarLog:
 
 
 def tensorboard_log(folder: Path) -> ScalarLog:
-    """A log in TensorBoard's format. Raises ConfigError where TensorBoard is not installed."""
+    """A log in TensorBoard's format. Raises ConfigError if TensorBoard cannot be imported."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -39,7 +39,7 @@ UNWRITABLE = {
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What a folder of the run store says of itself. Raises RunError on a file that cannot be read."""
+    """The files of a folder in the run store. Raises RunError on a file that cannot be read."""
 
     folder: Path
 
@@ -50,7 +50,7 @@ class RunFolder:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Summary {method: {metric: {mean, low, high}}} under "summary", and what else was measured."""
+        """Summary {method: {metric: {mean, low, high}}} under "summary", and other measurements."""
         path = self.folder / METRICS
         metrics = _read_json(path)
         summary = metrics.get("summary")
@@ -98,7 +98,7 @@ class Run(RunFolder):
     def model(self) -> ILRM:
         """The trained model, on the CPU, ready for inference. Raises WeightsError without its weights.
 
-        A run that differs in its evaluation only has the weights of the run that trained them.
+        A run that differs only in its evaluation has the weights of the run that trained its model.
         """
         return read_weights(self.folder).model
 
@@ -148,7 +148,7 @@ def lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def unwritable_explained(folder: Path) -> Iterator[None]:
-    """Raise RunError where the disk does not take what is written to a run's folder."""
+    """Raise RunError if the disk refuses what is written to a run's folder."""
     try:
         yield
     except OSError as error:

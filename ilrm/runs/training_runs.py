@@ -44,19 +44,15 @@ from ilrm.training.loop import train
 from ilrm.weights.state import FILE, write_state
 from ilrm.weights.training_ranges import training_ranges
 
-DECISIVE = (
-    "device",
-    "threads",
-    "processes",
-    "attention",
-)  # parts of the environment that decide the last bits
+# parts of the environment on which the last bits of a result depend
+DECISIVE = ("device", "threads", "processes", "attention")
 
 OnPoint = Callable[[Progress], None]  # called with every new point of the learning curve
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What the first stage hands to the second: a model, and what its training took."""
+    """Result of the first stage: a model, and the cost of its training."""
 
     model: ILRM
     costs: dict[str, float]  # training_seconds, skipped_steps
@@ -70,10 +66,10 @@ def perform_run(
 ) -> Run:
     """Train and evaluate `config`; a complete run is returned as it is, one that was cut short resumes.
 
-    A run that differs from another in its evaluation only performs that one and evaluates its model. A second
-    process that asks for a run in progress waits for it. Under torchrun every process returns when the run
-    is complete. Raises RunError where nothing can be written, ConfigError where the paper's recipe is asked
-    for without its data.
+    A run that differs from another only in its evaluation performs that one first and evaluates its model. A
+    second process that asks for a run in progress waits for it. Under torchrun every process returns when the
+    run is complete. Raises RunError if nothing can be written, and ConfigError if the data of the paper's
+    recipe is not given.
     """
     if config.scale == "paper" and not config.data.root:
         raise ConfigError(
@@ -114,11 +110,11 @@ def _perform(config: RunConfig, store: Path, show_progress: bool, on_point: OnPo
 
 
 def _environment(folder: Path) -> dict[str, Any]:
-    """The environment; where a run resumes in another one than it was started in, a line says so and the
-    earlier one is kept: sums in another order give other weights.
+    """The environment. If a run resumes in a different one, a line says so, and the earlier one is kept,
+    since another order of summation gives other weights.
     """
     before = now = describe(processes().device)
-    with suppress(RunError):  # there is none, or it is damaged
+    with suppress(RunError):  # it is missing or damaged
         before = Run(folder).environment
     changed = {name: before[name] for name in DECISIVE if before.get(name, now[name]) != now[name]}
     if not changed or not checkpoints.latest_step(folder):
@@ -133,7 +129,7 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what a process left that was killed at the end of a run that is complete."""
+    """Remove the files of a process that was killed at the end of a run that is complete."""
     clean(folder)
     if checkpoints.latest_step(folder):
         with suppress(OSError), lock(folder):
@@ -141,7 +137,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _train(config: RunConfig, folder: Path, show_progress: bool, on_point: OnPoint) -> Trained:
-    """First stage: the model, its learning curve and its weights."""
+    """First stage: train the model; write its learning curve and weights."""
 
     def record(progress: Progress) -> None:
         write_csv(folder / HISTORY, pd.DataFrame(progress.history))
@@ -163,7 +159,7 @@ def _train(config: RunConfig, folder: Path, show_progress: bool, on_point: OnPoi
 
 
 def _trained_by(run: Run, folder: Path, first: bool) -> Trained:
-    """First stage of a run that differs in its evaluation only: the other run's model and curve."""
+    """First stage of a run that differs only in its evaluation: the other run's model and curve."""
     if first:
         write_csv(folder / HISTORY, run.history)
     costs = {key: run.metrics[key] for key in ("training_seconds", "skipped_steps")}
@@ -171,7 +167,7 @@ def _trained_by(run: Run, folder: Path, first: bool) -> Trained:
 
 
 def _evaluate(config: RunConfig, trained: Trained) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Second stage: rows per target view, and the metrics that sum them up."""
+    """Second stage: rows per target view, and the metrics that summarise them."""
     d = config.evaluation_data
     evaluation = evaluate(trained.model, held_out_scenes(d), config.evaluation)
     per_view = pd.concat([evaluation.per_view, baseline_rows(d)], ignore_index=True)
@@ -190,6 +186,6 @@ def _evaluate(config: RunConfig, trained: Trained) -> tuple[pd.DataFrame, dict[s
 
 
 def _write(folder: Path, per_view: pd.DataFrame, metrics: dict[str, Any]) -> None:
-    """Third stage: the rows, then the metrics, which complete the run."""
+    """Third stage: write the rows, then the metrics, which complete the run."""
     write_csv(folder / PER_VIEW, per_view)
     write_json(folder / METRICS, metrics)

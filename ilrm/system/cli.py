@@ -1,4 +1,4 @@
-"""Common parts of the command lines: what a command is, one-line errors, and shared arguments.
+"""Common parts of the command lines: the Command class, one-line errors, and shared arguments.
 
 Command modules import torch only after parsing their arguments, so that `--help` is fast.
 """
@@ -29,7 +29,7 @@ _CURES = {
     errno.ELOOP: "a link leads to itself, remove it",
     errno.EMFILE: "raise the number of open files (ulimit -n)",
 }
-_MEMORY = ("allocate memory", "out of memory", "is killed by signal: Killed")  # in errors of torch
+_MEMORY = ("allocate memory", "out of memory", "is killed by signal: Killed")  # in torch's errors
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Command:
     """A command line. One definition serves both spellings, `python -m MODULE` and `ilrm NAME`.
 
     Calling it parses the arguments (by default those of this process), performs the command and returns the
-    exit status: 2 with one line `error: ...` on an IlrmError, an OSError or a lack of memory; 128 and the
-    number of the signal, as shells have it, after Ctrl-C, SIGTERM or SIGHUP.
+    exit status: 2 with one line `error: ...` on an IlrmError, an OSError or a lack of memory; 128 plus the
+    number of the signal, as in shells, after Ctrl-C, SIGTERM or SIGHUP.
     """
 
     prog: str
     description: str | None
     add_arguments: Callable[[argparse.ArgumentParser], None]
     perform: Callable[[argparse.Namespace], int]
-    resumes: bool = False  # the same command continues what Ctrl-C stopped
+    resumes: bool = False  # whether the same command resumes after Ctrl-C
 
     def __call__(self, arguments: Sequence[str] | None = None, prog: str = "") -> int:
         if arguments is None:
@@ -63,7 +63,7 @@ class Command:
             where = "" if error.filename is None else f" ({error.filename})"
             cure = f": {_CURES[error.errno]}" if error.errno in _CURES else ""
             print(f"error: {error.strerror or error}{where}{cure}", file=sys.stderr)
-        except (MemoryError, RuntimeError) as error:  # the latter is torch's
+        except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError
             if not _is_memory(error):
                 raise
             print(
@@ -85,7 +85,7 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def capture_options(options: argparse.Namespace) -> dict[str, Any]:
-    """What `add_capture_arguments` added, as arguments of `ilrm.reconstruction.inputs.open_capture`."""
+    """The arguments of `add_capture_arguments`, as arguments of `ilrm.reconstruction.inputs.open_capture`."""
     names = (
         "capture", "weights", "views", "size", "images", "choice", "around", "frames", "colmap"
     )  # fmt: skip
@@ -105,7 +105,7 @@ def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder, released file or hub id; default: %(default)s, which comes with the package",
     )
     parser.add_argument(
-        "--views", type=int, help="number of input views; default: the most of training"
+        "--views", type=int, help="number of input views; default: the largest number in training"
     )
     parser.add_argument("--size", help="image size HxW; default: as many pixels as in training")
     parser.add_argument("--images", default="", help="folder of downsampled images, e.g. images_4")
@@ -116,7 +116,7 @@ def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
         help="input views near each other, or spread over the whole capture; default: %(default)s",
     )
     parser.add_argument(
-        "--around", metavar="FRAME", help="reconstruct what is near this frame (number or name)"
+        "--around", metavar="FRAME", help="reconstruct the part near this frame (number or name)"
     )
     parser.add_argument("--frames", metavar="A:B", help="use only these frames of the capture")
     parser.add_argument(

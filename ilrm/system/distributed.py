@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-PATIENCE = timedelta(days=30)  # timeout for the others while the first process evaluates or waits
+PATIENCE = timedelta(days=30)  # timeout of the others while the first process evaluates or waits
 
 Value = TypeVar("Value")
 
@@ -41,7 +41,7 @@ def processes() -> Processes:
 
 
 def wait_for_all() -> None:
-    """Wait until every process has called this; unlike NCCL's barrier, without a timeout of minutes."""
+    """Wait until every process has called this; unlike NCCL's barrier, it does not time out after minutes."""
     if processes().count > 1:
         dist.barrier(_patient_group())
 

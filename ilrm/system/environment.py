@@ -54,8 +54,10 @@ def device_name(device: torch.device) -> str:
 
 
 def _commit() -> str | None:
-    """ILRM_COMMIT if set (for copies without .git), else the commit of this package's working tree, with "+"
-    if it has changes, else None: an installed package may lie in a working tree that is not its own.
+    """ILRM_COMMIT if set (for copies without .git), else the commit of the checkout, with "+" if it has
+    changes.
+
+    None for an installed package, which may lie in a working tree that is not its own.
     """
     if commit := os.environ.get("ILRM_COMMIT"):
         return commit

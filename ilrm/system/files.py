@@ -31,7 +31,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Let an error of the disk in the block, such as a full one, name what was being written."""
+    """Make a disk error in the block, such as a full disk, name the file that was being written."""
     try:
         yield
     except OSError as error:
@@ -102,8 +102,9 @@ def printable(name: str) -> str:
 
 @contextmanager
 def readable_by_libraries(path: Path) -> Iterator[Path]:
-    """A path to the same file for a library that crashes on names that are not UTF-8: the folder is reached
-    through a link, if it has such a name.
+    """A path to the same file for a library that crashes on names that are not UTF-8.
+
+    If the path has such a name, its folder is reached through a temporary link.
     """
     if printable(str(path)) == str(path):
         yield path
@@ -136,6 +137,6 @@ def below(root: Path, path: Path) -> Path | None:
     Symbolic links are not resolved: a link that a user placed in `root` counts as a folder of `root`.
     """
     plain = Path(os.path.normpath(path.absolute()))
-    # an absolute path may refer to either
+    # an absolute path may begin with either
     roots = (Path(os.path.normpath(root.absolute())), root.resolve())
     return plain if any(plain.is_relative_to(r) and plain != r for r in roots) else None

@@ -1,8 +1,8 @@
-"""What lies where a file is expected: what downloads, version control and moved disks leave in its place."""
+"""What is found in place of an expected file: left by failed downloads, version control or moved disks."""
 
 from pathlib import Path
 
-BEGINNING = 64  # bytes that tell what a file is
+BEGINNING = 64  # number of bytes by which a file is recognised
 
 _BEGINNINGS = (
     (b"version https://git-lfs", "is a Git LFS pointer: run git lfs pull"),
@@ -23,18 +23,18 @@ def beginning(path: Path) -> bytes | None:
 
 
 def plain(head: bytes) -> bytes:
-    """The beginning of a text in lower case, without byte order mark and blanks; no use for binary files."""
+    """The beginning of a text in lower case, without byte order mark and blanks."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
 
 
 def told_by(head: bytes | None) -> str | None:
-    """What a file with this beginning is, and what to do; None if it may be what is expected."""
+    """What a file with these first bytes is, and what to do; None if it may be the expected file."""
     start = plain((head or b"")[:BEGINNING])
     return next((words for begins, words in _BEGINNINGS if start.startswith(begins)), None)
 
 
 def in_place_of(path: Path) -> str | None:
-    """What there is at a path that is not a regular file, and what to do; None if there is nothing."""
+    """What is found at a path instead of a regular file, and what to do; None if nothing is found there."""
     try:
         if path.is_dir():
             return "is a folder: put the file in its place"

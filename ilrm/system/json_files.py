@@ -1,4 +1,4 @@
-"""Reading of JSON files: those that others wrote, and those that this project kept."""
+"""Reading of JSON files: those written by others, and results saved by this project."""
 
 import json
 from pathlib import Path
@@ -29,8 +29,10 @@ def read_json(path: Path, kind: type[IlrmError] = DataError, fix: str = "export 
 
 
 def read_kept(path: Path) -> dict[str, Any]:
-    """What was kept in a file, to go on from it; empty if there is no such file, or if it is damaged, which a
-    line says: what it held is made again.
+    """A saved result from which work resumes; empty if the file is missing or damaged, so that it is made
+    again.
+
+    A line says that a file is damaged.
     """
     if not path.exists():
         return {}

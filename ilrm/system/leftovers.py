@@ -1,8 +1,8 @@
 """Temporary files and folders that do not outlive the process that writes them.
 
 A process that is killed leaves its temporary files behind. They are removed by the next process that writes
-to the same folder. While a process writes, it holds a lock on what it writes, which the kernel releases when
-the process ends in whatever way, so nothing is taken away from a process that is alive.
+to the same folder. While a process writes, it holds a lock on its file, which the kernel releases whenever
+the process ends, so that files of live processes are left alone.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from pathlib import Path
 
 # .NAME.ID.tmp with the suffix of NAME, or .NAME.ID.older.tmp of a folder that is being replaced
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}(?P<older>\.older)?\.tmp(\.\w+)?")
-_cleaned: set[Path] = set()  # folders that this process has looked through
+_cleaned: set[Path] = set()  # folders that this process has cleaned
 
 
 @contextmanager
@@ -50,8 +50,9 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path, ending: str, create: Callable[[Path], int]) -> Iterator[Path]:
-    """What `create` makes next to `path` and opens, locked. If another process takes it for a leftover before
-    it is locked, another one is made.
+    """Yield a path next to `path` that `create` made and opened, and hold its lock.
+
+    If another process removes it as a leftover before it is locked, another one is made.
     """
     clean(path.parent)
     while True:
@@ -72,8 +73,9 @@ def _locked(path: Path, ending: str, create: Callable[[Path], int]) -> Iterator[
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Rename a folder to `path`. A folder that is there is removed; a process that is killed in between
-    leaves one of the two, which `clean` puts into its place.
+    """Rename a folder to `path`, and remove the folder that was there.
+
+    If the process is killed in between, `clean` puts one of the two in place.
     """
     if not path.exists():
         new.replace(path)
@@ -90,14 +92,14 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what killed processes left in a folder and put back what they replaced, once per process."""
+    """Remove what killed processes left in a folder, and restore what they replaced, once per process."""
     folder = folder.resolve()
     if folder in _cleaned:
         return
     _cleaned.add(folder)
     for path in list(folder.glob(".*.tmp*")):
         if match := TEMPORARY.fullmatch(path.name):
-            with suppress(OSError):  # it is being written, or another process is removing it
+            with suppress(OSError):  # locked by a live process, or being removed by another
                 _clean(path, folder / match["name"] if match["older"] else None)
 
 
@@ -117,7 +119,7 @@ def _clean(path: Path, replaced: Path | None) -> None:
 
 def _lock(handle: int, path: Path) -> bool:
     """Lock an open file or folder; False if it was removed before it was locked."""
-    with suppress(OSError):  # a file system without locks: nothing is cleaned there either
+    with suppress(OSError):  # without locks, this file system is not cleaned either
         fcntl.flock(handle, fcntl.LOCK_EX)
     return path.exists()
 

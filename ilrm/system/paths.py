@@ -1,7 +1,7 @@
-"""Folders: the project's checkout, what lies beside the package there, the run store and the shipped records.
+"""Folders: the project's checkout, the folders beside the package, the run store and the shipped records.
 
-Studies, reports and notebooks lie beside `ilrm/` in a checkout. An installed package has no checkout: it
-holds them in `ilrm/_suite/` (setup.py), where they are not in the way of other packages' names.
+Studies, reports and notebooks are beside `ilrm/` in a checkout. An installed package has no checkout: it
+contains them in `ilrm/_suite/` (setup.py), where their names do not conflict with other packages.
 """
 
 import os
@@ -14,8 +14,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def folder_variable(name: str, default: Path) -> Path:
     """The folder that an environment variable names, as an absolute path.
 
-    The variable is made absolute as well: processes that this one starts, a notebook's kernel with another
-    working folder among them, then mean the same folder.
+    The variable itself is made absolute as well, so that processes started by this one use the same folder,
+    even a notebook's kernel with another working folder.
     """
     if not os.environ.get(name):
         return default
@@ -41,7 +41,7 @@ RECORDS = SUITE / "reports" / "records"  # measured results shipped with the pro
 def find_suite() -> None:
     """Let `import ablations` and `import reports` find them, in this process and in those that it starts.
 
-    Whoever needs them calls it before: the `ilrm` command, notebooks, and the workers of studies.
+    The `ilrm` command, notebooks and the workers of studies call it before these imports.
     """
     folder = str(SUITE)
     if folder not in sys.path:

@@ -1,4 +1,4 @@
-"""What every command does first with the process that it runs in."""
+"""Preparation of the process of a command."""
 
 import io
 import os
@@ -8,8 +8,8 @@ import sys
 def begin() -> None:
     """Prepare the process of a command.
 
-    Text that the locale's encoding does not have is printed escaped, not refused. Figures become files,
-    whatever shows them in the user's other programs.
+    Characters that the locale's encoding lacks are printed as escapes. Figures are only written to files,
+    whatever matplotlib backend the user has set.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -20,13 +20,13 @@ def begin() -> None:
 
 
 def in_utf_8() -> None:
-    """Start the process of a command anew in Python's UTF-8 mode if its locale has another encoding.
+    """Restart the process of a command in Python's UTF-8 mode if its locale has another encoding.
 
-    Libraries take a path that they are given as text for UTF-8, and some crash on what is not. What is
-    printed stays in the encoding of the locale.
+    Libraries treat the text of a path as UTF-8, and some crash if it is not. Output stays in the encoding of
+    the locale.
     """
     if sys.getfilesystemencoding() == "utf-8" or not sys.executable:
         return
-    os.environ["PYTHONUTF8"] = "1"  # of the processes that this one starts
+    os.environ["PYTHONUTF8"] = "1"  # for processes started by this one
     os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])

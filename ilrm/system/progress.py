@@ -8,8 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-DISPLAY = "ilrm-progress"  # how the identifiers of a notebook's displays of progress begin
-EVIDENCE = 5.0  # seconds of work after the first items, before which no time left is shown
+DISPLAY = "ilrm-progress"  # prefix of the identifiers of progress displays in a notebook
+EVIDENCE = 5.0  # seconds of work after the first items until a remaining time is shown
 TERMINAL, LOG = 1, 10  # seconds between updates
 
 
@@ -21,16 +21,16 @@ def progress_bar(items: Any = None, **options: Any) -> tqdm:
 
 
 class Pace:
-    """The speed of work that starts slowly: compilation and imports say nothing about what follows.
+    """The speed of work that starts slowly, as compilation and imports say nothing about the rest.
 
-    It is that of the second half of the time so far, and not known before there is some evidence.
+    It is measured over the second half of the time so far, and unknown for the first EVIDENCE seconds.
     """
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, float]] = deque()  # seconds, items done
 
     def mark(self, seconds: float, done: float) -> None:
-        """Note what is done after so many seconds."""
+        """Note the number of items done after `seconds`."""
         marks = self._marks
         if not marks or done > marks[-1][1]:
             marks.append((seconds, done))
@@ -39,7 +39,7 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Items per second; 0 while it is not known."""
+        """Items per second; 0 while unknown."""
         if not self._marks:
             return 0.0
         (began, first), (ended, last) = self._marks[0], self._marks[-1]
@@ -47,7 +47,7 @@ class Pace:
 
 
 class _Bar(tqdm):
-    """A bar whose time left follows Pace; "?" while that is not known."""
+    """A bar whose remaining time follows Pace; "?" while that is unknown."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._pace = Pace()
@@ -55,34 +55,34 @@ class _Bar(tqdm):
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """What tqdm formats the bar with."""
+        """The values with which tqdm formats the bar."""
         shown = super().format_dict
         if shown["n"] > shown["initial"]:
             self._pace.mark(shown["elapsed"], shown["n"])
         done = shown["total"] is not None and shown["n"] >= shown["total"]
-        return shown | {"rate": None if done else self._pace.rate}  # None: the mean of all
+        return shown | {"rate": None if done else self._pace.rate}  # None: overall mean
 
 
 class _NotebookBar(_Bar):
-    """A bar in the output of the running cell, which holds its last state once the cell is executed."""
+    """A bar in the output of the running cell, which keeps its last state in the executed notebook."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._line = next(_lines)
         super().__init__(*arguments, file=io.StringIO(), ascii=False, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Show the bar, or instead of it a text; called by tqdm."""
+        """Show the bar, or `msg` instead of it; called by tqdm."""
         _cell.show(self._line, str(self) if msg is None else msg)
 
 
 class _Cell:
-    """The display of a cell: a line for each of its bars."""
+    """The display of a cell, with one line per bar."""
 
     def __init__(self) -> None:
         self._number, self._lines, self._handle = 0, dict[int, str](), None
 
     def show(self, line: int, text: str) -> None:
-        """Show the line of this number; without a text it is removed."""
+        """Show `text` in the line with this number; an empty text removes the line."""
         from IPython.display import display
 
         number = _shell().execution_count
@@ -100,7 +100,7 @@ _cell, _lines = _Cell(), itertools.count()
 
 
 def _shell() -> Any:
-    """The IPython of a notebook's kernel that this process is, or None."""
+    """IPython's shell if this process is the kernel of a notebook, else None."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell if hasattr(shell, "kernel") else None

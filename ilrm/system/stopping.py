@@ -1,4 +1,4 @@
-"""What Ctrl-C, SIGTERM and SIGHUP do: an orderly end instead of a traceback or a silent death."""
+"""Handling of Ctrl-C, SIGTERM and SIGHUP: an orderly end instead of a traceback or silence."""
 
 import signal
 import threading
@@ -22,17 +22,17 @@ class Stopped(KeyboardInterrupt):
 class StopRequest:
     """Whether this process was asked to stop."""
 
-    number: int | None = None  # of the signal
+    number: int | None = None  # number of the signal
 
     def obey(self) -> None:
-        """Raise Stopped if it was."""
+        """Raise Stopped if it was asked to stop."""
         if self.number is not None:
             raise Stopped(self.number)
 
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Within the block, the signals raise Stopped where they find the process."""
+    """Within the block, the signals raise Stopped at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)

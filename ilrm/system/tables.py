@@ -1,4 +1,4 @@
-"""Reading of CSV tables, in which keys stay the text that they are."""
+"""Reading of CSV tables, in which keys remain text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,13 @@ from ilrm.errors import RunError
 
 # Columns that identify a row. pandas would read the scenes NA, 000001 and 1e5 as no value, 1 and 100000.
 KEYS = ("run", "scene", "data", "method", "commit", "fields")
-_NO_VALUE = ["", "nan", "NaN"]  # in other columns
+_NO_VALUE = ["", "nan", "NaN"]  # read as NaN in all other columns
 
 
 def read_table(
     path: Path, *more_keys: str, columns: Sequence[str] = (), numbers: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Read a CSV file in UTF-8; columns in `KEYS` and `more_keys` are text, whatever they look like.
+    """Read a CSV file in UTF-8; columns in `KEYS` and `more_keys` are text, even if they look like numbers.
 
     Raises RunError on a file that is damaged: not a table, without one of the `columns` or `numbers` that its
     reader needs, or with anything but numbers in the latter.

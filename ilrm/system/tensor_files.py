@@ -1,4 +1,4 @@
-"""Reading of torch files that others wrote, without running any code in them."""
+"""Reading of torch files written by others, without running any code in them."""
 
 import os
 import pickle
@@ -11,12 +11,12 @@ from torch import Tensor
 from ilrm.errors import DataError, IlrmError
 from ilrm.system.found_instead import beginning, in_place_of, told_by
 
-DEEPEST = 20  # levels of dicts and lists
+DEEPEST = 20  # largest depth of nested dicts and lists
 
 
 def _check(value: Any, level: int = 0) -> None:
     """Raise TypeError on tensors that are not plain: sparse, complex, quantised, without values (meta), or
-    larger than what is stored of them.
+    larger than their stored values.
     """
     if level > DEEPEST:
         raise TypeError("it is nested too deeply")
@@ -48,8 +48,8 @@ def read_tensors(path: Path, kind: type[IlrmError] = DataError) -> Any:
         return content
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):
-            told = told_by(beginning(path))
-            raise kind(f"{path} {told or 'is not a file of tensors: fetch it again'}") from error
+            words = told_by(beginning(path))
+            raise kind(f"{path} {words or 'is not a file of tensors: fetch it again'}") from error
         raise kind(
             f"{path} contains pickled code or objects other than tensors, which are not loaded: if you trust "
             "the file, load it yourself and save only its tensors"

@@ -1,7 +1,7 @@
-"""Checkpoints of a training run: one folder a checkpoint, complete or absent.
+"""Checkpoints of a training run: one folder per checkpoint, complete or absent.
 
 A power failure may still leave a file empty or cut short, so each folder holds digests of its files, the last
-two checkpoints are kept, and a damaged one is passed over.
+two checkpoints are kept, and a damaged one is skipped.
 """
 
 import hashlib
@@ -24,19 +24,18 @@ from ilrm.weights.state import write_state
 PREFIX = "checkpoint-"
 WEIGHTS, STATE, PROGRESS = "model.safetensors", "state.pt", "progress.json"
 DIGESTS = "sha256.json"  # {file name: SHA-256}; checkpoints of earlier versions have none
-KEPT = 2  # checkpoints
+KEPT = 2  # number of checkpoints that are kept
 
 
 @dataclass
 class Progress:
-    """How far a run is: steps done, its learning curve, seconds spent training."""
+    """Progress of a run: steps done, learning curve, seconds spent training."""
 
     step: int
     history: list[dict[str, Any]]
     seconds: float
-    since: list[dict[str, float]] = field(
-        default_factory=list
-    )  # values of the steps after the last point
+    # values of the steps after the last point of the curve
+    since: list[dict[str, float]] = field(default_factory=list)
 
 
 def save(
@@ -45,9 +44,7 @@ def save(
     model: nn.Module,
     optimizers: list[torch.optim.Optimizer],
 ) -> None:
-    """Write `folder/checkpoint-STEP` (weights as safetensors, optimiser state); drop all but it and the one
-    before.
-    """
+    """Write `folder/checkpoint-STEP` (weights, optimiser state); keep only it and the one before."""
     target = folder / f"{PREFIX}{progress.step:08d}"
     with atomic_folder(target) as beside:
         write_state(model, beside / WEIGHTS)
@@ -55,15 +52,15 @@ def save(
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "torch_rng": torch.get_rng_state(),
         }
-        content = io.BytesIO()  # writing itself, torch would report a full disk as a RuntimeError
+        content = io.BytesIO()  # torch.save to a path would report a full disk as a RuntimeError
         torch.save(state, content)
         (beside / STATE).write_bytes(content.getbuffer())
         (beside / PROGRESS).write_text(json.dumps(vars(progress)), encoding="utf-8")
         digests = {name: _digest(beside / name) for name in (WEIGHTS, STATE, PROGRESS)}
         (beside / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
-    found = _checkpoints(folder)
-    ahead = [checkpoint for checkpoint in found if checkpoint.name > target.name]  # damaged ones
-    for old in (*ahead, *[c for c in found if c not in ahead][:-KEPT]):
+    every = _checkpoints(folder)
+    ahead = [checkpoint for checkpoint in every if checkpoint.name > target.name]  # damaged ones
+    for old in (*ahead, *[c for c in every if c not in ahead][:-KEPT]):
         shutil.rmtree(old)
 
 
@@ -72,15 +69,15 @@ def load(
 ) -> Progress | None:
     """Restore the newest checkpoint that is not damaged into model and optimisers; None without one.
 
-    A damaged checkpoint is passed over, with a line that says so. Raises RunError on one of another model.
+    A damaged checkpoint is skipped, and a line says so. Raises RunError if it is of another model.
     """
     for checkpoint in reversed(_checkpoints(folder)):
         try:
             progress, weights, state = _read(checkpoint)
-        except Exception as error:  # whatever torch, safetensors or JSON make of damaged bytes
+        except Exception as error:  # torch, safetensors and JSON raise many types on damaged bytes
             if processes().is_first:
                 reason = next(iter(str(error).splitlines()), type(error).__name__)
-                print(f"{checkpoint} is damaged ({reason}): passed over", flush=True)
+                print(f"{checkpoint} is damaged ({reason}): skipped", flush=True)
             continue
         try:
             for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
@@ -100,7 +97,7 @@ def _read(checkpoint: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]
     if (checkpoint / DIGESTS).exists():
         for name, digest in json.loads((checkpoint / DIGESTS).read_text(encoding="utf-8")).items():
             if _digest(checkpoint / name) != digest:
-                raise ValueError(f"{name} is not what was written")
+                raise ValueError(f"{name} differs from its digest")
     progress = Progress(**json.loads((checkpoint / PROGRESS).read_text(encoding="utf-8")))
     weights = load_file(checkpoint / WEIGHTS)
     return progress, weights, torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
@@ -113,8 +110,8 @@ def _digest(path: Path) -> str:
 
 def latest_step(folder: Path) -> int:
     """Steps done at the newest checkpoint, 0 without one."""
-    found = _checkpoints(folder)
-    return int(found[-1].name.removeprefix(PREFIX)) if found else 0
+    every = _checkpoints(folder)
+    return int(every[-1].name.removeprefix(PREFIX)) if every else 0
 
 
 def drop(folder: Path) -> None:

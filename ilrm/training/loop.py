@@ -28,7 +28,7 @@ from ilrm.views import Batch
 from ilrm.weights.state import read_weights
 
 LOG_POINTS = 100  # rows of a run's history
-SKIPS_ALLOWED = 20  # first steps that may all be skipped before training gives up
+SKIPS_ALLOWED = 20  # training stops with an error if more first steps than these are all skipped
 
 
 def build_model(config: RunConfig) -> ILRM:
@@ -43,20 +43,20 @@ def build_model(config: RunConfig) -> ILRM:
 
 
 def load_start(model: ILRM, start: str) -> None:
-    """Weights of an earlier run, or of anything that `read_weights` takes, into a model of the same shapes.
+    """Load weights of an earlier run, or of any source of `read_weights`, into a model of the same shapes.
 
     Raises WeightsError.
     """
     run = RUNS / start
     weights = read_weights(run if run.is_dir() else start).model
-    shapes, found = (
+    shapes, given = (
         {name: tuple(value.shape) for name, value in m.state_dict().items()}
         for m in (model, weights)
     )
-    for name in shapes.keys() | found.keys():
-        if shapes.get(name) != found.get(name):
+    for name in shapes.keys() | given.keys():
+        if shapes.get(name) != given.get(name):
             raise WeightsError(
-                f"start={start}: {name} is {found.get(name)}, the run's model has {shapes.get(name)}: start "
+                f"start={start}: {name} is {given.get(name)}, the run's model has {shapes.get(name)}: start "
                 "from weights of the same layers, width and patch"
             )
     model.load_state_dict(weights.state_dict())
@@ -74,7 +74,7 @@ def train(
 
     A run that is killed and started again ends with the same weights: batches depend on the step alone,
     and checkpoints hold optimiser and random states. Ctrl-C, SIGTERM and SIGHUP end the step and save a
-    checkpoint before they raise Stopped. `on_point` sees every new point of the curve.
+    checkpoint before they raise Stopped. `on_point` is called after every new point of the curve.
     """
     group = processes()
     t = config.train
@@ -156,7 +156,7 @@ class TrainingStep:
         if self.config.batch // group.count % self.config.accumulate:
             raise ConfigError(
                 f"accumulate={self.config.accumulate}: each of {group.count} processes has "
-                f"{self.config.batch // group.count} scenes per step, which so many parts cannot share"
+                f"{self.config.batch // group.count} scenes per step, which it cannot divide equally"
             )
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.model: nn.Module = model
@@ -175,7 +175,7 @@ class TrainingStep:
                 (loss / len(parts)).backward()
             several.append({"loss": loss.detach(), **values})
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
-        skipped = not bool(norm <= self.config.skip_norm)  # also where it is not finite
+        skipped = not bool(norm <= self.config.skip_norm)  # also if the norm is not finite
         if not skipped:
             set_learning_rates(self.optimizers, step, self.config)
             for optimizer in self.optimizers:
@@ -186,7 +186,7 @@ class TrainingStep:
         return {**means, "grad_norm": norm.detach(), "skipped": torch.tensor(float(skipped))}
 
     def _gradients_wait(self, wait: bool) -> AbstractContextManager[None]:
-        """Whether gradients are only summed in this process, for a later part to exchange them."""
+        """Context in which, if `wait`, gradients are only summed in this process and not exchanged."""
         if wait and isinstance(self.model, nn.parallel.DistributedDataParallel):
             return self.model.no_sync()
         return nullcontext()
@@ -199,7 +199,7 @@ class TrainingStep:
         pred = render(gaussians, batch.targets.cameras).images
         loss, values = self.loss(pred.flatten(0, 1), batch.targets.images.flatten(0, 1))
         if self.config.depth_weight:
-            assert batch.input_depths is not None  # training_data was asked for them
+            assert batch.input_depths is not None  # training_data was called with depths
             depth = depth_loss(
                 gaussians, batch.inputs.cameras, batch.input_depths, self.viewpoint_factor
             )

@@ -25,7 +25,7 @@ class VGGLoss(nn.Module):
 
     The published module feeds 255 x - mean to weights trained on that range; torchvision's weights,
     used here, were trained on inputs divided by 255 std. Features are therefore computed in
-    torchvision's range and multiplied by 255 std, which leaves the published layer weights their meaning.
+    torchvision's range and multiplied by 255 std, so that the published layer weights keep their meaning.
     """
 
     mean: Tensor
@@ -51,7 +51,7 @@ class VGGLoss(nn.Module):
 
 
 class SSIMLoss(nn.Module):
-    """1 - SSIM: the perceptual term where no pretrained weights can be had, chosen by name."""
+    """1 - SSIM, the perceptual term "ssim", which needs no pretrained weights."""
 
     def forward(self, pred: Images, target: Images) -> Tensor:
         """Scalar, mean over the images."""
@@ -61,11 +61,12 @@ class SSIMLoss(nn.Module):
 def depth_loss(
     gaussians: Gaussians, cameras: Cameras, depths: Float[Tensor, "B V H W"], factor: int
 ) -> Tensor:
-    """L1 distance of log depths, a scalar: of each Gaussian in the input view that it was predicted in, and
-    the true one, whose logarithm is averaged over the factor x factor pixels under the Gaussian's.
+    """L1 distance, a scalar, between the log depth of each Gaussian in the input view that it was predicted
+    from and the true one, averaged in log over the factor x factor image pixels of the Gaussian's viewpoint
+    pixel.
 
-    Not the paper's: it shortens the time in which a small model finds geometry. `cameras` [B, V] are the
-    inputs', `depths` true z in scene units.
+    It is not part of the paper, and shortens the time until a small model finds geometry. `cameras` [B, V]
+    are those of the inputs, `depths` true z in scene units.
     """
     batch, views = depths.shape[:2]
     means = gaussians.means.float().view(batch, views, -1, 3)  # [B, V, h w, 3]
@@ -76,7 +77,7 @@ def depth_loss(
 
 
 class Loss(nn.Module):
-    """MSE + lambda * perceptual, the perceptual term as `config.perceptual` names it."""
+    """MSE + lambda * perceptual, with the perceptual term named by `config.perceptual`."""
 
     def __init__(self, config: TrainConfig):
         super().__init__()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ilrm.config import TrainConfig
 
 BETAS = (0.9, 0.95)
-CACHED = 1 << 17  # values, 512 KiB: what a core's second-level cache holds
+CACHED = 1 << 17  # values, 512 KiB, which fit into a core's second-level cache
 
 
 def schedule(step: int, config: TrainConfig) -> float:
@@ -23,7 +23,7 @@ def schedule(step: int, config: TrainConfig) -> float:
 def set_learning_rates(
     optimizers: list[torch.optim.Optimizer], step: int, config: TrainConfig
 ) -> None:
-    """Every parameter group to its peak times the schedule."""
+    """Set the learning rate of every parameter group to its peak times the schedule."""
     for optimizer in optimizers:
         own = config.matrix_lr if isinstance(optimizer, Muon) else None
         peak = config.lr if own is None else own
@@ -34,7 +34,7 @@ def set_learning_rates(
 def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """AdamW on everything, or Muon on the matrices of the blocks and AdamW on the rest.
 
-    Weight decay on all but norm weights.
+    Weight decay applies to all weights except those of norms.
     """
     matrices = [
         p
@@ -102,10 +102,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(x: Tensor) -> Tensor:
-    """Nearest orthogonal matrices, roughly, of x [n, D, D]: five quintic Newton-Schulz steps.
+    """Approximate the nearest orthogonal matrices of x [n, D, D] by five quintic Newton-Schulz steps.
 
-    On a CPU few maps at a time, so that they stay in its cache through all steps: twice as fast. On CUDA in
-    bf16, as torch.optim.Muon, for the tensor cores; a CPU would emulate it.
+    A CPU processes a few maps at a time, so that they stay in its cache through all steps, which is twice as
+    fast. CUDA computes in bf16, as torch.optim.Muon does, for the tensor cores; a CPU would emulate bf16.
     """
     if x.device.type == "cpu":
         together = max(1, CACHED // x[0].numel())

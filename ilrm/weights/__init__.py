@@ -1,1 +1,1 @@
-"""Reading and writing of weights, and the weights that come with the package."""
+"""Reading and writing of weights, and the packaged weights."""

@@ -1,7 +1,7 @@
 """Weights folders for the Hugging Face hub, through its own mixin: `save_pretrained` and `push_to_hub`.
 
-What they write is a weights folder (`ilrm.weights.state`) with a model card beside it: whoever has it, or the
-hub id, passes it to `ILRM.from_pretrained` or to any `--weights`.
+They write a weights folder (`ilrm.weights.state`) with a model card. The folder, or its hub id, can be passed
+to `ILRM.from_pretrained` or to any `--weights`.
 """
 
 import math
@@ -49,7 +49,7 @@ class HubWeights(
     model_card_template=CARD,
     coders={Weights: (lambda weights: weights.config.to_dict(), lambda values: values)},
 ):
-    """Weights as the hub's mixin wants them; use `save_pretrained` and `push_to_hub` of this module."""
+    """Weights in the form of the hub's mixin; use `save_pretrained` and `push_to_hub` of this module."""
 
     def __init__(self, weights: Weights):
         self.weights = weights
@@ -86,7 +86,7 @@ def push_to_hub(source: str | Path, repo_id: str, **options: Any) -> str:
 
 
 def _card(weights: Weights, source: str | Path, repo_id: str) -> dict[str, Any]:
-    """What the model card says of these weights."""
+    """Values for the template of the model card."""
     model, data, train = weights.config.model, weights.config.data, weights.config.train
     return {
         "title": repo_id.rpartition("/")[2],
@@ -105,8 +105,8 @@ def _card(weights: Weights, source: str | Path, repo_id: str) -> dict[str, Any]:
 
 
 def _measured(source: str | Path) -> str:
-    """What is known of the quality of weights: results and limitations of their own card, else the metrics of
-    their run beside all baselines.
+    """Measured quality of weights as Markdown: results and limitations from their own card, else the metrics
+    of their run beside all baselines.
     """
     folder = PACKAGED / source if (PACKAGED / source).is_dir() else Path(source)
     if (folder / "README.md").is_file():

@@ -1,4 +1,4 @@
-"""Measure what weights reach on rooms seen along paths of different spread."""
+"""Measure the quality of weights on rooms, along camera paths of different spread."""
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from ilrm.weights.state import Weights
 
 PATHS = ("re10k", *(f"orbit{degrees}" for degrees in ORBITS))
 SCENES = 16  # rooms per path
-SEED = 1_000  # rooms that no recipe trains on
+SEED = 1_000  # seed of rooms that no recipe trains on
 
 
 def quality_by_spread(weights: Weights, scenes: int = SCENES) -> Spread:
     """Mean PSNR of the weights and of the plane warp on rooms of every path and number of input views.
 
-    The numbers of views are those of the rooms' evaluation that lie within the training's, or else the
+    The numbers of views are those of the rooms' evaluation indices within the range of training, or else the
     nearest one. Rooms are generated at the first call.
     """
     chosen = _views(weights)

@@ -1,7 +1,7 @@
-"""What weights reach, by how far apart their input views look: a file that lies beside them.
+"""Quality of weights against the angle between their input views, stored in a file beside them.
 
-Measured on procedural rooms (`ilrm.weights.quality_by_spread`); the diagnosis of a reconstruction compares
-a capture with it.
+It is measured on procedural rooms (`ilrm.weights.quality_by_spread`), and the diagnosis of a reconstruction
+compares a capture with it.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ FILE = "spread.json"
 class SpreadRow:
     """Mean quality on rooms seen along one camera path, with one number of input views."""
 
-    path: str  # of `ilrm.data.procedural`
+    path: str  # camera path of `ilrm.data.procedural`
     views: int
     scenes: int
     spacing: float  # degrees, `spacing` of the input cameras, median over the scenes
     psnr: float  # dB, of the model
-    plane_warp: float  # dB
+    plane_warp: float  # dB, of the plane warp
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Spread:
     rows: Sequence[SpreadRow]
 
     def at(self, views: int, degrees: float) -> SpreadRow:
-        """What is to be expected at a spacing in degrees: interpolated between the paths measured with the
-        nearest number of views; beyond them that of the last one.
+        """Expected quality at a spacing in degrees, with the nearest measured number of views.
+
+        It is interpolated between the measured paths, and beyond them that of the last path.
         """
         rows = self._with(views)
         spacings = [row.spacing for row in rows]
@@ -84,7 +85,7 @@ class Spread:
 
 
 def spacing(cameras: Cameras) -> float:
-    """Mean angle, in degrees, between the viewing direction of each camera [V] and the one nearest to it."""
+    """Mean angle in degrees between the viewing direction of each camera [V] and the nearest other one."""
     forward = cameras.c2w[..., :3, 2].double()  # [V, 3]
     cosine = (forward @ forward.mT).clamp(-1, 1)
     cosine.fill_diagonal_(-1)

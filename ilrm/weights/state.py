@@ -28,7 +28,7 @@ from ilrm.weights.training_ranges import TrainingRanges
 
 RELEASED = (".ckpt", ".pt", ".pth")  # suffixes of the authors' files
 FILE, CONFIG = "model.safetensors", "config.json"
-PACKAGED = Path(__file__).parent  # contains the weights folders that come with the package
+PACKAGED = Path(__file__).parent  # contains the packaged weights folders
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Weights:
     """A trained model, on the CPU and ready for inference."""
 
     model: ILRM
-    config: RunConfig  # of the run that trained it: image size, views, scale rule
+    config: RunConfig  # configuration of the run that trained it: image size, views, scale rule
     source: str  # as given to `read_weights`
     seen: TrainingRanges | None = None  # if known
     spread: Spread | None = None  # if measured
@@ -44,7 +44,7 @@ class Weights:
 
 def read_weights(source: str | Path) -> Weights:
     """Read weights from a weights or run folder, a released file (`ilrm.weights.released`), a Hugging Face
-    hub id, or by the name of weights that come with the package ("ilrm-small").
+    hub id, or by the name of packaged weights ("ilrm-small").
 
     Loading is strict: keys and shapes must match exactly. Raises WeightsError.
     """
@@ -79,7 +79,7 @@ def _from_folder(folder: Path, source: str) -> Weights:
             f"{config_file} is not a valid run configuration ({error}): fetch it again"
         ) from error
     file = folder / FILE
-    if not file.is_file():  # a run that shares the weights of another, with a different evaluation
+    if not file.is_file():  # a run that only evaluates the weights of another run
         file = folder.with_name(config.training.name) / FILE
     if not file.is_file():
         raise WeightsError(f"{source} contains no {FILE}: finish the run to get its weights")
@@ -163,7 +163,7 @@ def write_weights(weights: Weights, parent: Path) -> Path:
 
 
 def write_files(weights: Weights, folder: Path) -> None:
-    """Write the files of a weights folder into a folder that exists."""
+    """Write the files of a weights folder into an existing folder."""
     write_state(weights.model, folder / FILE)
     write_json(folder / CONFIG, weights.config.to_dict())
     if weights.seen is not None:

@@ -17,7 +17,7 @@ from ilrm.model import ILRM
 from ilrm.views import Views
 from reports.figures import style
 
-COLORS = ("#D55E00", "#0072B2", "#F0E442", "#009E73", "#CC79A7")  # of queries (Okabe and Ito)
+COLORS = ("#D55E00", "#0072B2", "#F0E442", "#009E73", "#CC79A7")  # per query (Okabe and Ito)
 TOP = 3  # number of attended tokens shown in each other view
 CELL = 1.25  # inches
 

@@ -1,5 +1,6 @@
-"""Effects against the length of training: a trend towards the paper's effect is a finding, a level at one
-length is not.
+"""Effects against the length of training.
+
+A trend towards the paper's effect is a finding; the effect at a single length is not.
 """
 
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ class Trend:
 
 
 def trends(measurements: Measurements) -> list[Trend]:
-    """The claims that are marked `against_length`, at all lengths that are recorded."""
-    found = []
+    """The claims that are marked `against_length`, with their effects at all recorded lengths."""
+    chosen = []
     for claim in (claim for claim in claims() if claim.against_length):
         study = studies()[claim.study]
         own = study.cells(measurements.scale, 1)[0].config.train.steps
@@ -37,15 +38,15 @@ def trends(measurements: Measurements) -> list[Trend]:
         entries = {steps: judge_claim(claim, at[steps], measurements) for steps in sorted(at)}
         effects = {n: entry.effect for n, entry in entries.items() if entry.effect is not None}
         if effects:
-            found.append(Trend(claim, entries[own].paper, effects))
-    return found
+            chosen.append(Trend(claim, entries[own].paper, effects))
+    return chosen
 
 
-def trend_table(found: list[Trend]) -> pd.DataFrame:
+def trend_table(chosen: list[Trend]) -> pd.DataFrame:
     """One row per claim: its effect at each length, with interval and seeds, and the paper's."""
-    lengths = sorted({steps for trend in found for steps in trend.effects})
+    lengths = sorted({steps for trend in chosen for steps in trend.effects})
     rows = []
-    for trend in found:
+    for trend in chosen:
         metric = METRICS[trend.claim.metric]
         row = {
             "effect": f"{trend.claim.better} - {trend.claim.worse} ({metric.unit or metric.label})"
@@ -59,22 +60,22 @@ def trend_table(found: list[Trend]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def effects_against_length(found: list[Trend], scale: str) -> Figure | None:
-    """A panel per claim: the effect with its interval against training steps, the paper's as a line.
+def effects_against_length(chosen: list[Trend], scale: str) -> Figure | None:
+    """One panel per claim: the effect with its interval against training steps, and the paper's as a line.
 
     An open circle means one seed, with an interval over scenes only. None without two lengths.
     """
-    found = [trend for trend in found if len(trend.effects) > 1]
-    if not found:
+    chosen = [trend for trend in chosen if len(trend.effects) > 1]
+    if not chosen:
         return None
     style.use()
-    rows = -(-len(found) // COLUMNS)
+    rows = -(-len(chosen) // COLUMNS)
     figure, axes = plt.subplots(
         rows, COLUMNS, figsize=(4.0 * COLUMNS, 2.5 * rows), squeeze=False, layout="constrained"
     )
-    for panel, trend in zip(axes.flat, found, strict=False):
+    for panel, trend in zip(axes.flat, chosen, strict=False):
         _panel(panel, trend, scale)
-    for panel in axes.flat[len(found) :]:
+    for panel in axes.flat[len(chosen) :]:
         panel.axis("off")
     handles = {
         label: handle

@@ -70,7 +70,7 @@ def methods_of(weights: dict[str, Weights], refinement_steps: int = 0) -> dict[s
 
 
 def by_rule(quality: dict[Any, float]) -> dict[str, Any]:
-    """The best, median and worst keys by quality, without repetition if there are fewer than three."""
+    """{rank: key} of the best, median and worst quality, without repetition for fewer than three keys."""
     order = sorted(quality, key=lambda which: quality[which])
     chosen = {order[0]: "worst", order[len(order) // 2]: "median"} | {order[-1]: "best"}
     return {rank: which for which, rank in reversed(chosen.items())}

@@ -18,7 +18,7 @@ def learning_curve(run: Run, base: Run | None = None) -> Figure:
     """Validation PSNR against training steps, with the baselines and, if given, the base model."""
     style.use()
     figure, axes = plt.subplots(figsize=(6.5, 3.6))
-    for name, label, shown, width in (  # the base model's is wide, as it may lie under the run's
+    for name, label, shown, width in (  # the base model's curve is wide, as the run's may cover it
         ("model", "this run", run, 1.5),
         ("base", "base model", base, 5.0),
     ):

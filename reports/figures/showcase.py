@@ -36,7 +36,7 @@ SECONDS = 0.1  # seconds per animation frame
 
 
 def pretrained(writer: Writer) -> None:
-    """Renders, attention maps and layer-by-layer results of ilrm-small on held-out rooms."""
+    """Write renders, attention maps and layer-by-layer results of ilrm-small on held-out rooms."""
     weights = read_weights(SMALL)
     model = weights.model
     scenes = list(example_scenes(weights.config.data, ROOMS))
@@ -70,7 +70,7 @@ def pretrained(writer: Writer) -> None:
 
 @torch.no_grad()
 def quickstart(writer: Writer) -> None:
-    """The picture that `ilrm demo` makes."""
+    """Write the picture that `ilrm demo` makes."""
     with temporary_folder(writer.folder / "room") as folder:
         reconstruction = room(folder / "photos").reconstruct(STEPS)
         scene = reconstruction.evaluation_scene
@@ -80,8 +80,8 @@ def quickstart(writer: Writer) -> None:
 
 
 def compare_baselines(writer: Writer) -> None:
-    """The tiny scale's base model next to full attention and to a model with cross-attention in the first
-    layer only, all trained in the same way; those that are recorded.
+    """Write the tiny scale's base model next to full attention and to a model with cross-attention in the
+    first layer only, all trained in the same way, if they are recorded.
     """
     config = run_config("tiny")
     folders = [RUNS / run_config("tiny", **fields).name for fields in ({}, *COMPARED)]

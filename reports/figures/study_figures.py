@@ -76,7 +76,7 @@ def _points(
 def _plane_warp(
     axes: Axes, study: Study, places: dict[str, float], measurements: Measurements
 ) -> None:
-    """Plot the strongest rival that learns nothing and needs no search, from the same exact cameras."""
+    """Plot the plane warp at exact cameras, the strongest baseline that needs neither learning nor search."""
     values = []
     for variant in study.variants:
         if variant.name in places and "camera_noise" not in variant.fields:

@@ -19,7 +19,7 @@ COLORS = {
 
 
 def use() -> None:
-    """Apply the style to all figures created after this call, whatever the user's matplotlibrc says."""
+    """Apply the style to all figures created after this call, regardless of the user's matplotlibrc."""
     matplotlib.rcdefaults()
     plt.rcParams.update(
         {
@@ -38,7 +38,7 @@ def use() -> None:
 
 
 def plain(text: str) -> str:
-    """A label that is shown as it is: matplotlib would read text between two dollars as mathematics."""
+    """Escape dollars in a label, as matplotlib would read text between two dollars as mathematics."""
     return text.replace("$", r"\$")
 
 

@@ -24,7 +24,7 @@ COLORS = {
 }
 RIVALS = {"plane_warp": "--", "plane_sweep": ":"}
 LABELS = {0: "zero-shot", 10: "+10", 20: "+20"}
-ABOVE = (0, 7)  # points
+ABOVE = (0, 7)  # points; offset of annotations
 
 
 def tradeoff_figures() -> dict[str, Figure]:

@@ -252,12 +252,12 @@ class Benchmark:
 
 
 def recorded_benchmarks(scale: str, records: Path = BENCHMARKS) -> list[Benchmark]:
-    """The benchmarks recorded in the project at a scale, sorted by device name; without those of a former
+    """The benchmarks recorded in the project at a scale, sorted by device name, without those of a former
     preset, whose models have other numbers of parameters.
     """
     folders = sorted(records.glob(f"{scale}-*/measurements.csv"))
-    found = [Benchmark.read(path.parent) for path in folders]
-    return [benchmark for benchmark in found if benchmark.is_of(scale)]
+    benchmarks = [Benchmark.read(path.parent) for path in folders]
+    return [benchmark for benchmark in benchmarks if benchmark.is_of(scale)]
 
 
 def paper_case(entry: pd.Series) -> Case | None:

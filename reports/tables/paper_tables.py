@@ -228,11 +228,11 @@ def _reason(entry: pd.Series, place: Place | None) -> str:
 
 
 def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """A table to read, one row per row of the paper, and its numbered notes.
+    """A table for readers, with one row per row of the paper, and its numbered notes.
 
-    A metric has a column for what is published and one for what was measured. Levels at a scale that is
-    not the paper's cannot be compared: there two more columns hold the effects, the paper's and ours with its
-    interval, both against the row marked "reference". At the paper's own scale one more holds the difference.
+    Each metric has a column of published and one of measured values. Values at a scale other than the paper's
+    cannot be compared, so two more columns hold the effects, the paper's and ours with its interval, both
+    against the row marked "reference". At the paper's own scale, one more column holds the difference.
     """
     notes: list[str] = []
     rows = []
@@ -260,7 +260,7 @@ def wide_table(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _columns(metric: str, entry: pd.Series | None, notes: list[str]) -> dict[str, str]:
-    """The cells of one metric in one row; "-" where there is nothing to say."""
+    """The cells of one metric in one row; "-" if the paper has no value."""
     names = {part: f"{UNITS[metric]}, {part}" for part in (*LEVELS, *EFFECTS, DIFFERENCE)}
     published, measured = (names[part] for part in LEVELS)
     if entry is None:

@@ -1,4 +1,4 @@
-"""What the paper's training recipes take, by the cost model: on one GPU, on eight, on a cluster."""
+"""Cost of the paper's training recipes by the cost model: on one GPU, on eight, and on a cluster."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +14,8 @@ from ilrm.recipes import RECIPES, stages
 RECIPES_OF_THE_PAPER = [name for name in RECIPES if name != "ilrm-small"]
 GPU = DEVICES["H100"]
 MEMORY = 80e9  # bytes
-SHARE = 0.35  # of the GPU's dense bf16 rate that training reaches (assumption)
-PASSES = 4  # forward, again for checkpointing, and twice for the two gradients of a product
+SHARE = 0.35  # assumed share of the GPU's dense bf16 rate that training reaches
+PASSES = 4  # forward passes per step: one, one for checkpointing, and two for the gradients of each product
 BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and two moments
 COUNTS = (1, 8, 64)  # GPUs
 
@@ -63,7 +63,7 @@ def flops_per_step(run: RunConfig) -> float:
 
 
 def memory(run: RunConfig, scenes: int) -> float:
-    """Bytes of a training step with this many scenes in a process."""
+    """Bytes of a training step with `scenes` scenes per process."""
     most = run.data.context_range[1] if run.data.context_range else run.data.context_views
     work = Workload(
         run.model,
@@ -79,7 +79,7 @@ def memory(run: RunConfig, scenes: int) -> float:
 
 
 def _on(run: RunConfig, count: int, hours: float) -> str:
-    """Days, memory and parts on a number of GPUs."""
+    """Duration, memory and number of parts on `count` GPUs."""
     if run.train.batch % count:
         return "-"
     scenes = run.train.batch // count

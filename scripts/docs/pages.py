@@ -26,7 +26,7 @@ def linked(page: Path) -> Iterator[Path]:
 
 
 def site_name(path: Path) -> str:
-    """Where a file of the repository is in the site, as a page's source."""
+    """Path of a file of the repository in the site, as a page's source."""
     if path.is_relative_to(DOCS):
         return path.relative_to(DOCS).as_posix()
     name = path.relative_to(ROOT).as_posix()
@@ -34,8 +34,8 @@ def site_name(path: Path) -> str:
 
 
 def pages() -> dict[str, Path]:
-    """Every file outside of docs/ that pages of the site link to, also by way of others: {name: file}."""
-    found: dict[str, Path] = {}
+    """{name: file} of every file outside of docs/ that pages of the site link to, even through others."""
+    files: dict[str, Path] = {}
     waiting = [*DOCS.rglob("*.md"), *(ROOT / name for name in ALSO)]
     seen = set()
     while waiting:
@@ -44,14 +44,14 @@ def pages() -> dict[str, Path]:
             continue
         seen.add(path)
         if not path.is_relative_to(DOCS):
-            found[site_name(path)] = path
+            files[site_name(path)] = path
         if path.suffix == ".md":
             waiting += linked(path)
-    return found
+    return files
 
 
 def rewritten(text: str, page: Path) -> str:
-    """A page's text with links from where it lies in the site."""
+    """A page's text with links relative to its place in the site."""
 
     def one(match: re.Match[str]) -> str:
         before, target, anchor, after = match.groups()
@@ -65,7 +65,7 @@ def rewritten(text: str, page: Path) -> str:
 
 
 def on_files(files: Any, config: Any, **_: Any) -> Any:
-    """Adds what pages link to."""
+    """Add the files that pages link to; called by MkDocs."""
     from mkdocs.structure.files import File
 
     for name, path in pages().items():
@@ -77,5 +77,5 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links of a page as the site needs them."""
+    """Rewrite the links of a page for the site; called by MkDocs."""
     return rewritten(markdown, Path(page.file.abs_src_path))

@@ -1,4 +1,4 @@
-# Sourced by the other scripts, from the project's root: where things lie on the machine with the GPU.
+# Sourced by the other scripts, from the project's root: paths on the machine with the GPU.
 # Without a .gpu/ folder (scripts/gpu/prepare.sh) the environment of `make env` is used.
 set -o pipefail
 export PYTHONUNBUFFERED=1 ILRM_RUNS=${ILRM_RUNS:-$PWD/runs}

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# On a machine with a network and without a GPU: makes .gpu/, to be copied with the project to a machine that has
-# a GPU, torch, nvcc and no network. gsplat compiles its kernels there.
+# Run on a machine with a network: makes .gpu/, to be copied with the project to a machine that has a GPU, torch
+# and nvcc but no network. gsplat compiles its kernels there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rm -rf .gpu
 mkdir .gpu
 .venv/bin/python -m pip install -q --no-deps --no-compile --target .gpu/site \
     gsplat==1.5.3 lpips==0.1.4 fvcore==0.1.5.post20221221 iopath yacs termcolor jaxtyping wadler-lindig
-rm -rf .gpu/site/gsplat/cuda/csrc/third_party/glm/{doc,test,util,cmake}   # of no use to the compiler
+rm -rf .gpu/site/gsplat/cuda/csrc/third_party/glm/{doc,test,util,cmake}   # not needed to compile
 git describe --always --abbrev=12 --dirty=+ --exclude='*' > .gpu/commit
-# LPIPS's VGG16 where torch.hub looks for it, in half precision: half the size
+# LPIPS's VGG16 where torch.hub looks for it, in half precision to halve its size
 .venv/bin/python - <<'P'
 from pathlib import Path
 

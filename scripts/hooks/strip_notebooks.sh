@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Notebooks as they are committed: without outputs, and without what a kernel's version leaves in them. Git's
-# filter calls it (make hooks), so a notebook that was run in JupyterLab is no change; pre-commit calls it with
-# the paths of files.
+# Strip outputs and the kernel's version from notebooks. Called by Git's filter (make hooks), so that running a
+# notebook in JupyterLab does not change it for Git, and by pre-commit with the paths of files.
 STRIP=.venv/bin/nbstripout
 [ -x "$STRIP" ] || STRIP=nbstripout
 LANGUAGE="codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version"

@@ -120,7 +120,9 @@ def test_a_server_that_stays_away_is_one_line_that_the_same_command_goes_on(
     queue = Queue.open(study, "smoke", open_storage(server.url))
     monkeypatch.setattr(database, "PATIENCE", 1.0)
     server.stop("fast")
-    with pytest.raises(StudyError, match="has not answered .* the same command goes on") as caught:
+    with pytest.raises(
+        StudyError, match="has not answered .* give the same command again"
+    ) as caught:
         queue.waiting()
     assert "\n" not in str(caught.value)
 

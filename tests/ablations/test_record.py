@@ -95,13 +95,13 @@ def test_runs_that_are_not_recorded_say_which_scale_and_file_to_name(smoke_run, 
         found = wanted.cells(scale, 1)
         return left_out(found, scale, everywhere, store, str(journal))
 
-    assert left("tiny") == ["1 complete runs are there at --scale smoke"]
+    assert left("tiny") == ["1 complete runs exist at --scale smoke"]
     assert left("smoke") == [
-        "1 complete runs at --scale smoke are of none of these studies: name the files of yours"
+        "1 complete runs at --scale smoke belong to none of these studies: name your study files"
     ]
     assert left("smoke", everywhere=False) == [] and not journal.exists()
     path = tmp_path / "mine.toml"
     path.write_text("varies = 'layers'\nvalues = [1, 2]")
     Queue.open(read_study(path), "smoke", open_storage(str(journal)))
-    assert left("smoke", everywhere=False)[0].endswith("name the files of yours: mine.toml")
+    assert left("smoke", everywhere=False)[0].endswith("name your study files: mine.toml")
     assert left_out([cell], "smoke", True, store, str(journal)) == []

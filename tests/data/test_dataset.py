@@ -101,7 +101,7 @@ def test_a_bad_scene_stops_training_with_one_line(rooms, memory_budget, tmp_path
         list(dataset(tmp_path / "rooms", memory_budget=memory_budget).loader(range(3), workers=1))
     assert re.fullmatch(
         rf".*000000\.torch, scene {key}, frame \d+: its image data of 99 bytes .*; training stops at scene "
-        rf"{key}: mend it, or take it out of .*/rooms/train",
+        rf"{key}: fix it, or remove it from .*/rooms/train",
         str(caught.value),
     )
 

@@ -164,6 +164,14 @@ def test_a_spread_that_costs_much_on_rooms_is_named(scene, weights):
     assert "--around FRAME" in line
 
 
+def test_what_is_near_one_frame_already_is_not_advised_again(scene, weights):
+    measured = replace(weights, spread=by_spread((1.0, 24.0), (60.0, 2.0)))
+    part = choose_views(scene.part(range(12)), 4, "even")
+    found = reconstruct(scene, measured, part, framing_of(scene, measured))
+    (line,) = diagnose(found, measured, GOOD, False).findings
+    assert line.endswith("reconstruct a smaller part (--frames A:B)") and "--around" not in line
+
+
 def test_a_spread_that_costs_little_is_not_named(scene, weights):
     found = lines(scene, replace(weights, spread=by_spread((1.0, 24.0), (60.0, 23.0))))
     assert found.findings == [] and found.measured["rooms_psnr"] > 23

@@ -114,5 +114,5 @@ def test_a_trade_off_of_another_capture_or_of_other_weights_is_kept(
     (tmp_path / "mine/rows.csv").write_text("mine")
     arguments = [capture, "--weights", smoke_run.folder, "--out", tmp_path / "mine"]
     assert tradeoff.main([str(a) for a in arguments]) == 2
-    assert "mine is not empty and not of a trade-off" in capsys.readouterr().err
+    assert "mine is not empty and holds no trade-off" in capsys.readouterr().err
     assert (tmp_path / "mine/rows.csv").read_text() == "mine"

@@ -3,8 +3,6 @@
 import io
 import re
 
-import nbclient
-import nbformat
 import pandas as pd
 import pytest
 
@@ -115,6 +113,7 @@ print("printed")
 
 
 def test_an_executed_notebook_holds_the_last_state_of_every_bar_and_nothing_on_red():
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(CELL), nbformat.v4.new_code_cell(CELL)]
     )

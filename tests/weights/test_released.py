@@ -269,7 +269,7 @@ def test_files_that_are_no_weights_are_one_line(tmp_path, capsys, monkeypatch):
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 
-    assert "truncated or not a torch file" in error()
+    assert "does not exist: check the path" in error()
     torch.save({"state_dict": released("wide"), "callbacks": Code()}, file)
     assert "not loaded: if you trust the file" in error()
     assert not (tmp_path / "was_run").exists()

@@ -21,7 +21,7 @@ from ilrm.system.found_instead import in_place_of
 from ilrm.system.json_files import read_json
 
 FIELDS = ("context", "target")
-MOST_FRAMES = 1_000_000  # frame numbers beyond are no frames of a clip
+MOST_FRAMES = 1_000_000  # upper limit of frame numbers; no clip has more frames
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Frames of a capture that see the same things.
+"""Frames of a capture that see the same part of the scene.
 
-A model that reconstructs in one forward pass can only join what its input views share. Chosen over a whole
-capture, few views share little; a neighbourhood is a frame with those that see most of what it sees, from
+A model that reconstructs in one forward pass can only combine what its input views share. A few views spread
+over a whole capture share little; a neighbourhood is a frame with those that see most of what it sees, from
 directions that are not too different.
 """
 
@@ -24,14 +24,14 @@ from ilrm.fields import shown
 from ilrm.planes import COARSE, inverse_depths, plane_errors
 from ilrm.views import Views
 
-OVERLAP = 0.5  # least share of a frame's image that another one of its neighbourhood sees
-PARALLAX = 30.0  # degrees: widest angle under which the two cameras are seen from what they look at
+OVERLAP = 0.5  # least share of a frame's image that another frame of its neighbourhood sees
+PARALLAX = 30.0  # degrees: widest angle between two cameras, seen from the point that they look at
 MOST = 1_000  # frames that are compared with each other
 FEWEST = 3  # frames: two inputs and one that is held out
 PROBES = 8  # frames at which the depth is measured
 PROBE_RANKS = (2, 4, 6)  # their partners, by rank of nearness
-GRID = 8  # points along each side of a frame's image that others are asked for
-FEWEST_POINTS = 20  # structure-from-motion points in an image that say how deep it is
+GRID = 8  # points along each side of a frame's image whose visibility in other frames is tested
+FEWEST_POINTS = 20  # least structure-from-motion points per image for an estimate of its depth
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class Neighbourhood:
     """A connected part of a capture, with the views to reconstruct it from and those to check it with."""
 
     centre: int
-    frames: list[int]  # everything that is near, in the order of the capture
+    frames: list[int]  # all near frames, in the order of the capture
     inputs: list[int]
     targets: list[int]  # held out
 
 
 @dataclass(frozen=True)
 class Connections:
-    """How frames of a capture are connected, by their cameras and the depth of what they show."""
+    """Overlap and parallax of the frames of a capture, from their cameras and a rough depth of each."""
 
     overlap: Float[np.ndarray, "N N"]  # share of frame i's image that frame j sees
     parallax: Float[np.ndarray, "N N"]  # degrees, at the point in the middle of frame i
 
     def near(self, frame: int) -> np.ndarray:
-        """Frames in the neighbourhood of a frame, itself among them, nearest first."""
+        """Frames in the neighbourhood of a frame, including itself, largest overlap first."""
         shared = np.minimum(self.overlap[frame], self.overlap[:, frame])
         angle = np.maximum(self.parallax[frame], self.parallax[:, frame])
         shared[frame], angle[frame] = 1.0, 0.0
@@ -60,7 +60,7 @@ class Connections:
         return order[(shared[order] >= OVERLAP) & (angle[order] <= PARALLAX)]
 
     def closest(self, frame: int, count: int) -> np.ndarray:
-        """This many frames that share most with a frame, whether it is enough or not."""
+        """The `count` frames that share most with a frame, even if they share too little."""
         shared = np.minimum(self.overlap[frame], self.overlap[:, frame])
         shared[frame] = 1.0
         return np.argsort(-shared, kind="stable")[:count]
@@ -93,11 +93,11 @@ def connections(scene: Scene) -> Connections:
 
 
 def frame_depths(scene: Scene) -> Float[Tensor, " N"]:
-    """Rough depth of what each frame shows, in world units: the median of its structure-from-motion points,
-    else, at some frames, that of the plane on which they and their neighbours agree best.
+    """Rough depth of each frame, in world units: the median of its structure-from-motion points, else the
+    depth of the plane on which the nearest of `PROBES` frames and its neighbours agree best.
     """
-    if scene.points is not None and (found := _depths_of_points(scene)) is not None:
-        return found
+    if scene.points is not None and (medians := _depths_of_points(scene)) is not None:
+        return medians
     features = view_features(scene.c2w)
     probes = np.unique(np.linspace(0, len(scene) - 1, PROBES).round().astype(int))
     depths = np.array([_plane_depth(scene, int(probe), features) for probe in probes])
@@ -147,8 +147,8 @@ def _plane_depth(scene: Scene, frame: int, features: np.ndarray) -> float:
 
 
 def compared(scene: Scene, keep: int | None = None) -> list[int]:
-    """The frames of a capture between which neighbourhoods are sought: all of them; of a longer one every
-    n-th as they were taken, which a line says, and the frame `keep`.
+    """The frames of a capture among which neighbourhoods are searched: all, or, if there are more than
+    `MOST`, every n-th in the order in which they were taken, and the frame `keep`; a line says so.
     """
     every = math.ceil(len(scene) / MOST)
     if every == 1:
@@ -162,32 +162,32 @@ def compared(scene: Scene, keep: int | None = None) -> list[int]:
 
 
 def neighbourhood(
-    scene: Scene, views: int, found: Connections, around: int | None = None
+    scene: Scene, views: int, links: Connections, around: int | None = None
 ) -> Neighbourhood:
-    """The neighbourhood of a frame, by default of the one that has most neighbours.
+    """The neighbourhood of the frame `around`, by default of the frame with most neighbours.
 
     Raises TooFewFramesError on a capture of fewer than three frames.
     """
     _check_frames(scene)
     if around is None:
-        around = max(range(len(scene)), key=lambda i: (len(found.near(i)), -i))
-    return _filled(scene, views, found, around)
+        around = max(range(len(scene)), key=lambda i: (len(links.near(i)), -i))
+    return _filled(scene, views, links, around)
 
 
-def cover(scene: Scene, views: int, found: Connections) -> list[Neighbourhood]:
-    """Neighbourhoods that together hold every frame: always the one that adds most frames next. Frames are
-    held out of all of them, every 8th of the capture.
+def cover(scene: Scene, views: int, links: Connections) -> list[Neighbourhood]:
+    """Neighbourhoods that together contain every frame, chosen greedily by the number of frames they add.
+    Every 8th frame of the capture is held out of all of them.
 
     Raises TooFewFramesError on a capture of fewer than three frames.
     """
     _check_frames(scene)
-    near = [set(found.near(i).tolist()) for i in range(len(scene))]
+    near = [set(links.near(i).tolist()) for i in range(len(scene))]
     held = _held_out(range(len(scene)))
     left = set(range(len(scene)))
     parts = []
     while left:
         centre = max(sorted(left), key=lambda i: len(near[i] & left))
-        part = _filled(scene, views, found, centre, held)
+        part = _filled(scene, views, links, centre, held)
         parts.append(part)
         left -= set(part.frames) | {centre}
     return parts
@@ -204,22 +204,23 @@ def _check_frames(scene: Scene) -> None:
 def _filled(
     scene: Scene,
     views: int,
-    found: Connections,
+    links: Connections,
     centre: int,
     held: Sequence[int] | None = None,
 ) -> Neighbourhood:
-    """The neighbourhood of a frame with its views; where too few are near, the closest are taken.
+    """The neighbourhood of a frame with its views; if too few frames are near, the closest are taken.
 
-    `held`: frames that are held out of the whole capture; by default some of the neighbourhood are.
+    `held`: frames that are held out of the whole capture; by default frames of the neighbourhood are held
+    out.
     """
-    near = found.near(centre)
+    near = links.near(centre)
     if len(near) < FEWEST + 1:
-        near = found.closest(centre, FEWEST + 1)
+        near = links.closest(centre, FEWEST + 1)
     frames = sorted(near.tolist())
     if held is None:
         targets = _held_out(frames)
     else:
-        order = found.closest(centre, len(scene)).tolist()
+        order = links.closest(centre, len(scene)).tolist()
         targets = [f for f in frames if f in held] or [next(f for f in order if f in held)]
     others = [frame for frame in frames if frame not in targets]
     inputs = others
@@ -229,7 +230,7 @@ def _filled(
 
 
 def _held_out(frames: Sequence[int]) -> list[int]:
-    """Every 8th frame, from the 4th on, so that it lies between inputs; of few frames the middle one."""
+    """Every 8th frame, from the 4th on, so that it lies between inputs; the middle one if there are few."""
     if len(frames) <= HOLD_OUT:
         return [frames[len(frames) // 2]]
     return list(frames[HOLD_OUT // 2 :: HOLD_OUT])
@@ -249,8 +250,8 @@ class LocalCoverage:
         frames = compared(scene, self.around)
         part = scene.part(frames)
         around = None if self.around is None else frames.index(self.around)
-        found = neighbourhood(part, self.views, connections(part), around)
-        return [frames[i] for i in found.inputs], [frames[i] for i in found.targets]
+        chosen = neighbourhood(part, self.views, connections(part), around)
+        return [frames[i] for i in chosen.inputs], [frames[i] for i in chosen.targets]
 
 
 def frame_number(scene: Scene, text: str) -> int:

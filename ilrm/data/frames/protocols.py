@@ -127,7 +127,7 @@ _ALL = (
     ),
     _wide("tanks-and-temples-wide-32", 32, "13", "tanks-and-temples"),
     _wide("mipnerf360-wide-32", 32, "13", "mipnerf360"),
-    # for your own captures, not protocols of the paper: wide coverage, and a part that sees the same things
+    # for your own captures, not protocols of the paper: wide coverage, and a neighbourhood of frames;
     # photos of any aspect are cropped, not stretched
     Protocol("captures", Framing(544, 960), 8, ""),
     Protocol("captures-near", Framing(544, 960), 8, "", near=True),

@@ -44,7 +44,7 @@ def kmeans_views(c2w: Tensor, views: int) -> list[int]:
 
     _check_enough(len(c2w), views)
     features = view_features(c2w)
-    with warnings.catch_warnings():  # of cameras that repeat, which is seen to below
+    with warnings.catch_warnings():  # warns of repeated cameras, which are handled below
         warnings.simplefilter("ignore", ConvergenceWarning)
         clusters = KMeans(views, n_init=10, random_state=0).fit(features)
     distances = np.linalg.norm(features[:, None] - clusters.cluster_centers_[None], axis=-1)

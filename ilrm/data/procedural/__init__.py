@@ -1,1 +1,1 @@
-"""Rooms that are drawn: the data that needs no download."""
+"""Procedurally generated scenes: data that needs no download."""

@@ -8,7 +8,7 @@ from ilrm.system.cli import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the folder, and what is generated."""
+    """Add the folder, and the numbers, sizes and camera path of the scenes."""
     default = RoomsConfig()
     size = (default.height, default.width)
     parser.add_argument("root", nargs="?", help="folder to write; default: one in the cache")
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--train-scenes", default.train_scenes, "scenes for training"),
         ("--test-scenes", default.test_scenes, "held-out scenes"),
         ("--frames", default.frames, "frames per scene"),
-        ("--seed", default.seed, "rooms of another seed are others"),
+        ("--seed", default.seed, "seed of the rooms"),
         ("--supersample", default.supersample, "rays per pixel, along one side"),
     ):
         parser.add_argument(name, type=int, default=value, help=f"{what}; default: %(default)s")
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--path", choices=list(SETTINGS), default=default.path, metavar="PATH",
                         help=f"camera path: {', '.join(SETTINGS)}; default: %(default)s")  # fmt: skip
     parser.add_argument(
-        "--train-depths", action="store_true", help="true depth of the training scenes, too"
+        "--train-depths", action="store_true", help="also store true depth for training scenes"
     )
     parser.add_argument("--workers", type=int, help="threads; default: one per available core")
 

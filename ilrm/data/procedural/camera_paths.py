@@ -1,7 +1,7 @@
 """Camera paths through a room: RE10K-like walks, wide-coverage tours and orbits.
 
-World as in raytrace.py (y down, floor y = 0). Eyes are 1.2 to 1.8 m above the floor, the horizon is
-level but for a small pitch and a hand's sway, as in real walks.
+World as in raytrace.py (y down, floor y = 0). Cameras are 1.2 to 1.8 m above the floor; the horizon is level
+except for a small pitch and the sway of a hand, as in real walks.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 MARGIN = 0.55  # metres between a camera and the walls
 SIGHT = 1.8  # metres from every camera to the wall in front of it
-MEAN_SIGHT = 2.7  # and their mean over the path
-ORBITS = 60, 120, 330  # degrees of the orbits by which weights are judged
+MEAN_SIGHT = 2.7  # and its mean over the path
+ORBITS = 60, 120, 330  # degrees of the orbits on which weights are measured
 
 
 def poses(position: Array, yaw: Array, pitch: Array, roll: Array) -> Array:
@@ -42,9 +42,7 @@ def _sway(rng: np.random.Generator, time: Array, amplitude: float) -> Array:
 
 
 def _upright(rng: np.random.Generator, time: Array, plan: Array, yaw: Array) -> Array:
-    """Poses [N, 4, 4] from a floor plan path [N, 2] (x, z) and yaw [N]: eye height, pitch and sway
-    are drawn.
-    """
+    """Poses [N, 4, 4] from a path in the floor plan [N, 2] (x, z) and yaw [N]; the rest is random."""
     eye = rng.uniform(1.25, 1.7) + _sway(rng, time, 0.05)
     pitch = rng.normal(0.06, 0.05) + _sway(rng, time, 0.02)
     position = np.stack([plan[:, 0], -eye, plan[:, 1]], -1)
@@ -59,9 +57,7 @@ def _sight(plan: Array, yaw: Array, size: Array) -> Array:
 
 
 def re10k_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
-    """A smooth walk of about 1.5 to 3.5 m with a pan: forwards, sideways or backwards; c2w [N, 4,
-    4].
-    """
+    """A smooth walk of about 1.5 to 3.5 m with a pan, forwards, sideways or backwards; c2w [N, 4, 4]."""
     time = np.linspace(0, 1, frames)
     travel = rng.uniform(1.5, 3.3)
     kind = rng.choice(3, p=[0.5, 0.4, 0.1])
@@ -71,7 +67,7 @@ def re10k_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
         np.pi + rng.normal(0, 0.3),
     )[kind]  # relative to the direction of travel
     bend, pan = rng.normal(0, 0.5), np.clip(rng.normal(0, 0.45), -0.9, 0.9)
-    while True:  # shorter and shorter, so it ends
+    while True:  # the walk gets shorter with each attempt, so the loop ends
         course = rng.uniform(0, 2 * np.pi) + bend * (time - 0.5)
         plan = (
             np.cumsum(np.stack([np.sin(course), np.cos(course)], -1), 0) * travel / frames
@@ -86,16 +82,12 @@ def re10k_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
 
 
 def wide_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
-    """A tour of 200 to 340 degrees along an ellipse near the walls, looking inwards and around; c2w
-    [N, 4, 4].
-    """
+    """A tour of 200 to 340 degrees along an ellipse near the walls, looking inwards; c2w [N, 4, 4]."""
     return _around(rng, frames, size, (3.5, 6.0))
 
 
 def arc_path(rng: np.random.Generator, frames: int, size: Array) -> Array:
-    """An arc of 57 to 115 degrees of such a tour: wide baselines on things that stay in view; c2w
-    [N, 4, 4].
-    """
+    """An arc of 57 to 115 degrees of such a tour: wide baselines with large overlap; c2w [N, 4, 4]."""
     return _around(rng, frames, size, (1.0, 2.0))
 
 
@@ -114,7 +106,7 @@ def _around(
 
 
 def orbit_path(rng: np.random.Generator, frames: int, size: Array, degrees: float) -> Array:
-    """An orbit of so many degrees about a place near the centre, which all cameras look at; c2w [N, 4, 4]."""
+    """An orbit of `degrees` about a point near the centre, at which all cameras look; c2w [N, 4, 4]."""
     free = float((size[[0, 2]] / 2 - MARGIN).min())
     centre = rng.uniform(-0.1, 0.1, 2) * free
     radius = rng.uniform(0.6, 0.8) * free
@@ -124,9 +116,9 @@ def orbit_path(rng: np.random.Generator, frames: int, size: Array, degrees: floa
 def orbit(
     rng: np.random.Generator, frames: int, degrees: float, radius: float, target: Array
 ) -> Array:
-    """Cameras on a circle of that radius in metres about a target [3], at eye height; c2w [N, 4, 4].
+    """Cameras on a circle of `radius` metres about a target [3], at eye height; c2w [N, 4, 4].
 
-    Distance, aim and height sway as a hand does.
+    Distance, aim and height sway as in a hand.
     """
     time = np.linspace(0, 1, frames)
     turn = rng.choice([-1, 1]) * np.radians(degrees)

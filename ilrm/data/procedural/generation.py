@@ -39,9 +39,9 @@ VERSION = 1  # raise it whenever the same parameters give other bytes
 CHUNK = 32  # scenes per chunk file
 LOCK = "generating.lock"
 EVALUATION_VIEWS = (2, 4, 8)
-EVALUATION_TARGETS = 6  # per scene, or as many frames as are not an input of any evaluation
+EVALUATION_TARGETS = 6  # per scene, or fewer if fewer frames are not an input of any evaluation
 SPLITS = {"train": 0, "test": 1}
-# what a data set's `path` names: (random generator, frames, photographs in the texture bank) -> Setting
+# generators by `path`: (random generator, frames, photographs in the texture bank) -> Setting
 SETTINGS: dict[str, Callable[[np.random.Generator, int, int], Setting]] = {
     **{path: partial(in_a_room, path) for path in PATHS},
     "varied": varied,
@@ -50,20 +50,20 @@ SETTINGS: dict[str, Callable[[np.random.Generator, int, int], Setting]] = {
 
 @dataclass(frozen=True)
 class RoomsConfig:
-    """All that determines the data set's bytes (with VERSION). Raises ConfigError."""
+    """The parameters that, with VERSION, determine the data set's bytes. Raises ConfigError."""
 
     train_scenes: int = 1000
     test_scenes: int = 64
     frames: int = 24  # per scene
     height: int = 32
     width: int = 32
-    # re10k: a walk with a pan; wide: a tour around the room; mixed: both; arc: a part of a tour;
-    # orbit60, orbit120, orbit330: about a place near the centre; varied: all of these, outdoors, too, with
+    # re10k: a walk with a pan; wide: a tour around the room; mixed: both; arc: a part of a tour; orbit60,
+    # orbit120, orbit330: about a point near the centre; varied: walks, tours and orbits, also outdoors, with
     # other lenses and exposures
     path: str = "re10k"
     seed: int = 0
     supersample: int = 4  # rays per pixel and axis
-    train_depths: bool = False  # true depth of the training scenes, too
+    train_depths: bool = False  # also store the true depth of the training scenes
 
     def __post_init__(self) -> None:
         if self.path not in SETTINGS:
@@ -82,8 +82,10 @@ class RoomsConfig:
         return self.train_scenes if split == "train" else self.test_scenes
 
     def recorded(self) -> dict[str, Any]:
-        """What dataset.json holds and the folder's name is made of: fields added since version 1 only where
-        they change something, so that data sets made before keep their names.
+        """The fields that are stored in dataset.json and hashed into the folder's name.
+
+        A field added after version 1 is left out if it is at its default, so that older data sets keep their
+        names.
         """
         fields = asdict(self)
         if not self.train_depths:
@@ -106,8 +108,10 @@ def _jpeg(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
-    """Scene i of a split as the chunk format's dict; `depths` (z, metres, float32 [N, H, W]) in the
-    test split, and in the training split if the configuration asks for them.
+    """Scene i of a split as a dict of the chunk format.
+
+    `depths` (z, metres, float32 [N, H, W]) are included in the test split, and in the training split if the
+    configuration asks for them.
     """
     with_depths = split == "test" or config.train_depths
     rng = np.random.default_rng([config.seed, SPLITS[split], i])
@@ -142,9 +146,7 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
 
 
 def evaluation_index(config: RoomsConfig, views: int) -> dict[str, dict[str, list[int]]]:
-    """{scene: {"context", "target"}}: contexts spread evenly, targets the same for every number of
-    views.
-    """
+    """{scene: {"context", "target"}}: evenly spread contexts, the same targets for every number of views."""
     last = config.frames - 1
     taken = {frame for v in EVALUATION_VIEWS for frame in spread(0, last, v)}
     free = [frame for frame in range(config.frames) if frame not in taken]
@@ -160,18 +162,18 @@ def evaluation_index(config: RoomsConfig, views: int) -> dict[str, dict[str, lis
 
 
 def _is_complete(root: Path, wanted: dict[str, Any]) -> bool:
-    """Whether root holds all of the data set; raises ConfigError if it holds anything else."""
+    """Whether root holds the complete data set; raises ConfigError if it holds anything else."""
     record = root / "dataset.json"
     if not record.is_file():
         if any(path.name != LOCK for path in root.iterdir()):
             raise ConfigError(f"{root} is not empty and has no dataset.json: choose another folder")
         return False
-    found = read_json(record, fix=f"delete {root}, it is made again")
-    if not isinstance(found, dict):
+    stored = read_json(record, fix=f"delete {root}, it is made again")
+    if not isinstance(stored, dict):
         raise DataError(f"{record} is not an object: delete {root}, it is made again")
-    complete = bool(found.pop("complete", False))
-    if found != wanted:
-        changed = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
+    complete = bool(stored.pop("complete", False))
+    if stored != wanted:
+        changed = sorted(k for k in wanted | stored if wanted.get(k) != stored.get(k))
         raise ConfigError(
             f"{root} holds a data set with other {', '.join(changed)}: "
             "choose another folder or delete it"
@@ -190,7 +192,7 @@ def _check_disk(root: Path, config: RoomsConfig) -> None:
 
 
 def _write_chunks(root: Path, config: RoomsConfig, workers: int) -> None:
-    """The index and the missing chunks of both splits."""
+    """Write the index and the missing chunks of both splits."""
     chunks = []  # (file, split, numbers of its scenes)
     for split in SPLITS:
         numbers = range(config.scenes(split))
@@ -201,7 +203,7 @@ def _write_chunks(root: Path, config: RoomsConfig, workers: int) -> None:
             if not file.is_file():
                 chunks.append((file, split, numbers[first : first + CHUNK]))
     jobs = [(split, i) for _, split, part in chunks for i in part]
-    texture_bank()  # once, before the threads ask for it
+    texture_bank()  # built once, before the threads need it
     with (
         ThreadPoolExecutor(workers) as pool,
         closing(pool.map(lambda job: render_scene(config, *job), jobs)) as scenes,  # type: ignore[type-var]
@@ -213,16 +215,16 @@ def _write_chunks(root: Path, config: RoomsConfig, workers: int) -> None:
                 chunk.append(next(scenes))
                 bar.update()
             with atomic_path(file) as beside, beside.open("wb") as stream:
-                torch.save(chunk, stream)  # to a stream: so the bytes do not hold the file's name
+                torch.save(chunk, stream)  # a stream, because torch would store the name of a file
 
 
 def generate(root: str | Path, config: RoomsConfig, workers: int | None = None) -> Path:
-    """Writes train/ and test/ (chunks and index.json), evaluation_index_{2,4,8}v.json and
-    dataset.json; returns root.
+    """Write train/ and test/ (chunks and index.json), evaluation_index_{2,4,8}v.json and dataset.json;
+    returns root.
 
-    A folder that is complete returns at once; one that was cut short resumes after its last whole
-    chunk; a second process waits for the first. workers: threads, by default one per core. Raises
-    ConfigError when the folder was made with other parameters, DataError.
+    Returns at once if the folder is complete, resumes after the last whole chunk if it was cut short, and
+    waits while another process generates it. `workers`: threads, by default one per core. Raises ConfigError
+    if the folder was made with other parameters, and DataError.
     """
     root = Path(root)
     wanted = {"generator": "ilrm.data.procedural", "version": VERSION, **config.recorded()}
@@ -246,10 +248,10 @@ def generate(root: str | Path, config: RoomsConfig, workers: int | None = None) 
 def ensure_dataset(
     config: RoomsConfig, cache_dir: str | Path | None = None, workers: int | None = None
 ) -> Path:
-    """The folder of this data set, generated at the first call; named by a hash of the parameters
-    and VERSION.
+    """The folder of this data set, named by a hash of the parameters and VERSION; the first call generates
+    it.
 
-    cache_dir: by default the environment's ILRM_CACHE, then ~/.cache/ilrm. Raises what generate
+    `cache_dir`: by default the environment variable ILRM_CACHE, else ~/.cache/ilrm. Raises what `generate`
     raises.
     """
     cache = Path(cache_dir or folder_variable("ILRM_CACHE", Path.home() / ".cache" / "ilrm"))

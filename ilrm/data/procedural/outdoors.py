@@ -1,6 +1,6 @@
-"""Outdoor scenes: ground, sky, buildings and trees around what the cameras look at.
+"""Outdoor scenes: ground, sky, buildings and trees around the objects that the cameras look at.
 
-A room that is tens of metres wide: its walls and ceiling are the sky.
+An outdoor scene is a room tens of metres wide, whose walls and ceiling are the sky.
 """
 
 import numpy as np
@@ -18,14 +18,14 @@ from ilrm.data.procedural.rooms import (
 
 Array = NDArray[np.float64]
 Solids = list[NDArray[np.void]]
-FAR_FROM_LIGHT = (
-    0.45  # brightness of a surface tens of metres from the light, as a share of one in a room
-)
+# brightness of a surface tens of metres from the light, relative to a surface in a room
+FAR_FROM_LIGHT = 0.45
 
 
 def outdoor_room(rng: np.random.Generator, c2w: Array, centre: Solids, photographs: int) -> Room:
-    """Ground and sky with buildings, trees and smaller things, clear of the cameras c2w [N, 4, 4] and of the
-    solids in the centre, which it holds, too.
+    """Ground and sky with the solids of `centre`, and buildings, trees and smaller things around them.
+
+    None of these is in the way of the cameras c2w [N, 4, 4] or inside another solid.
     """
     size = np.array([rng.uniform(30, 80), rng.uniform(15, 40), rng.uniform(30, 80)])
     cameras = c2w[:, :3, 3]
@@ -56,7 +56,7 @@ def outdoor_room(rng: np.random.Generator, c2w: Array, centre: Solids, photograp
 
 
 def _sky(rng: np.random.Generator, photographs: int) -> NDArray[np.void]:
-    """Blue to white, with faint clouds."""
+    """Material of the sky: blue to white, with faint clouds."""
     sky = random_material(rng, photographs, (10.0, 30.0), (0.01, 0.08), 0.0, colour=0.02)
     sky["layer"] = sky["layer"][1]  # noise only
     blue = rng.uniform(0, 1)
@@ -65,7 +65,7 @@ def _sky(rng: np.random.Generator, photographs: int) -> NDArray[np.void]:
 
 
 def _is_free(new: Solids, cameras: Array, others: Solids) -> bool:
-    """Whether solids are off the cameras' way [N, 3] and not inside others."""
+    """Whether solids are clear of the camera positions [N, 3] and not inside others."""
     for solid in new:
         gap = np.hypot(*(cameras - solid["centre"])[:, [0, 2]].T).min() - reach(solid)
         if gap < CLEARANCE or any(
@@ -77,7 +77,7 @@ def _is_free(new: Solids, cameras: Array, others: Solids) -> bool:
 
 
 def _spot(rng: np.random.Generator, size: Array, low: float, high: float) -> Array:
-    """A place [2] between `low` and `high` metres from the centre, inside of the sky."""
+    """A point (x, z) between `low` and `high` metres from the centre, inside the sky."""
     away, bearing = (
         rng.uniform(low, min(high, size[[0, 2]].min() / 2 - 1)),
         rng.uniform(0, 2 * np.pi),

@@ -20,11 +20,8 @@ SOLID = np.dtype(
     [
         ("kind", np.int64),
         ("centre", np.float64, 3),  # world
-        (
-            "half",
-            np.float64,
-            3,
-        ),  # half extents; sphere: radius thrice; cylinder: radius, half height, radius
+        # half extents; sphere: the radius three times; cylinder: radius, half height, radius
+        ("half", np.float64, 3),
         ("cos", np.float64),  # of the rotation about the vertical
         ("sin", np.float64),
     ]
@@ -46,7 +43,7 @@ ROOM_FACES = 6  # materials 0..5: -x, +x, ceiling, floor, -z, +z; material 6 + k
 
 
 def _jit(function: Callable[..., Any]) -> Any:
-    """Compiled without the GIL, and kept on disk where any folder for that is writable."""
+    """Compile a function that releases the GIL, cached on disk if a folder for that is writable."""
     try:
         return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # numba finds no writable cache folder
@@ -106,7 +103,7 @@ def _hit_solid(kind, hx, hy, hz, ox, oy, oz, dx, dy, dz, nearest):
 def _trace(size, solids, origins, near, count, ox, oy, oz, dx, dy, dz):
     """Nearest surface along a world ray among the room and the solids near[:count].
 
-    Returns t, the solid's number (-1: the room), and the normal in the frame of what was hit.
+    Returns t, the solid's number (-1: the room), and the normal in the frame of the surface that was hit.
     """
     tx = (math.copysign(0.5 * size[0], dx) - ox) / dx
     ty = ((0.0 if dy > 0.0 else -size[1]) - oy) / dy
@@ -135,9 +132,7 @@ def _trace(size, solids, origins, near, count, ox, oy, oz, dx, dy, dz):
 
 @_jit
 def _texture(bank, layer, level, x, y, out, weight):
-    """Adds weight * a bank image's mip level at texel (x, y) of level 0, bilinear, mirrored at the
-    borders.
-    """
+    """Add weight * a bank image's mip level at texel (x, y) of level 0, bilinear, mirrored at the borders."""
     side = SIDE >> level
     x /= 1 << level
     y /= 1 << level
@@ -160,8 +155,9 @@ def _texture(bank, layer, level, x, y, out, weight):
 def _shade(
     bank, size, solids, materials, light, solid, px, py, pz, nx, ny, nz, footprint, tex, out
 ):
-    """Adds the colour of a surface point to out [3]; p and n are world; footprint: metres between
-    samples.
+    """Add the colour of a surface point to out [3]; p and n are in world coordinates.
+
+    footprint: metres between samples.
     """
     if solid < 0:
         face = (
@@ -180,9 +176,8 @@ def _shade(
         m = materials[face]
         u, v = (pz, py) if face < 2 else (px, pz) if face < 4 else (px, py)
         gx, gy, gz = 0.5 * size[0] - abs(px), min(-py, size[1] + py), 0.5 * size[2] - abs(pz)
-        gap = (
-            min(gy, gz) if face < 2 else min(gx, gz) if face < 4 else min(gx, gy)
-        )  # to the nearest corner
+        # to the nearest corner
+        gap = min(gy, gz) if face < 2 else min(gx, gz) if face < 4 else min(gx, gy)
     else:
         m = materials[ROOM_FACES + solid]
         s = solids[solid]
@@ -194,7 +189,7 @@ def _shade(
             u, v = (lz, ry) if abs(s.cos * nx - s.sin * nz) > 0.5 else (lx, ry)
         else:
             u, v = s.half[0] * abs(math.atan2(lz, lx)), ry  # mirrored, so without a seam
-        gap = s.half[1] - ry  # to what it stands on
+        gap = s.half[1] - ry  # to the surface that it stands on
     tex[0] = tex[1] = tex[2] = 0.0
     for i in range(2):
         if m.weight[i] != 0.0:
@@ -205,9 +200,8 @@ def _shade(
             _texture(bank, m.layer[i], level, x, y, tex, m.weight[i])
     tx, ty, tz = light[0] - px, light[1] - py, light[2] - pz
     d2 = tx * tx + ty * ty + tz * tz
-    wrap = 0.5 + 0.5 * (nx * tx + ny * ty + nz * tz) / math.sqrt(
-        d2 + 1e-12
-    )  # half Lambert: no face is black
+    # half Lambert: no face is black
+    wrap = 0.5 + 0.5 * (nx * tx + ny * ty + nz * tz) / math.sqrt(d2 + 1e-12)
     shade = (0.4 + 1.05 * wrap * wrap / (1.0 + 0.06 * d2)) * (
         1.0 - 0.35 * math.exp(-4.0 * max(gap, 0.0))
     )
@@ -220,9 +214,7 @@ def _shade(
 
 @_jit
 def _render(bank, size, solids, materials, light, c2w, intrinsics, samples, images, depths):
-    """Fills images uint8 [N, H, W, 3] and depths float32 [N, H, W] (at pixel centres; may have N =
-    0).
-    """
+    """Fill images uint8 [N, H, W, 3] and depths float32 [N, H, W] (at pixel centres; may have N = 0)."""
     fx, fy, cx, cy = intrinsics
     count = solids.shape[0]
     origins = np.empty((count, 3))  # the camera in each solid's frame
@@ -274,7 +266,7 @@ def _render(bank, size, solids, materials, light, c2w, intrinsics, samples, imag
                     t, k, nx, ny, nz = _trace(
                         size, solids, origins, near, found, ox, oy, oz, dx, dy, dz
                     )
-                    if k >= 0:  # the normal back to the world
+                    if k >= 0:  # rotate the normal back to the world
                         c, w = solids[k].cos, solids[k].sin
                         nx, nz = c * nx + w * nz, c * nz - w * nx
                     p = ox + t * dx, oy + t * dy, oz + t * dz
@@ -299,9 +291,7 @@ def render_room(
     supersample: int,  # rays per pixel and axis
     with_depth: bool,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Images uint8 [N, H, W, 3] and exact z-depths in metres float32 [N, H, W] ([0, H, W] without
-    depth).
-    """
+    """Images uint8 [N, H, W, 3] and exact z-depths in metres, float32 [N, H, W] ([0, H, W] without depth)."""
     n = len(c2w)
     images = np.empty((n, height, width, 3), np.uint8)
     depths = np.empty((n if with_depth else 0, height, width), np.float32)

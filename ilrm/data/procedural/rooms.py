@@ -18,7 +18,7 @@ CLEARANCE = 0.45  # metres between a camera's path and a solid that reaches its 
 
 @dataclass(frozen=True)
 class Room:
-    """What raytrace.render_room draws."""
+    """Geometry, materials and light that raytrace.render_room renders."""
 
     size: Array  # [3] x, height, z in metres; x and z are centred on 0, y runs from -height (ceiling) to 0
     solids: NDArray[np.void]  # [K] SOLID
@@ -34,15 +34,13 @@ def room_size(rng: np.random.Generator) -> Array:
 def _colours(
     rng: np.random.Generator, contrast: float, dark: float, colour: float
 ) -> tuple[Array, Array]:
-    """Base colour [3] and the matrix [3, 3] that recolours a texture: hue turned, saturation
-    changed.
+    """Base colour [3], and the matrix [3, 3] that rotates a texture's hue and changes its saturation.
 
-    Surfaces are dark (with that probability) or bright, so that neighbours differ strongly.
+    Surfaces are dark (with probability `dark`) or bright, so that neighbours differ strongly.
     """
     level = rng.uniform(0.04, 0.3) if rng.random() < dark else rng.uniform(0.6, 0.95)
-    tint = (
-        rng.normal(0, 1, 3) * [1.3, 0.6, 1.1] * rng.uniform(0.02, colour)
-    )  # greens are rarer in rooms
+    # green is rarer in rooms
+    tint = rng.normal(0, 1, 3) * [1.3, 0.6, 1.1] * rng.uniform(0.02, colour)
     base = np.clip(level + tint - tint.mean(), 0.02, 1.0)
     turn = rng.normal(0, 0.5)
     grey = np.full((3, 3), 1 / 3)
@@ -61,7 +59,7 @@ def random_material(
 ) -> NDArray[np.void]:
     """One MATERIAL record: a photograph or a noise, mixed with a second, broader noise.
 
-    photographs: how many bank layers are photographs; extent: range of metres that one bank image
+    photographs: number of bank layers that are photographs; extent: range of metres that one bank image
     covers; contrast: range of the standard deviation of the colour; dark: probability of a dark
     surface; colour: largest standard deviation of the base colour's channels.
     """
@@ -80,6 +78,7 @@ def random_material(
 
 
 def upright_solid(kind: int, centre: Array, half: Array, yaw: float) -> NDArray[np.void]:
+    """One SOLID record, rotated by `yaw` radians about the vertical."""
     s = np.zeros((), SOLID)
     s["kind"], s["centre"], s["half"] = kind, centre, half
     s["cos"], s["sin"] = np.cos(yaw), np.sin(yaw)
@@ -97,8 +96,8 @@ def random_shape(rng: np.random.Generator, low: float, high: float) -> tuple[int
 
 
 def on_wall(rng: np.random.Generator, size: Array, half: Array, bottom: float) -> NDArray[np.void]:
-    """A box of half extents [along the wall, up, out of the wall] against a random wall, its foot
-    at `bottom`.
+    """A box of half extents [along the wall, up, out of the wall] against a random wall, its lower side
+    `bottom` metres above the floor.
     """
     wall = rng.integers(4)
     across, out = (0, 2) if wall < 2 else (2, 0)
@@ -110,7 +109,7 @@ def on_wall(rng: np.random.Generator, size: Array, half: Array, bottom: float) -
 
 
 def reach(solid: NDArray[np.void]) -> float:
-    """Radius in the floor plan of the circle around a solid."""
+    """Radius of the circle around a solid in the floor plan, in metres."""
     h = solid["half"]
     return float(np.hypot(h[0], h[2]) if solid["kind"] == BOX else h[0])
 
@@ -118,13 +117,12 @@ def reach(solid: NDArray[np.void]) -> float:
 def _clear(
     solid: NDArray[np.void], cameras: Array, others: list[NDArray[np.void]], size: Array
 ) -> bool:
-    """Inside the room, off the cameras' way [N, 3], not in another solid."""
+    """Whether a solid is inside the room, clear of the cameras [N, 3], and not inside another solid."""
     c, r = solid["centre"], reach(solid)
     if (np.abs(c[[0, 2]]) + 0.8 * r > size[[0, 2]] / 2).any():
         return False
-    above = (
-        c[1] - solid["half"][1] < cameras[:, 1].max() + 0.25
-    )  # reaches the lowest camera's height
+    # reaches the lowest camera's height
+    above = c[1] - solid["half"][1] < cameras[:, 1].max() + 0.25
     gap = np.hypot(*(cameras - c)[:, [0, 2]].T).min() - r
     if gap < (CLEARANCE if above else 0.0):
         return False
@@ -138,7 +136,7 @@ def _clear(
 def random_room(rng: np.random.Generator, size: Array, c2w: Array, photographs: int) -> Room:
     """A room of extents size [3] furnished in view of the cameras c2w [N, 4, 4].
 
-    photographs: how many of the texture bank's layers are photographs (see textures.texture_bank).
+    photographs: number of the texture bank's layers that are photographs (see textures.texture_bank).
     """
     cameras = c2w[:, :3, 3]
     solids: list[NDArray[np.void]] = []
@@ -182,7 +180,7 @@ def random_room(rng: np.random.Generator, size: Array, c2w: Array, photographs: 
         random_material(rng, photographs, (2.5, 6), (0.1, 0.22), dark, colour=0.15)
         for dark in (0.25, 0.25, 0.1, 0.6, 0.25, 0.25)  # walls, ceiling, floor, walls
     ]
-    if rng.random() < 0.6:  # four walls of one paper
+    if rng.random() < 0.6:  # the same wallpaper on all four walls
         for face in (1, 4, 5):
             surfaces[face] = surfaces[0].copy()
             surfaces[face]["shift"] = rng.uniform(0, 2 * SIDE, 2)

@@ -1,4 +1,4 @@
-"""To look at before one has photos: a procedural room written as a capture, a few rooms as scenes."""
+"""Example data for users without photos: a procedural room as a capture, and a few rooms as scenes."""
 
 import io
 import json
@@ -14,16 +14,18 @@ from ilrm.system.files import atomic_folder
 
 
 def example_scenes(data: DataConfig, count: int) -> HeldOutScenes:
-    """The first `count` held-out procedural rooms, with true depth, in the size and with the views of `data`:
-    generated in seconds, as training scenes are left out.
+    """The first `count` held-out procedural rooms with true depth, with the image size and views of `data`.
+
+    They are generated in seconds, as training scenes are left out.
     """
     rooms = replace(data, root="", evaluation_index="", procedural_train=1, procedural_test=count)
     return held_out_scenes(rooms)
 
 
 def example_capture(folder: Path, side: int = 128) -> Path:
-    """The first held-out room, 24 frames of `side` x `side` pixels, in the opencv_cameras.json layout; a
-    folder that is there already is left as it is.
+    """Write the first held-out room, 24 frames of `side` x `side` pixels, in the opencv_cameras.json layout.
+
+    An existing folder is left unchanged. Returns the folder.
     """
     if folder.exists():
         return folder

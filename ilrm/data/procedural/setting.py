@@ -1,4 +1,4 @@
-"""What a procedural scene is made of before it is rendered: a room, cameras in it, lens and exposure."""
+"""Description of a procedural scene before it is rendered: a room, cameras in it, lens and exposure."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """A scene that render_scene draws."""
+    """A scene that render_scene renders."""
 
     room: Room
     c2w: Array  # [N, 4, 4] OpenCV

@@ -1,8 +1,8 @@
 """The texture bank: standardised photographs and coloured 1/f noise, with mip levels.
 
-Photographs are the samples that scikit-image and scikit-learn carry in their wheels (nothing is
-downloaded or copied): their spectra are natural, so a predictor working at half resolution can draw
-them, unlike checkers. Licences: scikit-image's are in the public domain or CC0; scikit-learn's two
+Photographs are the samples in the wheels of scikit-image and scikit-learn (nothing is downloaded or
+copied). Their spectra are natural, so a model that predicts at half resolution can render them, unlike
+checkerboards. Licences: scikit-image's are in the public domain or CC0; scikit-learn's two
 are CC BY 2.0 (china.jpg by danielbuechele, flower.jpg by vultilion).
 """
 
@@ -74,21 +74,17 @@ def _noise(rng: np.random.Generator) -> Array:
     white = rng.standard_normal((3, *f.shape)) + 1j * rng.standard_normal((3, *f.shape))
     noise = np.fft.irfft2(white / f ** rng.uniform(1.0, 1.8), s=(SIDE, SIDE))  # [3, S, S]
     noise /= noise.std(axis=(1, 2), keepdims=True)
-    mix = np.eye(3) * rng.uniform(0.2, 0.8) + rng.uniform(
-        0.2, 1.0
-    )  # channels correlate, as in photographs
+    # channels correlate, as in photographs
+    mix = np.eye(3) * rng.uniform(0.2, 0.8) + rng.uniform(0.2, 1.0)
     return np.einsum("ij,jhw->hwi", mix, noise).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def texture_bank() -> tuple[Array, int]:
-    """The bank [L, STARTS[-1], 3] and the number of photographs in it (they come before the
-    noises).
+    """The bank [L, STARTS[-1], 3] and the number of photographs in it, which come before the noises.
 
-    Each image has mean 0 and standard deviation 1; its mip levels lie one after the other, rows
-    first.
-
-    Raises DataError when scikit-image or scikit-learn is not there.
+    Each image has mean 0 and standard deviation 1; its mip levels lie one after the other, row by row. Raises
+    DataError if scikit-image or scikit-learn is not installed.
     """
     photographs = [crop for path in _photographs() for crop in _crops(path)]
     rng = np.random.default_rng(0)

@@ -1,8 +1,8 @@
-"""Scenes of many kinds, for weights that are to reconstruct strangers' photos.
+"""Scenes of many kinds, to train weights for users' own photos.
 
-Walks and tours of rooms, orbits of 30 to 360 degrees about things near the centre, and the same outdoors
-under a sky; lenses of 20 to 75 degrees, cameras that roll, exposure and white balance that differ between
-views, plain surfaces, windows and thin furniture.
+Walks and tours of rooms, orbits of 30 to 360 degrees about objects near the centre, walks and orbits
+outdoors; lenses of 20 to 75 degrees, cameras that roll, exposure and white balance that differ between views,
+plain surfaces, windows and thin furniture.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 Solids = list[NDArray[np.void]]
 KINDS = ("walk", "tour", "orbit", "outdoor orbit", "outdoor walk")
 SHARES = (0.3, 0.1, 0.35, 0.15, 0.1)
-# vertical fields of view in degrees: a long lens on a walk would see other things in every view
+# vertical fields of view in degrees: with a long lens, the views of a walk would not overlap
 LENSES = {
     "walk": (40, 75),
     "tour": (50, 75),
@@ -44,7 +44,7 @@ UNEVEN = 0.5  # share of scenes whose views differ in exposure and white balance
 
 
 def varied(rng: np.random.Generator, frames: int, photographs: int) -> Setting:
-    """A scene of one of the KINDS; photographs: how many of the texture bank's layers are photographs."""
+    """A scene of one of the KINDS; photographs: number of the texture bank's layers that are photographs."""
     kind = KINDS[rng.choice(len(KINDS), p=SHARES)]
     fov = np.radians(rng.uniform(*LENSES[kind]))
     if kind.startswith("outdoor"):
@@ -113,8 +113,8 @@ def centre_piece(rng: np.random.Generator, radius: float, fov: float) -> Solids:
 
 
 def thin_furniture(rng: np.random.Generator, size: Array, cameras: Array) -> Solids:
-    """A table or a standing lamp of parts a few centimetres thick, clear of the cameras [N, 3]; empty if it
-    finds no place.
+    """A table or a floor lamp of parts a few centimetres thick, or nothing if it would be too close to the
+    camera positions [N, 3].
     """
     spot = rng.uniform(-1, 1, 2) * (size[[0, 2]] / 2 - 0.8)
     thickness = rng.uniform(0.015, 0.04)
@@ -148,7 +148,7 @@ def thin_furniture(rng: np.random.Generator, size: Array, cameras: Array) -> Sol
 
 
 def with_things(rng: np.random.Generator, room: Room, things: Solids, photographs: int) -> Room:
-    """The room with further solids, each of a material of its own; what they would cut into is left out."""
+    """The room with further solids of their own materials, without the solids that they would intersect."""
     if not things:
         return room
     new = np.array(things, SOLID)
@@ -188,7 +188,7 @@ def _with_windows(rng: np.random.Generator, room: Room, photographs: int) -> Roo
         half[1] = min(half[1], room.size[1] / 2 - 0.5)
         panes.append(on_wall(rng, room.size, half, bottom=rng.uniform(0.4, 0.8)))
         pane = random_material(rng, photographs, (1.0, 3.0), (0.02, 0.1), 0.0, colour=0.05)
-        pane["base"] = rng.uniform(1.2, 2.0)  # brighter than what a light inside can do
+        pane["base"] = rng.uniform(1.2, 2.0)  # brighter than the light inside could make it
         materials.append(pane)
     if not panes:
         return room

@@ -1,18 +1,16 @@
-"""What the cameras of a scene must be, in every layout: rigid poses within reach, plausible views."""
+"""Checks of a scene's cameras, in every layout: rigid poses within reach, plausible fields of view."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 FOV = (0.5, 170.0)  # degrees; outside of this range, intrinsics are not in pixels
 SLANT = 75.0  # degrees: largest angle between the optical axis and the middle of an image
-UNITS = (
-    1.5  # a principal point below this, in an image of more pixels, is in units of the image's size
-)
+UNITS = 1.5  # a principal point below this, in a larger image, is in units of the image's size
 LARGEST = 1e12  # largest accepted camera coordinate
 RIGID = 1e-2  # largest deviation of a rotation times its transpose from the identity
 
 Array = NDArray[np.float64]
-Problem = tuple[int, str]  # a frame, and what is wrong with its camera
+Problem = tuple[int, str]  # frame number, and what is wrong with its camera
 
 
 def pose_problem(c2w: Array) -> Problem | None:
@@ -27,20 +25,19 @@ def pose_problem(c2w: Array) -> Problem | None:
     if not bent.any():
         return None
     frame = int(bent.argmax())
-    return frame, (
-        f"its pose does not contain a rotation matrix{_how(c2w[frame, :3, :3])}: export the cameras again"
-    )
+    why = _deviation(c2w[frame, :3, :3])
+    return frame, f"its pose does not contain a rotation matrix{why}: export the cameras again"
 
 
 def rotation_errors(c2w: Array) -> Array:
-    """How far the rotations of finite poses [N, 4, 4] are from being ones [N]; infinite if mirrored."""
+    """Deviation [N] of the rotation blocks of finite poses [N, 4, 4] from rotations; infinite if mirrored."""
     rotation = c2w[:, :3, :3]
     errors = np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
     return np.where(np.linalg.det(rotation) < 0, np.inf, errors)
 
 
-def _how(matrix: Array) -> str:
-    """In what way a matrix is not a rotation, if it is a simple one."""
+def _deviation(matrix: Array) -> str:
+    """Why a matrix is not a rotation, in brackets, if it is a mirrored or scaled one."""
     determinant = np.linalg.det(matrix)
     size = np.cbrt(abs(determinant))
     if not size > 0 or np.abs(matrix @ matrix.T / size**2 - np.eye(3)).max() > RIGID:

@@ -30,8 +30,8 @@ from ilrm.system.files import is_folder, printable
 if TYPE_CHECKING:
     import pycolmap
 
-LEAST_LEFT = 0.25  # share of an image's pixels that undistortion has to leave
-MOST_NAMED = 3  # folders that a line names
+LEAST_LEFT = 0.25  # least share of an image's pixels that undistortion may leave
+MOST_NAMED = 3  # folders named in one line
 
 
 def read_capture(
@@ -40,7 +40,7 @@ def read_capture(
     distortion: Distortion = "undistort",
     model: str = "",
 ) -> Scene:
-    """Read a capture from its folder. What is left out or read otherwise than it is named is printed.
+    """Read a capture from its folder, and print what is left out or read under another name.
 
     `image_folder`: name of the folder of images to read, such as images_4; by default, the one that the
     layout refers to. Images in images_N may be N times smaller than their cameras. `model`: folder of the
@@ -67,7 +67,7 @@ def _key(folder: Path) -> str:
 def _read(
     folder: Path, key: str, image_folder: str, distortion: Distortion, model: str = ""
 ) -> tuple[Scene, list[str]]:
-    """A capture, and lines about what is left out of it or read otherwise than it is named."""
+    """Read a capture, and return it with lines about what is left out or read under another name."""
     read = colmap_layout(folder, model) if model else find_layout(folder)
     if read is None:
         raise DataError(what_is_wrong(folder))
@@ -188,7 +188,7 @@ class CaptureScenes(Scenes):
         return scene
 
     def version(self, key: str) -> str:
-        """Identifier of all files below the capture's folder, also those that links lead to."""
+        """Identifier of all files below the capture's folder, including targets of links."""
         return fingerprint(_files(self.captures.get(key, self.folder)))
 
 

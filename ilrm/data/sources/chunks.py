@@ -109,7 +109,7 @@ def parse_scene(raw: dict[str, Any], where: str) -> Scene:
 
 
 def _check_cameras(scene: Scene) -> None:
-    """Raise DataError on cameras that no published rule excludes and that cannot be used all the same."""
+    """Raise DataError on cameras that cannot be used although no published rule excludes them."""
     c2w, intrinsics = scene.c2w.double().numpy(), scene.fxfycxcy.double().numpy()
     errors, angles = rotation_errors(c2w), slant(intrinsics, np.array(scene.sizes, float))
     allowed = np.abs(np.linalg.det(c2w[:, :3, :3]) - 1) <= MAX_DETERMINANT_ERROR

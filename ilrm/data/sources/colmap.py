@@ -29,8 +29,8 @@ from ilrm.system.found_instead import beginning, in_place_of, told_by
 if TYPE_CHECKING:
     import pycolmap
 
-# Possible locations of a capture's models, those of the first row that has any; "*": COLMAP numbers the parts
-# that it could not join.
+# Possible locations of a capture's models; the first row with any models is used. "*": COLMAP numbers the
+# parts that it could not connect.
 FOLDERS = (
     ("[sS]parse/*", "[sS]parse"),
     ("colmap/sparse/*", "colmap/sparse"),
@@ -73,7 +73,7 @@ def other_models(capture: Path, models: list[Path]) -> list[str]:
         return []
     counts = [f"{_name(capture, folder)} ({_image_count(folder)} images)" for folder in models]
     return [
-        f"COLMAP left it in {len(models)} models that are not connected: {counts[0]} is read, "
+        f"COLMAP split it into {len(models)} models that are not connected: {counts[0]} is read, "
         f"{', '.join(counts[1:])} left out; reconstruct --colmap names another one"
     ]
 
@@ -222,17 +222,17 @@ def _binary_points(path: Path) -> list[tuple[float, ...]]:
 
 
 def _lines(path: Path) -> list[list[str]]:
-    """The words of each line but comments."""
+    """The words of each line, without comments."""
     return [line.split() for line in _written(path)]
 
 
 def _written(path: Path) -> list[str]:
-    """The lines of a text file but comments."""
+    """The lines of a text file, without comments."""
     return [line for line in _text(path).split("\n") if not line.lstrip().startswith("#")]
 
 
 def _text(path: Path) -> str:
-    """A text file with line ends of any system, in UTF-16 if it says so; else names may have any bytes."""
+    """A text file with any line ends: UTF-16 with a byte order mark, else names may contain any bytes."""
     data = path.read_bytes()
     utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = data.decode("utf-16") if utf_16 else os.fsdecode(data.removeprefix(codecs.BOM_UTF8))

@@ -20,7 +20,7 @@ from ilrm.errors import DataError
 if TYPE_CHECKING:
     import pycolmap
 
-LONGEST = 1_000_000  # pixels of a side
+LONGEST = 1_000_000  # pixels; largest width or height
 PINHOLES = ("SIMPLE_PINHOLE", "PINHOLE")
 
 
@@ -110,7 +110,7 @@ class ImageFile:
 
     path: Path
     distorted: tuple[str, int, int, tuple[float, ...]] | None = None  # model, width, height, params
-    upright: bool = False  # turned as its EXIF orientation says
+    upright: bool = False  # rotated by its EXIF orientation
 
     def open(self) -> Image.Image:
         image = decode(self.path, self.upright)

@@ -1,8 +1,8 @@
-"""Where the images of a capture are, by the names that its files of cameras give them.
+"""Finds the images of a capture by the names in its camera files.
 
-Names are written by other tools on other systems: with backslashes, without a suffix or with that of the
-original photo, in another case or Unicode form, relative to a folder that was not copied. All layouts look
-for images here. A name that leads out of the capture's folder is refused.
+The names were written by other tools on other systems: with backslashes, without a suffix or with that of the
+original photo, in another case or Unicode form, relative to a folder that was not copied. All layouts find
+their images here. A name that leads out of the capture's folder is refused.
 """
 
 import os
@@ -35,7 +35,7 @@ def reduction(path: Path) -> int:
 
 
 def is_absolute(name: str) -> bool:
-    """Whether a name of an image is a whole path, of this machine, of another one or of Windows."""
+    """Whether an image's name is an absolute path, on this machine, another one or Windows."""
     return bool(_ABSOLUTE.match(name.replace("\\", "/")))
 
 
@@ -47,8 +47,8 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def find_folder(root: Path, names: Sequence[str] = IMAGE_FOLDERS) -> Path | None:
-    """The first of these folders that exists in `root`, as it is called there or in another case or Unicode
-    form; None if there is none.
+    """The first of these folders that exists in `root`, possibly in another case or Unicode form; None if
+    there is none.
     """
     for name in names:
         if is_folder(root / name):
@@ -63,17 +63,17 @@ class ImageLookup:
 
     root: Path
     image_folder: str = ""
-    notes: list[str] = field(default_factory=list)  # what was read otherwise than it is named
+    notes: list[str] = field(default_factory=list)  # lines about images read under other names
     _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
     _folders: dict[Path, Path] = field(default_factory=dict)
-    _several: dict[str, Path] = field(default_factory=dict)  # which of several images was taken
+    _several: dict[str, Path] = field(default_factory=dict)  # ambiguous names, and the image read
 
     def __post_init__(self) -> None:
         self.root = _absolute(self.root)
 
     def find(self, names: Sequence[str], base: Path, where: str) -> list[Path]:
         """The image of each name, which is relative to `base` or absolute; a path that does not exist if
-        there is none. `where` names the file of cameras in errors.
+        there is none. `where` names the camera file in errors.
 
         Raises DataError on a name that leads out of the capture.
         """
@@ -96,7 +96,7 @@ class ImageLookup:
         return [match or path for match, path in zip(found, wanted, strict=True)]
 
     def _wanted(self, name: str, base: Path, where: str) -> Path:
-        """Where an image should lie."""
+        """The path at which an image should be."""
         if "\0" in name:
             raise DataError(f"{where}: its name contains a null byte: export the cameras again")
         path = self._inside(base / name, where) if is_file(base / name) else None
@@ -124,7 +124,7 @@ class ImageLookup:
         return self._inside(best, where)
 
     def _elsewhere(self, name: str) -> Path | None:
-        """The image of this capture whose path shares most with the end of one of another machine."""
+        """The image of this capture that shares the longest end with `name`, a path of another machine."""
         parts = _parts(name)
         tails = (self.root / Path(*parts[start:]) for start in range(len(parts)))
         return next((tail for tail in tails if self._match(tail)), None)
@@ -135,7 +135,7 @@ class ImageLookup:
             tail = self._elsewhere(path.as_posix())
             same = None if tail is None else self._match(tail)
             if same is not None and is_file(path) and same.samefile(path):
-                return same  # which a link in the capture leads to
+                return same  # a link in the capture leads to it
             raise DataError(
                 f"{where}: its image {str(path)!r} lies outside of {self.root}: move it into that folder and "
                 "correct its name in the cameras"
@@ -144,9 +144,7 @@ class ImageLookup:
         return self.root / inside.relative_to(real) if inside.is_relative_to(real) else inside
 
     def _match(self, path: Path) -> Path | None:
-        """The image of this name, or with another suffix, case or Unicode form, or in another of the usual
-        folders.
-        """
+        """The image at a path, or with another suffix, case or Unicode form, or in another usual folder."""
         if (found := self._in_folder(path)) is not None:
             return found
         if self.image_folder or not path.is_relative_to(self.root):
@@ -166,7 +164,7 @@ class ImageLookup:
         name = _plain(path.name)
         start, dot, suffix = name.rpartition(".")
         stem = start if f"{dot}{suffix}" in (*SUFFIXES, *OTHER_SUFFIXES) else name
-        for key in (name, stem):  # the name itself in another form; then any image of that stem
+        for key in (name, stem):  # the name itself in another form, then any image with that stem
             if found := listing.get(key):
                 if len(found) > 1:
                     self._several[key] = found[0]
@@ -174,7 +172,7 @@ class ImageLookup:
         return None
 
     def _folder(self, folder: Path) -> Path:
-        """The folder as it is called on the disk: its parts may be in another case or Unicode form."""
+        """The folder under its name on the disk, whose parts may be in another case or Unicode form."""
         if folder not in self._folders:
             found = folder
             if not is_folder(folder) and folder != folder.parent:
@@ -186,7 +184,7 @@ class ImageLookup:
         return self._folders[folder]
 
     def _listing(self, folder: Path) -> dict[str, list[Path]]:
-        """The images of a folder by name and by stem, in the order in which suffixes are preferred."""
+        """The images of a folder by name and by stem, in order of preference of their suffixes."""
         if folder not in self._listings:
             files = sorted(image_files(folder), key=lambda f: SUFFIXES.index(f.suffix.lower()))
             listing: dict[str, list[Path]] = {}
@@ -221,7 +219,7 @@ class ImageLookup:
 
 
 def what_is_there(path: Path) -> str:
-    """What is found where an image is missing, for an error message: what is wrong, and what to do."""
+    """Error message about a missing image: what is there instead, and what to do."""
     if (words := in_place_of(path)) is not None:
         return words
     wanted, folder = path, path.parent
@@ -236,7 +234,7 @@ def what_is_there(path: Path) -> str:
 
 
 def listed(folder: Path) -> str:
-    """What a folder has where images are expected, in a few words."""
+    """Contents of a folder in which images are expected, in a few words for an error message."""
     files = image_files(folder)
     others = sorted(f.name for f in folder.iterdir() if f.name[0] != "." and f not in files)
     if files:
@@ -253,7 +251,7 @@ def listed(folder: Path) -> str:
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a path of any system, without what leads nowhere."""
+    """The parts of a path of any system, without empty ones, `.` and `..`."""
     return [part for part in re.split(r"[/:]", name) if part not in ("", ".", "..")]
 
 

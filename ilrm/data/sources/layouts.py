@@ -50,20 +50,19 @@ class Frame:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the files of a layout describe."""
+    """The contents of a layout's files."""
 
     frames: list[Frame]
     points: PointCloud | None = None
-    notes: list[str] = dataclass_field(
-        default_factory=list
-    )  # lines about what is not used or named otherwise
+    # lines about what is not used, or read under another name
+    notes: list[str] = dataclass_field(default_factory=list)
 
 
 Reader = Callable[[Path, str], Contents]
 
 
 def _frames_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A JSON file of cameras and its list of frames."""
+    """Read a JSON file of cameras; returns its contents and its list of frames."""
     value = read_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("frames"), list):
         raise DataError(f"{path} has no list of frames: export it again")
@@ -115,7 +114,7 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 def _conversion_errors(where: str) -> Iterator[None]:
     """Turn errors on values of a wrong type, such as text for a number, into a DataError that says where."""
     try:
-        with np.errstate(all="ignore"):  # what is not finite is reported with its frame
+        with np.errstate(all="ignore"):  # non-finite values are reported with their frame
             yield
     except IlrmError:
         raise
@@ -213,7 +212,7 @@ def _colmap(folder: Path, image_folder: str, where: Path | None = None) -> Conte
         Frame(path, image.camera, _inverse(image.w2c))
         for path, image in zip(paths, model.images, strict=True)
     ]
-    frames.sort(key=lambda frame: str(frame.path))  # names may be whole paths
+    frames.sort(key=lambda frame: str(frame.path))  # names may be absolute paths
     notes = lookup.notes + _unused(folder, []) + colmap.other_models(folder, models)
     return Contents(frames, model.points, notes)
 
@@ -221,7 +220,7 @@ def _colmap(folder: Path, image_folder: str, where: Path | None = None) -> Conte
 def _images_of(model: Path, capture: Path) -> str:
     """The image folder that belongs to a COLMAP model, relative to its capture: the nearest above the model.
 
-    Raw 3D-GS captures call it `input`; what COLMAP undistorted lies in dense/, images and model.
+    In raw 3D-GS captures it is `input`; COLMAP writes undistorted images and their model into dense/.
     """
     for folder in (model, *model.parents):
         if (found := find_folder(folder)) is not None:
@@ -235,7 +234,7 @@ def _llff(folder: Path, image_folder: str) -> Contents:
     """LLFF's poses_bounds.npy: per view a 3x5 matrix (axes down, right, backward; h, w, f), near, far."""
     path = folder / "poses_bounds.npy"
     try:
-        # mapped, so that no more is read than the file has, whatever shape it claims
+        # memory-mapped, so that a false shape in the header allocates no memory
         poses = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy's parser of headers raises almost anything
         if (words := told_by(beginning(path))) is not None:
@@ -274,7 +273,7 @@ def _llff(folder: Path, image_folder: str) -> Contents:
 
 
 def _without_pairs(capture: Path, images: Path) -> str:
-    """The end of a line about poses that do not belong to as many images."""
+    """The end of an error message about a number of poses that differs from that of the images."""
     if image_files(images) or is_folder(images):
         return f"{images.name} {listed(images)}: need one image per pose"
     inside = [folder.name for folder in sorted(capture.iterdir()) if image_files(folder)]

@@ -18,14 +18,14 @@ _KINDS = (  # of lenses that are not pinholes
     r"fish|lat_?long|equirect|equidist|equisolid|orthogr|orthoph|panoram|spheric|omnidir|f_?theta|cube_?map|"
     r"vr_?180|stereo"
 )
-# Names of entries that describe a lens or a shutter; one that is set and not READ changes what pixels mean.
+# Names of entries that describe a lens or a shutter; one that is set and not READ changes the image geometry.
 LENS = re.compile(
     rf"{_KINDS}|360|rolling|transform_matrix_(start|end)|projection(_type|_mode|_model)?$|dist(ort|_?coef)|skew|"
     r"camera_?(model|type)|(?-i:^D$)|^(k|p|s|b|tau|xi)_?\d+$|^xi$",
     re.IGNORECASE,
 )
 NO_PINHOLE = re.compile(_KINDS, re.IGNORECASE)
-# Names of entries whose text may tell the kind of a lens
+# Names of entries whose text may name the kind of lens
 KIND = re.compile(r"model|type|mode|lens|camera|projection|sensor", re.IGNORECASE)
 NO_LENS = (
     "perspective",
@@ -42,9 +42,7 @@ MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPE
 
 
 def check_lens(entry: dict[str, Any], where: str, read: frozenset[str] = frozenset()) -> None:
-    """Raise DataError on an entry, not among those that are `read`, that says of a lens that it is not a
-    pinhole.
-    """
+    """Raise DataError on an entry that describes a lens other than a pinhole, if it is not in `read`."""
     for name, value in entry.items():
         if name in read:
             continue
@@ -63,6 +61,7 @@ def _is_kind(name: str, value: Any) -> bool:
 
 
 def _says_something(value: Any) -> bool:
+    """Whether a value describes a lens, rather than the absence of one."""
     if isinstance(value, list | tuple):
         return any(map(_says_something, value))
     return bool(value) and str(value).lower() not in NO_LENS
@@ -111,7 +110,7 @@ def nerfstudio_camera(
 def _focal_lengths(
     shared: dict[str, Any], own: dict[str, Any], width: int, height: int, where: str
 ) -> tuple[float, float]:
-    """Focal lengths in pixels. One that is given for one axis holds for both, as in instant-ngp."""
+    """Focal lengths in pixels. If only one axis is given, it is used for both, as in instant-ngp."""
     for entry in (own, shared):
         x, y = _focal(entry, "x", width, where), _focal(entry, "y", height, where)
         if x is not None or y is not None:

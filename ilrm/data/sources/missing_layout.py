@@ -10,8 +10,8 @@ from ilrm.system.found_instead import in_place_of
 
 KNOWN = f"a COLMAP model (sparse/0), {', '.join(CAMERAS[:-1])} or {CAMERAS[-1]}"
 MODELS = ("cameras.bin", "cameras.txt")
-DEEPEST = 3  # folders below the one that was given
-MOST_FOLDERS = 1000  # that are looked through
+DEEPEST = 3  # levels of folders that are searched for captures
+MOST_FOLDERS = 1000  # folders that are searched
 
 
 def what_is_wrong(folder: Path) -> str:
@@ -41,7 +41,7 @@ def _no_folder(path: Path) -> str:
 
 
 def _captures_below(folder: Path) -> Iterator[Path]:
-    """Folders below that may be captures."""
+    """Folders below a folder that may be captures."""
     for count, (where, folders, files) in enumerate(os.walk(folder)):
         depth = len(Path(where).relative_to(folder).parts)
         folders[:] = [] if depth >= DEEPEST + 2 else sorted(f for f in folders if f[0] != ".")
@@ -54,7 +54,7 @@ def _captures_below(folder: Path) -> Iterator[Path]:
 
 
 def _capture_of(model: Path, folder: Path) -> Path:
-    """The capture that a COLMAP model belongs to: what is above `sparse`, if that is below `folder`."""
+    """The capture of a COLMAP model: the folder above `sparse`, if that is below `folder`, else the model."""
     for path in (model, *model.parents):
         if path.name.casefold() == "sparse" and path.parent != folder:
             return path.parent

@@ -1,4 +1,4 @@
-"""Cameras of the images as they are stored: downsampled, or turned as their EXIF orientation says."""
+"""Cameras of the images as they are stored: downsampled, or not upright, as EXIF orientations say."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ TURNED = range(2, 9)  # EXIF orientations of photos that are stored turned or mi
 
 @dataclass(frozen=True)
 class Fit:
-    """A camera rescaled to its image as it is stored, and to the upright one; None where the size differs."""
+    """A camera rescaled to its stored image, and to the upright image; None where the size does not fit."""
 
     stored: pycolmap.Camera | None
     upright: pycolmap.Camera | None  # None as well for an image that is stored upright
-    turned: bool  # as its EXIF orientation says
+    turned: bool  # whether the EXIF orientation is not upright
 
     @property
     def open(self) -> bool:
-        """Whether the camera fits the image in both ways, as of square photos and of those upside down."""
+        """Whether the camera fits the image both ways, as with square photos and with photos upside down."""
         return self.stored is not None and self.upright is not None
 
 
 def fit(camera: pycolmap.Camera, path: Path, where: str) -> Fit:
-    """How a camera fits its image, which may come from a folder of downsampled ones.
+    """Fit a camera to its image, which may be in a folder of downsampled images.
 
     Raises DataError if the image is missing or damaged, or if the camera does not fit it at all.
     """
@@ -59,7 +59,7 @@ def fit(camera: pycolmap.Camera, path: Path, where: str) -> Fit:
 def _resized(
     camera: pycolmap.Camera, width: int, height: int, factor: int
 ) -> pycolmap.Camera | None:
-    """The camera for an image of this size, `factor` times smaller; None if its size is another one."""
+    """The camera for an image of this size, `factor` times smaller; None if the size does not fit."""
     if (camera.width, camera.height) == (width, height):
         return camera
     off = max(abs(width - camera.width / factor), abs(height - camera.height / factor))
@@ -67,19 +67,19 @@ def _resized(
 
 
 def choose(fits: Sequence[Fit]) -> tuple[list[tuple[pycolmap.Camera, bool]], list[str]]:
-    """For each image of a capture its camera and whether the image is turned upright, and lines about that.
+    """For each image of a capture, its camera and whether the image is rotated upright; and lines about this.
 
-    Where the size of a photo does not tell, the other photos of the capture do; else it is read as stored.
+    If the size of a photo fits both ways, the other photos of the capture decide; else it is read as stored.
     """
-    told = [fit for fit in fits if fit.turned and not fit.open]
-    upright = [fit.stored is None for fit in told]
+    decided = [fit for fit in fits if fit.turned and not fit.open]
+    upright = [fit.stored is None for fit in decided]
     turn = bool(upright) and all(upright)
     chosen = [_chosen(fit, turn) for fit in fits]
     notes = []
     if count := sum(is_upright for _, is_upright in chosen):
         notes.append(f"{count} photos are turned upright as their EXIF orientation says")
     unsure = sum(fit.open for fit in fits)
-    if unsure and (not told or any(upright) != all(upright)):
+    if unsure and (not decided or any(upright) != all(upright)):
         notes.append(
             f"the EXIF orientation of {unsure} photos, whose size fits their camera both ways, is ignored: "
             "if the cameras are those of the upright photos, store the photos upright"

@@ -1,4 +1,4 @@
-"""Values of cameras that are described in JSON."""
+"""Values of cameras in JSON files."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ YES, NO = ("true", "yes", "1"), ("false", "no", "0", "none", "")
 
 
 def field(entry: dict[str, Any], name: str, where: str) -> Any:
-    """A value that has to be there. Raises DataError."""
+    """A required value. Raises DataError if it is missing."""
     if name not in entry:
         raise DataError(f"{where} has no {name}: export the cameras again")
     return entry[name]
@@ -38,7 +38,7 @@ def pixels(entry: dict[str, Any], name: str, where: str) -> int:
 
 
 def flag(entry: dict[str, Any], name: str, where: str) -> bool:
-    """Whether something is so, which may be written as text; False if it is not said. Raises DataError."""
+    """A truth value, which may be written as text; False if it is missing. Raises DataError."""
     value = entry.get(name, False)
     text = str(value).strip().lower()
     if text not in (*YES, *NO):

@@ -76,7 +76,7 @@ def store(typing_context, array, index, value):
 
 
 @intrinsic
-def splat(typing_context, scalar):  # eight copies
+def splat(typing_context, scalar):  # eight copies of the scalar
     def generate(context, builder, signature, arguments):
         one = builder.insert_element(ir.Constant(FLOATS, ir.Undefined), arguments[0], _int(0))
         return builder.shuffle_vector(one, one, ir.Constant(INTS, [0] * LANES))

@@ -302,7 +302,7 @@ def test_the_largest_of_several_colmap_models_is_read(binary, tmp_path, capsys):
     folder = parts_of_colmap(tmp_path / "a", 1, 3, 2, binary=binary)
     assert len(read_capture(folder)) == 3
     assert (
-        "capture a: COLMAP left it in 3 models that are not connected: sparse/1 (3 images) is read, "
+        "capture a: COLMAP split it into 3 models that are not connected: sparse/1 (3 images) is read, "
         "sparse/2 (2 images), sparse/0 (1 images) left out" in capsys.readouterr().out
     )
     assert len(read_capture(folder, model="sparse/2")) == 2
@@ -320,7 +320,7 @@ def test_a_folder_of_captures_says_its_remarks_once(tmp_path, capsys):
     scenes = CaptureScenes(tmp_path / "data")
     for _ in range(3):
         scenes.load("a")
-    assert capsys.readouterr().out.count("COLMAP left it") == 1
+    assert capsys.readouterr().out.count("COLMAP split it") == 1
 
 
 @pytest.mark.parametrize("binary", [True, False])
