@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import typing
 
 import pytest
 
@@ -132,6 +133,13 @@ def test_text_is_read_as_the_type_of_the_field():
     assert run_config("tiny", lr=1).train.lr == 1.0
     with pytest.raises(ConfigError, match="layers='six'"):
         run_config("tiny", layers="six")
+
+
+def test_types_of_fields_are_read_once(monkeypatch):
+    """Reports make thousands of configurations."""
+    run_config("tiny")
+    monkeypatch.setattr(typing, "get_type_hints", lambda *_: pytest.fail("read again"))
+    assert run_config("tiny", layers=6).model.layers == 6
 
 
 def test_paper_preset_is_the_published_recipe():

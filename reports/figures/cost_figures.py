@@ -88,9 +88,7 @@ def measured_against_views(benchmark: Benchmark) -> Figure:
                 label=f"{design}, {height}x{width}",
             )
         axes.set(xscale="log", yscale="log", xlabel="input views", ylabel=label)
-        ticks = [views for views in VIEWS if views <= rows.views.max()]
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
-        axes.set_xticks([], minor=True)
+        style.label_ticks(axes.xaxis, [views for views in VIEWS if views <= rows.views.max()])
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3)
     figure.tight_layout()
@@ -120,8 +118,7 @@ def quality_against_time(benchmark: Benchmark, measurements: Measurements) -> Fi
         axes.annotate(f"{number}", place, (4, 3), textcoords="offset points")
     low, high = points[0]["ms"] / 1.2, points[-1]["ms"] * 1.2
     ticks = [tick for tick in (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200) if low < tick < high]
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_xticks([], minor=True)
+    style.label_ticks(axes.xaxis, ticks)
     device = benchmark.about["device"]
     axes.set(xlabel=f"encoder (ms per scene, {device})", ylabel="PSNR (dB)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=0.7)
@@ -154,8 +151,7 @@ def _logarithmic(x: str, y: str, ticks: list[int]) -> tuple[Figure, Axes]:
     style.use()
     figure, axes = plt.subplots(figsize=(5.6, 4.0))
     axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_xticks([], minor=True)
+    style.label_ticks(axes.xaxis, ticks)
     return figure, axes
 
 

@@ -102,8 +102,7 @@ def _panel(axes: Axes, trend: Trend, scale: str) -> None:
     if trend.paper is not None:
         axes.axhline(trend.paper, color=style.COLORS["base"], linestyle="--", label="paper")
     axes.set_xscale("log")
-    axes.set_xticks(steps, [f"{n:,}" for n in steps])
-    axes.set_xticks([], minor=True)
+    style.label_ticks(axes.xaxis, steps, "{:,}")
     metric = METRICS[trend.claim.metric]
     axes.set(xlabel="training steps", ylabel=f"effect ({metric.unit or metric.label})")
     axes.set_title(style.plain(f"{trend.claim.better}\nminus {trend.claim.worse}"), fontsize=9)

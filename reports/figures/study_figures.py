@@ -1,7 +1,5 @@
 """Figures of the studies: quality against layers, cost, views and noise, and effects next to the paper's."""
 
-import math
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,7 +52,7 @@ def quality_against(
         title=style.plain(study.title),
     )
     axes.set_xscale(scale)
-    _place_ticks(axes, x)
+    style.label_ticks(axes.xaxis, x)
     _plane_warp(axes, study, places, measurements)
     _paper_points(axes, study, places, measurements)
     plt.close(figure)
@@ -88,11 +86,6 @@ def _plane_warp(
     if shown:
         color = style.COLORS["plane_warp"]
         axes.plot(*zip(*shown, strict=True), color=color, marker="_", ls=":", label="plane warp")
-
-
-def _place_ticks(axes: Axes, x: list[float]) -> None:
-    axes.set_xticks(x, [f"{place:g}" for place in x])
-    axes.set_xticks([], minor=True)
 
 
 def _paper_points(
@@ -154,9 +147,7 @@ def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
             axes.plot(paper, y, color=PAPER, marker="s", markersize=5, linestyle="none")
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xscale("symlog", linthresh=1.0)
-    ticks = [-10, -5, -2, -1, -0.5, 0, 0.5, 1, 2]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
+    style.label_ticks(axes.xaxis, [-10, -5, -2, -1, -0.5, 0, 0.5, 1, 2])
     axes.set_yticks(
         range(len(rows)),
         [style.plain(f"{study.name}: {variant.name}") for study, variant, _ in rows],
@@ -212,20 +203,13 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
                 text, (1, level), (-4, 3), xycoords=("axes fraction", "data"),
                 textcoords="offset points", ha="right", fontsize=7, color=style.COLORS[method],
             )  # fmt: skip
-    _place_ticks(axes, _round_ticks(*axes.get_xlim()))
+    style.label_ticks(axes.xaxis, style.round_numbers(*axes.get_xlim()))
     axes.set(
         xlabel="GMACs per scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale"
     )
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=0)
     plt.close(figure)
     return figure
-
-
-def _round_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 3, 5 and 7 times powers of ten between the limits of a logarithmic axis."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 3, 5, 7)]
-    return [tick for tick in ticks if low <= tick <= high]
 
 
 def _evaluation_only(variant: Variant) -> bool:
