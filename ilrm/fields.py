@@ -46,7 +46,7 @@ def check_names(values: Mapping[Any, Any], allowed: list[str], where: str) -> No
 
 @cache
 def annotations(config: type) -> Mapping[str, Any]:
-    """The types of a configuration's fields. Made once: reports make thousands of configurations."""
+    """The types of a configuration's fields. Cached, because reports make thousands of configurations."""
     return types.MappingProxyType(typing.get_type_hints(config))
 
 

@@ -25,8 +25,8 @@ def quality_against(
     """PSNR of a study's variants at the given x positions, with the paper's values on a shifted axis.
 
     `places`: {variant: x}. Points are means over seeds and scenes; error bars are 95% intervals of the
-    difference from the reference. Returns None if fewer than two points are recorded. Raises StudyError on a
-    place of what is not a variant.
+    difference from the reference. Returns None if fewer than two points are recorded. Raises StudyError if
+    `places` has a name that is not a variant of the study.
     """
     for name in places.keys() - {variant.name for variant in study.variants}:
         raise StudyError(f"study {study.name} has no variant {name!r}: correct its figure's places")

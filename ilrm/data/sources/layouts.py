@@ -281,8 +281,8 @@ def _without_pairs(capture: Path, images: Path) -> str:
     return f"but {capture.name} has no folder {images.name}: {cure}"
 
 
-MODELS = "sparse/0"  # stands for every place in which COLMAP leaves its models
-# Readers by the file that a layout is found by; of several in a folder, the first one is read.
+MODELS = "sparse/0"  # stands for all folders in which COLMAP writes models
+# Readers by the file by which a layout is recognised; of several in a folder the first in this order is read.
 READERS: dict[str, Reader] = {
     "opencv_cameras.json": _opencv,
     "transforms.json": _nerfstudio,
