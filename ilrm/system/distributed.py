@@ -47,12 +47,12 @@ def wait_for_all() -> None:
 
 
 def mean_over(values: torch.Tensor, group: Processes) -> torch.Tensor:
-    """The mean of values on the CPU over all processes."""
+    """The mean over all processes of values on the processes' device."""
     if group.count == 1:
         return values
-    sums = values.to(group.device, copy=True)
+    sums = values.clone()
     dist.all_reduce(sums)
-    return (sums / group.count).cpu()
+    return sums / group.count
 
 
 def from_first(value: Value) -> Value:

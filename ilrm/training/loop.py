@@ -109,7 +109,7 @@ def train(
             done, seconds = step + 1, time.perf_counter() - started
             at_point = done % log_every == 0 or done == t.steps
             if at_point:
-                means = sums.means(group)
+                means = sums.means()
                 _check_learning(means, done, t)
                 row = {"step": done, "seconds": round(seconds, 1), "lr": t.lr * schedule(step, t)}
                 row |= means
@@ -140,7 +140,9 @@ def _check_learning(means: dict[str, float], done: int, t: TrainConfig) -> None:
 
 
 class TrainingStep:
-    """Forward, backward, clip or skip, update: `step_fn(step, batch)` gives the step's values."""
+    """Forward, backward, clip or skip, update: `step_fn(step, batch)` gives the step's values, means over
+    all processes.
+    """
 
     def __init__(
         self,
@@ -183,7 +185,9 @@ class TrainingStep:
         for parameter in self.parameters:
             parameter.grad = None
         means = {k: torch.stack([values[k] for values in several]).mean() for k in several[0]}
-        return {**means, "grad_norm": norm.detach(), "skipped": torch.tensor(float(skipped))}
+        means |= {"grad_norm": norm.detach(), "skipped": torch.tensor(float(skipped))}
+        together = torch.stack([value.to(self.group.device) for value in means.values()])
+        return dict(zip(means, mean_over(together, self.group).unbind(), strict=True))
 
     def _gradients_wait(self, wait: bool) -> AbstractContextManager[None]:
         """Context in which, if `wait`, gradients are only summed in this process and not exchanged."""
@@ -221,8 +225,7 @@ class _Sums:
         """The values of each step, from which sums can be made again."""
         return [{k: float(v) for k, v in step.items()} for step in self.steps]
 
-    def means(self, group: Processes) -> dict[str, float]:
-        """Means over the steps and over all processes."""
+    def means(self) -> dict[str, float]:
+        """Means over the steps."""
         names = list(self.steps[0])
-        means = torch.stack([torch.stack([s[k].cpu() for s in self.steps]).mean() for k in names])
-        return dict(zip(names, mean_over(means, group).tolist(), strict=True))
+        return {k: float(torch.stack([s[k].cpu() for s in self.steps]).mean()) for k in names}

@@ -89,8 +89,11 @@ def elastic(tries: int, seed: int = 0) -> dict[str, object]:
             if workers := children(process.pid, "ilrm.train"):
                 os.kill(rng.choice(workers), signal.SIGKILL)
                 killed += 1
-            process.communicate(timeout=900)
-            equal += process.returncode == 0 and same(folder, reference / CONFIG.name)
+            output, _ = process.communicate(timeout=900)
+            as_before = process.returncode == 0 and same(folder, reference / CONFIG.name)
+            equal += as_before
+            if not as_before:
+                print(f"exit status {process.returncode}", output, sep="\n")
     return {"drill": "kill -9 of one of two processes under torchrun", "tries": killed,
             "outcome": f"{equal} of {tries} equal to the bit",
             "passed": equal == tries == killed}  # fmt: skip

@@ -30,6 +30,22 @@ from ilrm.system.stopping import Stopped
 perform_run(run_config("smoke", **{fields}), store=Path(sys.argv[1]), show_progress=False)
 """
 
+TWO_POINTS = """
+from ilrm.training import loop
+loop.LOG_POINTS = 2
+"""
+STOPPED_AT_THREE = """
+import os, signal
+add = loop._Sums.add
+def add_and_stop(self, values):
+    add(self, values)
+    add_and_stop.steps += 1
+    if add_and_stop.steps == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+add_and_stop.steps = 0
+loop._Sums.add = add_and_stop
+"""
+
 
 def test_a_killed_run_goes_on_to_the_same_weights_and_metrics(tmp_path):
     """kill -9 after a checkpoint, then ask for the run again; the other half runs undisturbed."""
@@ -131,17 +147,17 @@ def test_bf16_checkpointing_and_compiled_blocks_train_on_cuda(tmp_path):
     assert next(model.parameters()).is_cuda and sum(losses[-10:]) < sum(losses[:10])
 
 
-def trained_by(processes, folder, fields):
+def trained_by(processes, folder, fields, program=KILLED, check=True):
     """A run performed by this many processes of torchrun."""
     script = folder / "run.py"
     folder.mkdir(exist_ok=True)
-    script.write_text(KILLED.format(fields=fields))
+    script.write_text(program.format(fields=fields))
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     line = [*command, "--standalone", str(script), str(folder)]
-    subprocess.run(line, check=True, env=environment, capture_output=True)
+    subprocess.run(line, check=check, env=environment, capture_output=True)
     run = find_run(run_config("smoke", **fields), folder)
-    assert run is not None
+    assert run is not None or not check
     return run
 
 
@@ -181,6 +197,20 @@ def test_a_run_resumes_with_another_number_of_processes(tmp_path):
     assert checkpoints.latest_step(folder / config.name) == 3
     resumed = trained_by(2, folder, fields)
     torch.testing.assert_close(losses(resumed), losses(alone), atol=1e-4, rtol=0)
+
+
+def test_two_processes_that_are_stopped_between_points_of_the_curve_resume_to_the_same_curve(
+    tmp_path,
+):
+    """The checkpoint is the first process's: its values since the last point are means over both."""
+    fields = {"steps": 4, "batch": 4, "warmup": 2}
+    whole = trained_by(2, tmp_path / "whole", fields, TWO_POINTS + KILLED)
+    folder = tmp_path / "stopped"
+    trained_by(2, folder, fields, TWO_POINTS + STOPPED_AT_THREE + KILLED, check=False)
+    assert checkpoints.latest_step(folder / run_config("smoke", **fields).name) == 3
+    resumed = trained_by(2, folder, fields, TWO_POINTS + KILLED)
+    assert list(whole.history.step) == [2, 4]
+    assert torch.equal(losses(resumed), losses(whole))
 
 
 def test_a_batch_in_parts_is_trained_on_as_a_whole(tmp_path):
