@@ -134,7 +134,10 @@ def _open_journal(path: Path, create: bool) -> BaseStorage:
         raise StudyError(
             f"storage {path} cannot be opened ({error.strerror}): give the path of a file"
         ) from error
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+    except (
+        ValueError, LookupError, TypeError, AttributeError, AssertionError,
+        RecursionError,  # of JSON that is nested too deeply
+    ) as error:  # fmt: skip
         raise StudyError(
             f"storage {path} is not a journal or is damaged ({error}): move it away; complete runs are safe "
             "in the run store"

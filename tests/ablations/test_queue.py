@@ -241,7 +241,7 @@ def test_a_database_that_cannot_be_reached_is_one_line_without_the_password():
     assert "secret" not in str(caught.value) and "localhost:1/none" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["garbage\n", "[1, 2]\n", "garbage"])
+@pytest.mark.parametrize("text", ["garbage\n", "[1, 2]\n", "garbage", "[" * 3000 + "\n"])
 def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path, text):
     path = tmp_path / "notes.txt"
     path.write_text(text)
