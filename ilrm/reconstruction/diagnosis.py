@@ -30,7 +30,7 @@ FINEST = 1e-4  # coarsest acceptable coordinate step as a share of the input cam
 # degrees to 26 cost 1.3 dB on real clips, the upper one is a choice
 FOV_SHARES = 0.4, 1.25
 # names of the baselines that learn nothing
-RIVALS = {
+IN_WORDS = {
     "mean_colour": "one flat colour",
     "nearest_view": "copying the nearest input view",
     "plane_warp": "a plane warp",
@@ -86,7 +86,7 @@ def diagnose(
 def _verdict(summary: dict[str, dict[str, dict[str, float]]], optimised: bool) -> Iterator[str]:
     """Compare the result with baselines that learn nothing, on the same held-out frames."""
     ours = summary["model"]["psnr"]["mean"]
-    rivals = {name: summary[name]["psnr"]["mean"] for name in RIVALS if name in summary}
+    rivals = {name: summary[name]["psnr"]["mean"] for name in IN_WORDS if name in summary}
     better = {name: value for name, value in rivals.items() if value >= ours}
     advice = "" if optimised else ": try --splat 30, which optimises the scene itself"
     if "mean_colour" in better:
@@ -97,7 +97,7 @@ def _verdict(summary: dict[str, dict[str, dict[str, float]]], optimised: bool) -
     elif better:
         name, value = max(better.items(), key=lambda item: item[1])
         yield (
-            f"{RIVALS[name]}, which learns nothing, is better: {value:.1f} dB on held-out frames, this "
+            f"{IN_WORDS[name]}, which learns nothing, is better: {value:.1f} dB on held-out frames, this "
             f"reconstruction {ours:.1f} dB{advice}"
         )
     elif coarse := [m for m in ("ssim", "lpips") if _is_behind(summary, m)]:

@@ -22,7 +22,7 @@ COLORS = {
     "3d-gs": style.COLORS["base"],
     "splat": style.COLORS["splat"],
 }
-RIVALS = {"plane_warp": "--", "plane_sweep": ":"}
+LINE_STYLES = {"plane_warp": "--", "plane_sweep": ":"}
 LABELS = {0: "zero-shot", 10: "+10", 20: "+20"}
 ABOVE = (0, 7)  # points; offset of annotations
 
@@ -53,7 +53,7 @@ def _figure(rows: pd.DataFrame, about: dict[str, Any]) -> Figure:
                      "splat": f"3D-GS from {about['splat_start']}"}  # fmt: skip
             label = f"{names[method]} ({part.gaussians.iloc[-1]:,.0f} Gaussians)"
             axes.plot(part.seconds, part[metric], "o-", ms=4, color=color, label=label)
-        for rival, line in RIVALS.items():
+        for rival, line in LINE_STYLES.items():
             value = rows.loc[rows.method == rival, metric].iloc[0]
             axes.axhline(value, ls=line, lw=1, color=style.COLORS[rival], label=METHODS[rival])
         ours = rows[rows.method == "ilrm"]

@@ -12,7 +12,7 @@ from ilrm.data.scene import Scene, Scenes
 from ilrm.errors import TooFewFramesError
 
 HOLD_OUT = 8  # every 8th frame is a target
-Choice = Literal["kmeans", "even"]
+Spreading = Literal["kmeans", "even"]
 
 
 class Selection(Protocol):
@@ -91,7 +91,7 @@ class FullCoverage:
     """Every 8th frame is a target; input views are chosen from the others, in Tables 5, 10, 13 by K-means."""
 
     views: int
-    choice: Choice = "kmeans"
+    choice: Spreading = "kmeans"
 
     def keys(self, scenes: Scenes) -> list[str]:
         return scenes.keys
