@@ -34,7 +34,8 @@ def read_table(
         if missing := [name for name in (*columns, *numbers) if name not in table]:
             raise ValueError(f"no column {', '.join(missing)}")
         return table.astype(dict.fromkeys(numbers, float)) if numbers else table
-    except ValueError as error:  # empty, cut short in the middle of a row, or not UTF-8
+    # empty, cut short in the middle of a row, not UTF-8; a number of more than 308 digits
+    except (ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise RunError(
             f"{path} is damaged ({reason}): remove it and run again, or fetch it again"
