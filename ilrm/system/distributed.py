@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 PATIENCE = timedelta(days=30)  # timeout of the others while the first process evaluates or waits
 
@@ -36,8 +37,24 @@ def processes() -> Processes:
     if device is not None:
         torch.cuda.set_device(device)
     if count > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
+        _join("nccl" if cuda else "gloo")
     return Processes(rank, count, device or torch.device("cpu"))
+
+
+def _join(backend: str) -> None:
+    """Join the process group with what it stores apart from earlier attempts.
+
+    torchrun keeps one store over all restarts (`--max-restarts`): a process that joins before
+    the others finds the addresses of dead ones there. Agents on several hosts count restarts differently, so
+    there the variable of docs/gpu.md gives each attempt a store of its own.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE") != "1":
+        dist.init_process_group(backend)
+        return
+    store, rank, count = next(rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    of_attempt = dist.PrefixStore(f"attempt {attempt}", store)
+    dist.init_process_group(backend, store=of_attempt, rank=rank, world_size=count)
 
 
 def wait_for_all() -> None:

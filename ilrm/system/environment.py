@@ -29,7 +29,8 @@ def describe(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "commit": _commit(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        # torch's own name of its version says which build it is, such as +cu130
+        "versions": {name: _version(name) for name in PACKAGES} | {"torch": torch.__version__},
     }
 
 
