@@ -33,8 +33,8 @@ from ilrm.system.paths import RUNS
 DATABASES = ("postgresql", "postgres", "postgresql+pg8000")  # URL schemes, all for the same driver
 START = b'{"op_code"'  # first bytes of a journal
 HEARTBEAT = 15  # seconds between heartbeats of a trial in a database
-GRACE = 120  # seconds without a heartbeat after which another worker takes over the trial: a network may
-# be cut for a minute
+# seconds without a heartbeat after which another worker takes over the trial: more than a short network cut
+GRACE = 120
 CLAIMING = 60  # seconds that a worker has to store its name in a claimed trial
 TABLES = 0x694C524D  # key of the database lock under which tables are created
 RETRIES = 5  # number of times that a trial whose worker died is enqueued again

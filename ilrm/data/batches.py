@@ -18,7 +18,7 @@ from ilrm.data.frames.evaluation_indices import read_evaluation_index
 from ilrm.data.frames.training_windows import WindowSchedule
 from ilrm.data.frames.view_selection import FullCoverage, Selection
 from ilrm.data.framing import Distortion, Framing
-from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset
+from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset, ensure_index
 from ilrm.data.scene import Scene, Scenes, fingerprint
 from ilrm.data.sources.captures import CaptureScenes, is_capture
 from ilrm.data.sources.chunks import ChunkScenes
@@ -36,9 +36,11 @@ _held: WeakValueDictionary[tuple[DataConfig, bool, str], ViewsDataset] = WeakVal
 
 def dataset_root(data: DataConfig) -> Path:
     """The dataset's folder: `data.root`, or procedural scenes, which the first call generates."""
-    if data.root:
-        return Path(data.root)
-    rooms = RoomsConfig(
+    return Path(data.root) if data.root else ensure_dataset(_rooms(data))
+
+
+def _rooms(data: DataConfig) -> RoomsConfig:
+    return RoomsConfig(
         train_scenes=data.procedural_train,
         test_scenes=data.procedural_test,
         frames=data.procedural_frames,
@@ -48,7 +50,6 @@ def dataset_root(data: DataConfig) -> Path:
         seed=data.procedural_seed,
         train_depths=data.procedural_depths,
     )
-    return ensure_dataset(rooms)
 
 
 def framing(data: DataConfig) -> Framing:
@@ -197,6 +198,8 @@ def held_out_scenes(data: DataConfig) -> HeldOutScenes:
     """
     root = dataset_root(data)
     path = Path(data.evaluation_index or root / f"evaluation_index_{data.context_views}v.json")
+    if not data.root and not data.evaluation_index:
+        path = ensure_index(root, _rooms(data), data.context_views)
     folder = root / "test" if is_folder(root / "test") else root
     return _held_out(data, root, path, _version(folder, path))
 

@@ -42,11 +42,11 @@ def processes() -> Processes:
 
 
 def _join(backend: str) -> None:
-    """Join the process group with what it stores apart from earlier attempts.
+    """Join the process group, with keys in torchrun's store that are this attempt's own.
 
-    torchrun keeps one store over all restarts (`--max-restarts`): a process that joins before
-    the others finds the addresses of dead ones there. Agents on several hosts count restarts differently, so
-    there the variable of docs/gpu.md gives each attempt a store of its own.
+    torchrun keeps one store over all restarts (`--max-restarts`), where a process that joins before the
+    others would find the addresses of dead ones. On several hosts, whose agents count restarts differently,
+    the environment variable in docs/gpu.md gives each attempt a store instead.
     """
     if os.environ.get("GROUP_WORLD_SIZE") != "1":
         dist.init_process_group(backend)

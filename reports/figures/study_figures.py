@@ -125,18 +125,29 @@ def _paper_points(
 
 
 def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
-    """Effects of all variants relative to their study's reference, with intervals, next to the paper's."""
-    rows = [
-        (study, variant, effect)
-        for study in studies().values()
-        for variant in study.variants[1:]
-        if (effect := measurements.effect(study, variant, study.reference, metric)) is not None
-    ]
+    """Effects of all variants relative to their study's reference, with intervals, next to the paper's.
+
+    Variants are below the title of their study, which names the reference.
+    """
+    rows: list[tuple[Study, Variant, Effect]] = []
+    labels: list[str] = []  # titles and variants, line by line
+    places: list[int] = []  # lines of the variants
+    for study in studies().values():
+        measured = [
+            (study, variant, effect)
+            for variant in study.variants[1:]
+            if (effect := measurements.effect(study, variant, study.reference, metric)) is not None
+        ]
+        if measured:
+            labels.append(f"{study.title} (from {study.reference.name})")
+            places += range(len(labels), len(labels) + len(measured))
+            labels += [variant.name for _, variant, _ in measured]
+            rows += measured
     if not rows:
         return None
     style.use()
-    figure, axes = plt.subplots(figsize=(7.2, 0.28 * len(rows) + 1.2))
-    for y, (study, variant, effect) in enumerate(rows):
+    figure, axes = plt.subplots(figsize=(7.2, 0.26 * len(labels) + 1.2))
+    for y, (study, variant, effect) in zip(places, rows, strict=True):
         bounds = [[effect.mean - effect.low], [effect.high - effect.mean]]
         fill = OURS if effect.seeds > 1 else "white"
         axes.errorbar(
@@ -148,10 +159,9 @@ def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xscale("symlog", linthresh=1.0)
     style.label_ticks(axes.xaxis, [-10, -5, -2, -1, -0.5, 0, 0.5, 1, 2])
-    axes.set_yticks(
-        range(len(rows)),
-        [style.plain(f"{study.name}: {variant.name}") for study, variant, _ in rows],
-    )
+    axes.set_yticks(range(len(labels)), [style.plain(label) for label in labels])
+    for y, label in enumerate(axes.get_yticklabels()):
+        label.set_fontweight("normal" if y in places else "bold")
     axes.invert_yaxis()
     axes.set_xlabel("change in PSNR relative to the study's reference (dB; linear within 1 dB)")
     axes.plot([], [], color=OURS, marker="o", label=f"{measurements.scale} scale, 95% interval")

@@ -4,6 +4,7 @@ import pytest
 
 from ablations.side_by_side import cells_by_value
 from ablations.study import MOST_SEEDS, SEEDS, StudyError, find_studies, read_study, studies
+from ilrm.data.procedural.generation import RoomsConfig, evaluation_index
 from ilrm.presets import run_config
 from reports.published import rows_of
 
@@ -42,6 +43,17 @@ def test_cells_are_runs_at_every_scale(name, scale):
     assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
     for cell in cells:
         assert run_config(**cell.parameters) == cell.config and cell.config.train.seed == cell.seed
+
+
+@pytest.mark.parametrize("scale", ["smoke", "tiny"])
+@pytest.mark.parametrize("name", list(studies()))
+def test_every_cell_can_be_evaluated_on_the_procedural_scenes(name, scale):
+    """Its number of input views leaves frames to hold out."""
+    for cell in studies()[name].cells(scale, 1):
+        data = cell.config.evaluation_data
+        rooms = RoomsConfig(frames=data.procedural_frames, test_scenes=2)
+        for entry in evaluation_index(rooms, data.context_views).values():
+            assert len(set(entry["context"]) - set(entry["target"])) == data.context_views
 
 
 def test_every_row_of_a_variant_is_one_row_of_the_paper():

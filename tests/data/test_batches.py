@@ -3,6 +3,7 @@
 import json
 import shutil
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -84,6 +85,16 @@ def test_an_index_given_by_path_is_grown_to_the_number_of_views():
     first = next(iter(scenes))
     assert first.batch.inputs.images.shape[:2] == (1, 5)
     assert len(set(first.frames)) == len(first.frames)
+
+
+def test_procedural_scenes_are_evaluated_with_any_number_of_views():
+    """As by the study of more views than in training."""
+    data = smoke_data(procedural_frames=24)
+    few, many = (
+        held_out_scenes(replace(data, context_views=v)).load("test000000") for v in (8, 10)
+    )
+    assert few.batch.inputs.images.shape[1] == 8 and many.batch.inputs.images.shape[1] == 10
+    assert few.frames == many.frames
 
 
 def test_images_of_another_size_have_no_depth_to_compare_with():

@@ -146,19 +146,40 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
 
 
 def evaluation_index(config: RoomsConfig, views: int) -> dict[str, dict[str, list[int]]]:
-    """{scene: {"context", "target"}}: evenly spread contexts, the same targets for every number of views."""
+    """{scene: {"context", "target"}}: evenly spread contexts, the same targets for every number of views.
+
+    For numbers that are not in EVALUATION_VIEWS, contexts are spread over the frames that are not targets.
+    Raises ConfigError if these are too few.
+    """
     last = config.frames - 1
     taken = {frame for v in EVALUATION_VIEWS for frame in spread(0, last, v)}
     free = [frame for frame in range(config.frames) if frame not in taken]
     index = {}
     for i in range(config.test_scenes):
         rng = np.random.default_rng([config.seed, len(SPLITS), i])
-        targets = rng.choice(free, min(EVALUATION_TARGETS, len(free)), replace=False)
-        index[f"test{i:06d}"] = {
-            "context": spread(0, last, views),
-            "target": sorted(targets.tolist()),
-        }
+        targets = rng.choice(free, min(EVALUATION_TARGETS, len(free)), replace=False).tolist()
+        context = spread(0, last, views)
+        if views not in EVALUATION_VIEWS:
+            others = [frame for frame in range(config.frames) if frame not in targets]
+            if views > len(others):
+                raise ConfigError(
+                    f"{views} input views: these scenes have {len(others)} frames that are not targets; give "
+                    "fewer views, or more procedural_frames"
+                )
+            context = [others[k] for k in spread(0, len(others) - 1, views)]
+        index[f"test{i:06d}"] = {"context": context, "target": sorted(targets)}
     return index
+
+
+def ensure_index(root: Path, config: RoomsConfig, views: int) -> Path:
+    """The file of a data set's evaluation index; the first call for a number of views writes it.
+
+    Raises ConfigError, as `evaluation_index` does.
+    """
+    path = root / f"evaluation_index_{views}v.json"
+    if not path.exists():
+        write_json(path, evaluation_index(config, views))
+    return path
 
 
 def _is_complete(root: Path, wanted: dict[str, Any]) -> bool:
@@ -239,8 +260,7 @@ def generate(root: str | Path, config: RoomsConfig, workers: int | None = None) 
         write_json(root / "dataset.json", {**wanted, "complete": False})
         _write_chunks(root, config, workers or os.cpu_count() or 1)
         for views in EVALUATION_VIEWS:
-            index = evaluation_index(config, views)
-            write_json(root / f"evaluation_index_{views}v.json", index)
+            ensure_index(root, config, views)
         write_json(root / "dataset.json", {**wanted, "complete": True})
     return root
 

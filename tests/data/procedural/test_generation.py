@@ -14,7 +14,12 @@ import torch
 
 from ilrm.data.procedural import generation as procedural
 from ilrm.data.procedural.camera_paths import PATHS
-from ilrm.data.procedural.generation import RoomsConfig, ensure_dataset, generate
+from ilrm.data.procedural.generation import (
+    RoomsConfig,
+    ensure_dataset,
+    evaluation_index,
+    generate,
+)
 from ilrm.data.procedural.raytrace import render_room
 from ilrm.data.procedural.rooms import random_room, room_size
 from ilrm.data.procedural.textures import texture_bank
@@ -117,6 +122,21 @@ def test_folder_follows_the_format(rooms):
         assert not set(entry["context"]) & set(entry["target"])
         targets.append(entry["target"])
     assert targets[0] == targets[1] == targets[2]
+
+
+def test_inputs_are_no_targets_for_any_number_of_views():
+    """12 evenly spread frames of 24 have some of the targets among them."""
+    config = RoomsConfig(frames=24, test_scenes=5)
+    trained = evaluation_index(config, 8)
+    for views in (3, 10, 12, 18):
+        for scene, entry in evaluation_index(config, views).items():
+            assert len(set(entry["context"])) == views
+            assert not set(entry["context"]) & set(entry["target"])
+            assert entry["target"] == trained[scene]["target"]
+    with pytest.raises(
+        ConfigError, match="19 input views: these scenes have 18 frames that are not"
+    ):
+        evaluation_index(config, 19)
 
 
 def bilinear(image, x, y):

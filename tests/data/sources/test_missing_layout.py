@@ -37,8 +37,8 @@ WRONG = {
         f"{NEED}; scans/b may hold some: give .*a/scans/b",
     ),
     "COLMAP's workspace": (
-        lambda f: shutil.move(colmap(f.with_name("b")), f / "work/0") and None,
-        f"{NEED}; work/0 may hold some: give .*a/work/0",
+        lambda f: shutil.move(colmap(f.with_name("b")), f / "workspace/0") and None,
+        f"{NEED}; workspace/0 may hold some: give .*a/workspace/0",
     ),
     "half a model": (
         lambda f: (colmap(f) / "sparse/0/cameras.bin").unlink(),
