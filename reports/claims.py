@@ -11,6 +11,7 @@ import pandas as pd
 from ablations.study import Study, Variant, studies
 from ilrm import cost
 from ilrm.config import ModelConfig
+from ilrm.presets import run_config
 from ilrm.vocabulary import METRICS
 from reports.effects import Effect, Measurements
 from reports.published import row_pair
@@ -60,11 +61,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with the paper's effect and ours: better minus worse variant (for LPIPS, the reverse)."""
+    """A claim with the paper's effect and ours: better minus worse variant (for LPIPS, the reverse).
+
+    `plane_warp`: the effect on a plane warp, in dB, if the variants have other inputs; else None.
+    """
 
     claim: Claim
     paper: float | None
     effect: Effect | None
+    plane_warp: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -77,6 +82,10 @@ class Judged:
         if self.effect is not None and self.verdict == NOT_RESOLVED:
             needed = _needed_effort(self.effect, self.claim.threshold)
             reason = _joined(needed, reason)
+        if self.plane_warp is not None:
+            reason = _joined(
+                f"a plane warp with the same inputs: {self.plane_warp:+.2f} dB", reason
+            )
         return reason
 
 
@@ -134,7 +143,22 @@ def judge_claim(claim: Claim, study: Study, measurements: Measurements) -> Judge
     if not METRICS[claim.metric].higher_is_better:
         better, worse = worse, better
     effect = measurements.effect(study, better, worse, claim.metric)
-    return Judged(claim, _paper_effect(claim, better, worse), effect)
+    rival = None if effect is None else _plane_warp_effect(better, worse, study, measurements)
+    return Judged(claim, _paper_effect(claim, better, worse), effect, rival)
+
+
+def _plane_warp_effect(
+    better: Variant, worse: Variant, study: Study, measurements: Measurements
+) -> float | None:
+    """What the better variant's inputs bring a plane warp (dB); None for equal inputs or without a record."""
+    first, second = (
+        run_config(**study.parameters(variant, measurements.scale, 0))
+        for variant in (better, worse)
+    )
+    if first.evaluation_data.held_out_hash == second.evaluation_data.held_out_hash:
+        return None
+    levels = [measurements.baseline(config, "plane_warp") for config in (first, second)]
+    return None if levels[0] is None or levels[1] is None else levels[0] - levels[1]
 
 
 def _paper_effect(claim: Claim, better: Variant, worse: Variant) -> float | None:

@@ -54,7 +54,11 @@ def quality_against(
     axes.set_xscale(scale)
     style.label_ticks(axes.xaxis, x)
     _plane_warp(axes, study, places, measurements)
-    _paper_points(axes, study, places, measurements)
+    lines, labels = axes.get_legend_handles_labels()
+    if (other := _paper_points(axes, study, places, measurements)) is not None:
+        paper, paper_labels = other.get_legend_handles_labels()
+        lines, labels = lines + paper, labels + paper_labels
+    axes.legend(lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     plt.close(figure)
     return figure
 
@@ -90,8 +94,11 @@ def _plane_warp(
 
 def _paper_points(
     axes: Axes, study: Study, places: dict[str, float], measurements: Measurements
-) -> None:
-    """Plot the paper's values on a second axis with the same scale, shifted to align the references."""
+) -> Axes | None:
+    """Plot the paper's values on a second axis with the same scale, shifted to align the references.
+
+    Returns that axis, or None if there are fewer than two values.
+    """
     values = {
         places[v.name]: rows_of(v)[0].value("psnr")
         for v in study.variants
@@ -101,7 +108,7 @@ def _paper_points(
     level = measurements.mean(study, study.reference, "psnr")
     reference = rows_of(study.reference)[0].value("psnr") if study.reference.rows else None
     if len(shown) < 2 or level is None or reference is None:
-        return
+        return None
     shift = reference - level.mean
     low, high = axes.get_ylim()
     margin = 0.05 * (high - low)
@@ -114,14 +121,7 @@ def _paper_points(
     other.set_ylabel("PSNR (dB), paper")
     other.grid(False)
     other.spines["right"].set_visible(True)
-    lines = [*axes.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    axes.legend(
-        lines,
-        [f"{line.get_label()}" for line in lines],
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.17),
-        ncols=2,
-    )
+    return other
 
 
 def effects(measurements: Measurements, metric: str = "psnr") -> Figure | None:
@@ -183,14 +183,24 @@ def _paper_effect(variant: Variant, reference: Variant, metric: str) -> float | 
 
 
 def quality_against_macs(measurements: Measurements) -> Figure | None:
-    """PSNR of all trained variants, numbered, against the MACs of their forward pass."""
+    """PSNR of all trained variants, numbered, against the MACs of their forward pass.
+
+    Lines are the baselines with the usual inputs; variants with others have a plane warp of their own.
+    """
+    usual = run_config(measurements.scale)
     points: dict[tuple[float, float], str] = {}
+    other_inputs: dict[tuple[float, float], int] = {}  # (GMACs, the plane warp's PSNR): input views
     for study in studies().values():
         for variant in study.variants:
             mean = measurements.mean(study, variant, "psnr")
             if mean is None or _evaluation_only(variant):
                 continue
             macs = float(measurements.runs.macs[mean.runs[0]]) / 1e9
+            config = run_config(**study.parameters(variant, measurements.scale, 0))
+            level = measurements.baseline(config, "plane_warp")
+            same = config.evaluation_data.held_out_hash == usual.evaluation_data.held_out_hash
+            if level is not None and not same:
+                other_inputs[macs, level] = config.data.context_views
             base = variant is study.reference and not variant.fields
             points.setdefault((macs, mean.mean), "base" if base else variant.name)
     if not points:
@@ -205,14 +215,21 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
         )
         axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
     for method in ("plane_warp", "plane_sweep"):
-        level = measurements.baseline(run_config(measurements.scale), method)
+        level = measurements.baseline(usual, method)
         if level is not None:
             axes.axhline(level, color=style.COLORS[method], ls=":")
-            text = f"{METHODS[method]} (learns nothing)"
+            text = f"{METHODS[method]}, {usual.data.context_views} views (learns nothing)"
             axes.annotate(
                 text, (1, level), (-4, 3), xycoords=("axes fraction", "data"),
                 textcoords="offset points", ha="right", fontsize=7, color=style.COLORS[method],
             )  # fmt: skip
+    for (macs, level), views in other_inputs.items():
+        color = style.COLORS["plane_warp"]
+        axes.plot(macs, level, color=color, marker="_", ms=12, ls="none")
+        axes.annotate(
+            f"{METHODS['plane_warp']}, {views} views", (macs, level), (0, 4),
+            textcoords="offset points", ha="center", fontsize=7, color=color,
+        )  # fmt: skip
     style.label_ticks(axes.xaxis, style.round_numbers(*axes.get_xlim()))
     axes.set(
         xlabel="GMACs per scene, forward pass", ylabel=f"PSNR (dB), {measurements.scale} scale"

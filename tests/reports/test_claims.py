@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ablations.study import studies
+from ilrm.presets import run_config
 from reports.claims import (
     CONFIRMED,
     CONTRADICTED,
@@ -16,6 +18,7 @@ from reports.claims import (
     claims,
     counted_claims,
     judge,
+    judge_claim,
     scorecard,
 )
 from reports.effects import Effect
@@ -78,6 +81,22 @@ def test_the_scorecard_says_what_an_open_claim_would_take():
         "1 of 3 seeds measured"
         in one[one.claim == "Token uplifting is better than none"].iloc[0].note
     )
+
+
+def test_claims_about_other_inputs_say_what_these_bring_a_plane_warp():
+    study = studies()["views"]
+    found = measurements({"(8,H,F)": 1.5}, study=study)
+    rows = [
+        {"data": run_config("tiny", context_views=views).evaluation_data.held_out_hash,
+         "method": "plane_warp", "scene": "s0", "psnr": psnr}
+        for views, psnr in ((4, 19.0), (8, 22.25))
+    ]  # fmt: skip
+    found = replace(found, baselines=pd.DataFrame(rows))
+    (claim,) = (c for c in claims() if c.text == "8 input views are better than 4")
+    judged = judge_claim(claim, study, found)
+    assert "a plane warp with the same inputs: +3.25 dB" in judged.reason
+    (other,) = (c for c in claims() if c.worse == "w/o token uplifting")
+    assert judge_claim(other, studies()["components"], measurements({})).plane_warp is None
 
 
 def test_costs_are_counted_not_read():
