@@ -73,7 +73,7 @@ class Baselines:
         """
         errors = [plane_errors(s.batch.inputs) for s in islice(scenes, PLANE_SCENES)]
         best = torch.stack(errors).mean(0).argmin()
-        return cls(float(inverse_depths()[best]))
+        return cls(float(inverse_depths()[int(best)]))
 
     def images(self, scene: EvaluationScene) -> Iterator[tuple[str, Float[Tensor, "1 T 3 H W"]]]:
         """Yield every baseline's name and its images of the scene's targets; the warp at true depth only if

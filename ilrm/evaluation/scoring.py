@@ -1,7 +1,7 @@
 """Held-out evaluation: metrics per target view, for the model and for the trivial baselines."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ilrm.evaluation.baselines import Baselines
 from ilrm.evaluation.inaccurate_poses import with_inaccurate_poses
 from ilrm.model import ILRM
 from ilrm.rendering import Rendering, render
+from ilrm.system.distributed import processes
 from ilrm.views import Batch, EvaluationScene
 
 
@@ -87,7 +88,7 @@ def evaluate(
                 depths.append(pair)
         rows += measured
         if baselines:
-            rows += _baseline_rows(scene, baselines, with_lpips)
+            rows += _baseline_rows(replace(scene, batch=batch), baselines, with_lpips)
     pooled = None
     if depths:
         predicted, true = (
@@ -98,11 +99,17 @@ def evaluate(
 
 
 def evaluate_baselines(scenes: Iterable[EvaluationScene]) -> pd.DataFrame:
-    """The baselines' rows of `Evaluation.per_view`. `scenes` is iterated twice."""
-    with_lpips = lpips_missing() is None
+    """The baselines' rows of `Evaluation.per_view`, on a GPU if there is one. `scenes` is iterated twice."""
+    with_lpips, device = lpips_missing() is None, processes().device
     baselines = Baselines.of(scenes)
     return pd.DataFrame(
-        [row for scene in scenes for row in _baseline_rows(scene, baselines, with_lpips)]
+        [
+            row
+            for scene in scenes
+            for row in _baseline_rows(
+                replace(scene, batch=scene.batch.to(device)), baselines, with_lpips
+            )
+        ]
     )
 
 

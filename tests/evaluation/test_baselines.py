@@ -1,5 +1,7 @@
 """Baselines: copies and means as such, warps exact where their assumption holds."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -147,3 +149,17 @@ def test_mean_colour_is_the_mean_of_the_inputs():
     batch = Batch(inputs, some_views(views=2), normalization(inputs.cameras))
     expected = inputs.images.mean((1, 3, 4))
     torch.testing.assert_close(mean_colour(batch)[:, 1, :, 5, 7], expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_on_cuda_the_baselines_draw_what_they_draw_on_the_cpu():
+    scene = textured_plane(slope=0.3)
+    on_cuda = replace(scene, batch=scene.batch.to("cuda"))
+    baselines = Baselines.of([on_cuda])
+    assert baselines == Baselines.of([scene])
+    for (name, expected), (_, images) in zip(
+        baselines.images(scene), baselines.images(on_cuda), strict=True
+    ):
+        assert images.device.type == "cuda"
+        assert psnr(images[0].cpu(), expected[0]).min() > 50, name
