@@ -17,6 +17,7 @@ import torch
 
 from ilrm.cost.floors import Device, floor_seconds
 from ilrm.errors import RunError
+from ilrm.fast import RECOMPILES
 from ilrm.paper_configs import TABLES, Case, cases
 from ilrm.presets import run_config
 from ilrm.ranges import check_option
@@ -31,8 +32,6 @@ from ilrm.system.paths import RUNS
 from ilrm.system.progress import progress_bar
 
 MEASUREMENTS = "measurements.csv"
-# limit of recompilations of a block, one per kind of size and use; dynamo's default is 8
-RECOMPILES = 64
 # the same for all rows of a folder
 CONDITIONS = ("device", "threads", "versions", "precision", "compiled")
 PROVENANCE = ("date", "commit")  # stored in each row
@@ -66,7 +65,8 @@ def run(scale: str, tables: tuple[str, ...], seconds: float, record: bool) -> Pa
             f"{len(chosen) - len(missing)} of {len(chosen)} rows were measured before: remove "
             f"{store.rows} to measure them again"
         )
-    with torch._dynamo.config.patch(recompile_limit=RECOMPILES):
+    # a block compiled for any size is slower: each size is compiled for itself
+    with torch._dynamo.config.patch(recompile_limit=RECOMPILES, automatic_dynamic_shapes=False):
         for case, row in measured(bench, missing):
             store.keep(case, row)
             store.write()

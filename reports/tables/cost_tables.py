@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -243,12 +244,16 @@ class Benchmark:
             shown["encoder (ms)"] = out or _ms(row, "encoder")
             shown["/ floor"] = "-" if out else f"{row['encoder_s'] / row['floor_s']:.1f}"
             shown["renderer, per view (ms)"] = "-" if out else _ms(row, "renderer")
-            shown["memory (MB)"] = "-" if out else f"{row['memory'] / 1e6:,.0f}"
+            shown["memory (MB)"] = "-" if out else _megabytes(row["memory"])
             step = training_out or f"{_ms(row, 'training')} x {row['batch']}"
-            memory = "-" if training_out else f"{row['training_memory'] / 1e6:,.0f}"
+            memory = "-" if training_out else _megabytes(row["training_memory"])
             shown |= {"training step (ms)": step, "training memory (MB)": memory}
             rows.append(shown)
         return pd.DataFrame(rows)
+
+
+def _megabytes(size: float) -> str:
+    return "-" if math.isnan(size) else f"{size / 1e6:,.0f}"
 
 
 def recorded_benchmarks(scale: str, records: Path = BENCHMARKS) -> list[Benchmark]:
