@@ -7,7 +7,7 @@ from typing import Any
 
 from ilrm.errors import IlrmError
 from ilrm.fields import shown, shown_path
-from ilrm.system.found_instead import in_place_of, told_by
+from ilrm.system.found_instead import describe_content, describe_path
 
 LONGEST_TEXT = 1000  # characters of a name or title
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -32,7 +32,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except OSError as error:
         unread = f"cannot be read ({error.strerror}): check the path"
-        raise StudyError(f"{shown_path(path)} {in_place_of(path) or unread}") from error
+        raise StudyError(f"{shown_path(path)} {describe_path(path) or unread}") from error
     except RecursionError as error:
         raise StudyError(f"{path} is nested too deeply: correct it") from error
     except UnicodeDecodeError as error:
@@ -40,7 +40,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (
         ValueError
     ) as error:  # TOML, an integer of thousands of digits, or a path with a null character
-        problem = told_by(content) or f"is not valid TOML ({error}): correct it"
+        problem = describe_content(content) or f"is not valid TOML ({error}): correct it"
         raise StudyError(f"{shown_path(path)} {problem}") from error
 
 

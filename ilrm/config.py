@@ -209,13 +209,20 @@ class DataConfig:
     procedural_test: int = 64
     procedural_frames: int = 32
     procedural_seed: int = 0
+    # rays per pixel along one side: fewer are drawn faster
+    procedural_supersample: int = 4
     # keep the true depth of procedural training scenes, for depth_weight
     procedural_depths: bool = False
 
     @property
     def held_out_hash(self) -> str:
-        """Ten hex digits that name the evaluation data: the other fields change only the training."""
+        """Ten hex digits that name the evaluation data: the other fields change only the training.
+
+        Like a run's hash, it leaves out a field that was added later if it is at its default.
+        """
         values = {name: getattr(self, name) for name in _HELD_OUT}
+        if self.procedural_supersample != DataConfig.procedural_supersample:
+            values["procedural_supersample"] = self.procedural_supersample
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
     def __post_init__(self) -> None:

@@ -80,6 +80,7 @@ RANGES: dict[str, Whole | Real] = {
     "procedural_test": Whole(1, 10**7),
     "procedural_frames": Whole(12, 10**5),  # eight context views with targets between
     "procedural_seed": SEED,
+    "procedural_supersample": Whole(1, 32),
     # training
     "steps": _COUNT,
     "batch": Whole(1, 10**6),

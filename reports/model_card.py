@@ -41,15 +41,15 @@ model = ILRM.from_pretrained("{name}")
 
 ## Training
 
-The training data are procedural rooms only (`ilrm/data/procedural/`): boxes, spheres and cylinders with
-diffuse lighting, textured with photographs from the scikit-image and scikit-learn packages and with coloured
-noise, seen along {paths}. No real scene was used for training, but the six real clips below were
-looked at while the recipe was developed. Each stage starts from the weights of the previous one (rounded to
-half precision here):
+The training data are procedural scenes only (`ilrm/data/procedural/varied.py`): boxes, spheres, cylinders and
+thin furniture in rooms and outdoors, with diffuse lighting, textured with photographs from the scikit-image
+and scikit-learn packages and with coloured noise, seen along walks, tours, and orbits of 30 to 360 degrees,
+with lenses of 20 to 75 degrees and an exposure that differs between views. Their true depth is a second loss
+that falls to zero. No real scene was used for training, but the six real clips and five captures below were
+looked at while the recipe was developed:
 
 {stages}
-`python -m ilrm.train --recipe {name}` runs all stages; for a longer training on a GPU:
-`python -m ilrm.train --recipe {name} steps=100000 batch=64 precision=bf16`.
+`python -m ilrm.train --recipe {name}` repeats it, in bf16 on a GPU; `steps=100000` for longer.
 The weights are stored in half precision ({megabytes} MB); computation is in single precision.
 
 ## Results
@@ -66,11 +66,11 @@ Outside of these ranges the model extrapolates, which `python -m ilrm.reconstruc
 ## Limitations
 
 {behind}
-- It was only trained on diffuse rooms: no sky, no reflections, no people, no long lenses.
+- It was only trained on diffuse surfaces of simple shapes: no reflections, no glass, no foliage, no people.
 - Gaussians at half the image resolution cannot represent fine texture, so that LPIPS can be worse than for a
   copied photo.
-- It is far smaller than the paper's models and was trained for hours on a CPU, so its results say nothing
-  about their quality.
+- It is far smaller than the paper's models and was trained for minutes, so its results say nothing about
+  their quality.
 """
 
 
@@ -85,7 +85,6 @@ def model_card(name: str) -> str:
         architecture=_architecture(weights),
         views=f"{fewest} to {most}",
         size=f"{data.image_height}x{data.image_width}",
-        paths=_paths(name),
         stages=markdown(_stages(name), index=False),
         megabytes=f"{(PACKAGED / name / FILE).stat().st_size / 1e6:.1f}",
         results=markdown(_table(results), index=False),
@@ -103,11 +102,6 @@ def _architecture(weights: Weights) -> str:
     )
 
 
-def _paths(name: str) -> str:
-    tours = any(run.data.procedural_path != "re10k" for run in stages(name))
-    return "camera walks as in RealEstate10K" + (" and tours of the room" if tours else "")
-
-
 def _stages(name: str) -> pd.DataFrame:
     rows = []
     for run in stages(name):
@@ -121,17 +115,19 @@ def _stages(name: str) -> pd.DataFrame:
                 "rooms": f"{run.data.procedural_train:,} (seed {run.data.procedural_seed})",
                 "steps": f"{run.train.steps:,}",
                 "scenes per step": run.train.batch,
-                "hours": f"{measured['training_seconds'] / 3600:.1f}",
-                "hardware": f"{_threads(environment)} of {environment['device']}, fp32",
+                "minutes": f"{measured['training_seconds'] / 60:.0f}",
+                "hardware": f"{_hardware(environment)}, {run.train.precision}",
             }
         )
     return pd.DataFrame(rows)
 
 
-def _threads(environment: dict[str, Any]) -> str:
-    processes = environment.get("processes", 1)  # missing in older records
-    count = environment["threads"] * processes
-    return f"{count} thread" + "s" * (count > 1)
+def _hardware(environment: dict[str, Any]) -> str:
+    """The device, and of a CPU the threads of all processes."""
+    if environment["attention"]:  # a GPU
+        return str(environment["device"])
+    count = environment["threads"] * environment.get("processes", 1)
+    return f"{count} thread{'s' * (count > 1)} of {environment['device']}"
 
 
 def _record(run: RunConfig) -> Path:
@@ -151,7 +147,7 @@ def own_evaluations(weights: Weights) -> list[RunFolder]:
     """The recorded evaluations of exactly these weights, sorted by scenes and number of views."""
     own = weights_digest(weights.model)
     results = [result for result in recorded_evaluations() if result.about["parameters"] == own]
-    return sorted(results, key=lambda r: (scene_kind(r.about["data"]), r.about["views"]))
+    return sorted(results, key=lambda r: (scene_kind(r), r.about["views"]))
 
 
 def _table(results: list[RunFolder]) -> pd.DataFrame:
@@ -162,7 +158,7 @@ def _table(results: list[RunFolder]) -> pd.DataFrame:
             if method not in metrics["summary"]:
                 continue
             row: dict[str, Any] = {
-                "scenes": f"{metrics['scenes']} {scene_kind(config['data'])}",
+                "scenes": f"{metrics['scenes']} {scene_kind(result)}",
                 "views": config["views"],
                 "method": label if method != "model" else config["weights"],
             }
@@ -178,15 +174,21 @@ def _behind(results: list[RunFolder]) -> str:
         gap = summary["plane_warp"]["psnr"]["mean"] - summary["model"]["psnr"]["mean"]
         if gap > 0:
             views = f"{result.about['views']} views"
-            better.append(f"{scene_kind(result.about['data'])} with {views} ({gap:.1f} dB)")
+            better.append(f"{scene_kind(result)} with {views} ({gap:.1f} dB)")
     return (
         f"- A plane warp, which blends the inputs at one depth, is better in PSNR on "
         f"{', '.join(better) or 'none of these scenes'}."
     )
 
 
-def scene_kind(data: str) -> str:
-    return {"re10k": "RealEstate10K clips", "captures": "wide captures"}.get(data, "held-out rooms")
+def scene_kind(result: RunFolder) -> str:
+    """Name of the scenes of a recorded evaluation, and of how their input views were chosen."""
+    data, protocol = result.about["data"], result.about["protocol"]
+    if data == "captures":
+        return "captures, " + ("near inputs" if protocol == "captures-near" else "spread inputs")
+    if data.startswith("rooms"):
+        return "held-out varied scenes" if data.startswith("rooms-varied") else "held-out rooms"
+    return "RealEstate10K clips"
 
 
 def _depth(results: list[RunFolder]) -> str:

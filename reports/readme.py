@@ -76,7 +76,7 @@ def small_text() -> str:
     run = read_weights(SMALL)
     data = run.config.data
     return (
-        f"**`{SMALL}`**, which comes with the package, was trained on procedural rooms only. PSNR in dB at "
+        f"**`{SMALL}`**, which comes with the package, was trained on procedural scenes only. PSNR in dB at "
         f"{data.image_height}x{data.image_width},\nmean [95% interval]; the other metrics are in "
         f"[its card](ilrm/weights/{SMALL}/README.md):"
     )
@@ -86,7 +86,7 @@ def small_table(evaluations: list[RunFolder]) -> str:
     """PSNR by scenes, method and number of input views."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for result in evaluations:
-        scenes = f"{result.metrics['scenes']} {scene_kind(result.about['data'])}"
+        scenes = f"{result.metrics['scenes']} {scene_kind(result)}"
         for method in SHOWN:
             if method in result.metrics["summary"]:
                 name = SMALL if method == "model" else METHODS[method]

@@ -25,7 +25,7 @@ from ilrm.data.sources.chunks import ChunkScenes
 from ilrm.errors import CameraError, DataError, EmptyDatasetError, TooFewFramesError
 from ilrm.fields import shown_path
 from ilrm.system.files import is_file, is_folder
-from ilrm.system.found_instead import in_place_of
+from ilrm.system.found_instead import describe_path
 from ilrm.views import Batch, EvaluationScene, Views
 
 VALIDATION_SCENES = 32  # held-out scenes used for the validation points of a learning curve
@@ -48,6 +48,7 @@ def _rooms(data: DataConfig) -> RoomsConfig:
         width=data.image_width,
         path=data.procedural_path,
         seed=data.procedural_seed,
+        supersample=data.procedural_supersample,
         train_depths=data.procedural_depths,
     )
 
@@ -117,7 +118,7 @@ def open_scenes(
     root = Path(root)
     folder = root / split
     if not is_folder(root):
-        words = in_place_of(root) or "does not exist: check the path"
+        words = describe_path(root) or "does not exist: check the path"
         if is_file(root):
             words = "is a file: give the folder of a dataset, of captures, or of one capture"
         raise DataError(f"{shown_path(root)} {words}")

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ilrm.errors import DataError
-from ilrm.system.found_instead import beginning, in_place_of, plain, told_by
+from ilrm.system.found_instead import describe_content, describe_path, first_bytes, normalised_text
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2", ".ppm")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
@@ -101,7 +101,7 @@ def _opened(source: Path | bytes) -> Iterator[Image.Image]:
             with Image.open(stream) as image:
                 yield image
     except FileNotFoundError as error:
-        words = in_place_of(source) if isinstance(source, Path) else None
+        words = describe_path(source) if isinstance(source, Path) else None
         words = words or "is missing: fetch the image or remove the frame from the cameras"
         raise DataError(f"{name} {words}") from error
     except Image.DecompressionBombError as error:
@@ -126,14 +126,14 @@ def _pixel_limit() -> Iterator[None]:
 
 def _problem(source: Path | bytes, error: Exception) -> str:
     """What is wrong with a file that could not be decoded, and what to do."""
-    if isinstance(source, Path) and (words := in_place_of(source)) is not None:
+    if isinstance(source, Path) and (words := describe_path(source)) is not None:
         return words
-    head = beginning(source) if isinstance(source, Path) else source[:64]
+    head = first_bytes(source) if isinstance(source, Path) else source[:64]
     if head is None:
         return f"cannot be read ({_reason(error)}): check its permissions and its disk"
     if head == b"":
         return "is empty: fetch it again"
-    if (words := _other_kind(head) or told_by(head)) is not None:
+    if (words := _other_kind(head) or describe_content(head)) is not None:
         return words
     if isinstance(error, Image.UnidentifiedImageError):
         return "is not an image: fetch it again"
@@ -143,7 +143,7 @@ def _problem(source: Path | bytes, error: Exception) -> str:
 def _other_kind(head: bytes) -> str | None:
     """What a file is by its first bytes, if it is not an image in a supported format."""
     for begins, words in _OTHERS:
-        if plain(head).startswith(begins) or head.lower().startswith(begins):
+        if normalised_text(head).startswith(begins) or head.lower().startswith(begins):
             return words
     if head[4:8] == b"ftyp" and b"avif" not in head and b"avis" not in head:
         if head[8:12] in HEIC:

@@ -14,7 +14,7 @@ import torch
 from ilrm.errors import IlrmError
 from ilrm.gaussians import OPACITY_RANGE, SH_DEGREE_0, Gaussians
 from ilrm.system.files import atomic_path
-from ilrm.system.found_instead import in_place_of, told_by
+from ilrm.system.found_instead import describe_content, describe_path
 
 LONGEST_HEADER = 1 << 20  # bytes
 _REST = (0, 9, 24, 45)  # number of f_rest properties for SH degrees 0 to 3
@@ -108,12 +108,12 @@ def _vertices(path: Path) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         unread = f"cannot be read ({error.strerror}): check the path"
-        raise IlrmError(f"{path} {in_place_of(path) or unread}") from error
+        raise IlrmError(f"{path} {describe_path(path) or unread}") from error
     try:
         form, elements, body = _header(data)
         return _element(form, elements, body)
     except ValueError as error:
-        if (words := told_by(data)) is not None:
+        if (words := describe_content(data)) is not None:
             raise IlrmError(f"{path} {words}") from error
         raise IlrmError(f"{path}: {error}: export it as 3D-GS PLY") from error
 

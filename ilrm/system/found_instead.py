@@ -13,7 +13,7 @@ _BEGINNINGS = (
 )
 
 
-def beginning(path: Path) -> bytes | None:
+def first_bytes(path: Path) -> bytes | None:
     """The first bytes of a file; None if it cannot be read."""
     try:
         with path.open("rb") as file:
@@ -22,18 +22,18 @@ def beginning(path: Path) -> bytes | None:
         return None
 
 
-def plain(head: bytes) -> bytes:
+def normalised_text(head: bytes) -> bytes:
     """The beginning of a text in lower case, without byte order mark and blanks."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
 
 
-def told_by(head: bytes | None) -> str | None:
+def describe_content(head: bytes | None) -> str | None:
     """What a file with these first bytes is, and what to do; None if it may be the expected file."""
-    start = plain((head or b"")[:BEGINNING])
+    start = normalised_text((head or b"")[:BEGINNING])
     return next((words for begins, words in _BEGINNINGS if start.startswith(begins)), None)
 
 
-def in_place_of(path: Path) -> str | None:
+def describe_path(path: Path) -> str | None:
     """What is found at a path instead of a regular file, and what to do; None if nothing is found there."""
     try:
         if path.is_dir():

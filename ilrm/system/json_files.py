@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ilrm.errors import DataError, IlrmError
-from ilrm.system.found_instead import in_place_of, told_by
+from ilrm.system.found_instead import describe_content, describe_path
 
 
 def read_json(path: Path, kind: type[IlrmError] = DataError, fix: str = "export it again") -> Any:
@@ -19,11 +19,11 @@ def read_json(path: Path, kind: type[IlrmError] = DataError, fix: str = "export 
         return json.loads(content)
     except OSError as error:
         unread = f"cannot be read ({error.strerror}): check the path"
-        raise kind(f"{path} {in_place_of(path) or unread}") from error
+        raise kind(f"{path} {describe_path(path) or unread}") from error
     except RecursionError as error:
         raise kind(f"{path} is nested too deeply: {fix}") from error
     except ValueError as error:
-        if (words := told_by(content)) is not None:
+        if (words := describe_content(content)) is not None:
             raise kind(f"{path} {words}") from error
         raise kind(f"{path} is truncated or not valid JSON ({error}): {fix}") from error
 

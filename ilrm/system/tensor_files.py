@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ilrm.errors import DataError, IlrmError
-from ilrm.system.found_instead import beginning, in_place_of, told_by
+from ilrm.system.found_instead import describe_content, describe_path, first_bytes
 
 DEEPEST = 20  # largest depth of nested dicts and lists
 
@@ -48,7 +48,7 @@ def read_tensors(path: Path, kind: type[IlrmError] = DataError) -> Any:
         return content
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):
-            words = told_by(beginning(path))
+            words = describe_content(first_bytes(path))
             raise kind(f"{path} {words or 'is not a file of tensors: fetch it again'}") from error
         raise kind(
             f"{path} contains pickled code or objects other than tensors, which are not loaded: if you trust "
@@ -56,7 +56,9 @@ def read_tensors(path: Path, kind: type[IlrmError] = DataError) -> Any:
         ) from error
     except Exception as error:  # damaged archives raise almost anything
         missing = None if os.path.lexists(path) else "does not exist: check the path"
-        if (words := missing or in_place_of(path) or told_by(beginning(path))) is not None:
+        if (
+            words := missing or describe_path(path) or describe_content(first_bytes(path))
+        ) is not None:
             raise kind(f"{path} {words}") from error
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise kind(f"{path} is truncated or not a torch file ({reason}): fetch it again") from error

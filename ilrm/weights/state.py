@@ -19,7 +19,7 @@ from ilrm.config import RunConfig
 from ilrm.errors import ConfigError, WeightsError
 from ilrm.model import ILRM
 from ilrm.system.files import atomic_folder, write_json
-from ilrm.system.found_instead import beginning, in_place_of, told_by
+from ilrm.system.found_instead import describe_content, describe_path, first_bytes
 from ilrm.system.json_files import read_json
 from ilrm.weights.spread import FILE as SPREAD
 from ilrm.weights.spread import Spread
@@ -94,7 +94,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (SafetensorError, OSError) as error:
-        if (words := in_place_of(file) or told_by(beginning(file))) is not None:
+        if (words := describe_path(file) or describe_content(first_bytes(file))) is not None:
             raise WeightsError(f"{file} {words}") from error
         raise WeightsError(
             f"{file} is truncated or not a safetensors file ({error}): fetch it again"

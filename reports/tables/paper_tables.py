@@ -217,9 +217,7 @@ def _reason(entry: pd.Series, place: Place | None) -> str:
     if place is None and not str(entry.method).startswith("iLRM"):
         return "another method"
     if entry.metric.endswith(("_s", "_gb")):
-        return (
-            "needs a GPU, which was not available (benchmark.md has a scaled-down model on a CPU)"
-        )
+        return "not measured on a GPU yet (benchmark.md has a scaled-down model on a CPU)"
     if place is not None:
         return f"not run yet (python -m ablations run {place.study.name})"
     if entry.dataset != "re10k":

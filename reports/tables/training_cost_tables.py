@@ -20,7 +20,7 @@ BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and two moments
 COUNTS = (1, 8, 64)  # GPUs
 
 NOTES = [
-    "encoder only: renderer, VGG loss and data are not counted; nothing of this has been measured on a GPU",
+    "encoder only: renderer, VGG loss and data are not counted; none of these recipes has been run",
     f"{PASSES} forward passes per step (activation checkpointing), matrix products in bf16 at "
     f"{SHARE:.0%} of an H100's dense rate, an assumption; the exchange of gradients is not counted",
     "memory: what the backward pass keeps with checkpointing, for the largest number of views of the recipe, "

@@ -47,7 +47,7 @@ def test_a_scene_is_better_after_seconds_and_the_curve_says_so(reconstruction, m
     assert found.curve.psnr.iloc[-1] == pytest.approx(psnr, abs=0.02)
     assert found.curve.step.iloc[-1] == 200 and (found.curve.seconds.diff()[1:] >= 0).all()
     before = render(reconstruction.gaussians, reconstruction.batch.targets.cameras).images
-    assert psnr > float(metrics.psnr(before[0], targets[0]).mean()) + 1
+    assert psnr > float(metrics.psnr(before[0], targets[0]).mean()) + 0.5
     assert found.reconstruction.gaussians.colors.dim() == 3  # RGB, so that it can leave the scene
 
 

@@ -17,7 +17,7 @@ from ilrm.data.scene import Scene, Scenes
 from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.fields import shown_path
 from ilrm.system.files import is_file, is_folder
-from ilrm.system.found_instead import in_place_of
+from ilrm.system.found_instead import describe_path
 from ilrm.system.json_files import read_json
 
 FIELDS = ("context", "target")
@@ -155,7 +155,7 @@ def read_wide_index(path: str | Path, views: int) -> WideIndex:
 def check_index(path: Path) -> None:
     """Raise DataError if there is no such file."""
     if not is_file(path):
-        what = in_place_of(path) if path.is_symlink() else None
+        what = describe_path(path) if path.is_symlink() else None
         what = (
             what
             or f"{'is a folder' if is_folder(path) else 'is missing'}: give the path of your copy"

@@ -20,7 +20,7 @@ from ilrm.data.sources.camera_checks import RIGID, SLANT, rotation_errors, slant
 from ilrm.data.sources.missing_layout import KNOWN
 from ilrm.errors import DataError, EmptyDatasetError
 from ilrm.system.files import below, is_file
-from ilrm.system.found_instead import in_place_of
+from ilrm.system.found_instead import describe_path
 from ilrm.system.json_files import read_json
 from ilrm.system.tensor_files import read_tensors
 
@@ -202,7 +202,7 @@ class ChunkScenes(Scenes):
         path = self.folder / name
         if not is_file(path):
             missing = "is missing but listed in index.json: fetch it or remove it from index.json"
-            raise DataError(f"{path} {in_place_of(path) or missing}")
+            raise DataError(f"{path} {describe_path(path) or missing}")
         scenes = read_tensors(path)
         if not isinstance(scenes, list) or not all(
             isinstance(s, dict) and isinstance(s.get("key"), str) for s in scenes

@@ -24,7 +24,7 @@ from ilrm.data.sources.distortion import make_camera, model_names
 from ilrm.errors import DataError
 from ilrm.fields import shown_path
 from ilrm.system.files import is_file
-from ilrm.system.found_instead import beginning, in_place_of, told_by
+from ilrm.system.found_instead import describe_content, describe_path, first_bytes
 
 if TYPE_CHECKING:
     import pycolmap
@@ -149,11 +149,11 @@ def _read(path: Path, parse: Callable):
         return parse(path)
     except FileNotFoundError as error:
         missing = "is missing: copy the whole model folder (cameras, images, points3D)"
-        raise DataError(f"{path} {in_place_of(path) or missing}") from error
+        raise DataError(f"{path} {describe_path(path) or missing}") from error
     except DataError:
         raise
     except (struct.error, ValueError, IndexError, StopIteration, OverflowError) as error:
-        if (words := told_by(beginning(path))) is not None:
+        if (words := describe_content(first_bytes(path))) is not None:
             raise DataError(f"{path} {words}") from error
         raise DataError(
             f"{path} is truncated or not a COLMAP file ({error or 'it ends too early'}): "

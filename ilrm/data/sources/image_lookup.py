@@ -15,7 +15,7 @@ from pathlib import Path
 from ilrm.data.images import OTHER_SUFFIXES, SUFFIXES, is_image_name
 from ilrm.errors import DataError
 from ilrm.system.files import below, is_file, is_folder
-from ilrm.system.found_instead import in_place_of
+from ilrm.system.found_instead import describe_path
 
 IMAGE_FOLDERS = ("images", "input", "images_2", "images_4", "images_8")
 # start of a path that is not relative to a folder of the capture, here or on another system
@@ -220,7 +220,7 @@ class ImageLookup:
 
 def what_is_there(path: Path) -> str:
     """Error message about a missing image: what is there instead, and what to do."""
-    if (words := in_place_of(path)) is not None:
+    if (words := describe_path(path)) is not None:
         return words
     wanted, folder = path, path.parent
     while not is_folder(folder):

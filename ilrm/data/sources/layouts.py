@@ -29,7 +29,7 @@ from ilrm.data.sources.values import field, pixels, real
 from ilrm.errors import DataError, IlrmError
 from ilrm.fields import shown
 from ilrm.system.files import below, is_file, is_folder
-from ilrm.system.found_instead import beginning, told_by
+from ilrm.system.found_instead import describe_content, first_bytes
 from ilrm.system.json_files import read_json
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _llff(folder: Path, image_folder: str) -> Contents:
         # memory-mapped, so that a false shape in the header allocates no memory
         poses = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy's parser of headers raises almost anything
-        if (words := told_by(beginning(path))) is not None:
+        if (words := describe_content(first_bytes(path))) is not None:
             raise DataError(f"{path} {words}") from error
         reason = str(error).partition(". ")[0]
         raise DataError(

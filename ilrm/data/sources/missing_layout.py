@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ilrm.data.sources.layouts import CAMERAS
 from ilrm.system.files import is_folder
-from ilrm.system.found_instead import in_place_of
+from ilrm.system.found_instead import describe_path
 
 KNOWN = f"a COLMAP model (sparse/0), {', '.join(CAMERAS[:-1])} or {CAMERAS[-1]}"
 MODELS = ("cameras.bin", "cameras.txt")
@@ -19,7 +19,7 @@ def what_is_wrong(folder: Path) -> str:
     if not is_folder(folder):
         return _no_folder(folder)
     for name in CAMERAS:
-        if (words := in_place_of(folder / name)) is not None:
+        if (words := describe_path(folder / name)) is not None:
             return f"{folder / name} {words}"
     names = {path.name.casefold(): path.name for path in folder.iterdir()}
     start = f"{folder} contains no posed images: need {KNOWN}"
@@ -36,7 +36,7 @@ def what_is_wrong(folder: Path) -> str:
 def _no_folder(path: Path) -> str:
     if path.is_file():
         return f"{path} is a file: give the folder that holds the images and their cameras"
-    words = in_place_of(path) or "does not exist: check the path"
+    words = describe_path(path) or "does not exist: check the path"
     return f"{path} {words}"
 
 
