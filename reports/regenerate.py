@@ -156,6 +156,7 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
             (f"benchmark_paper_{number + 1}" if number else "benchmark_paper", benchmark)
             for number, benchmark in enumerate(recorded_benchmarks("paper"))
         ]
+    unknown = "; -: what cases before had left in memory was not told apart"
     for name, benchmark in found:
         memory_is = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
         notes = [
@@ -163,7 +164,7 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
             "median [10%, 90%] of repeated calls, synchronised and after warm-up; each configuration is "
             "followed by full attention at the same size; untrained weights, random images",
             f"memory is {memory_is}: peak of all tensors, including weights; training: MSE loss, without "
-            "activation checkpointing",
+            "activation checkpointing" + (unknown if benchmark.rows.memory.isna().any() else ""),
             "only two calls if one takes longer than two seconds; on a shared processor, medians of the same "
             "configuration vary by up to 40% between runs",
             "floor: the larger of FLOPs over matrix throughput, and weights and tokens over memory "

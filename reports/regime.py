@@ -79,13 +79,14 @@ def regime_of_evaluations() -> pd.DataFrame:
             {
                 "weights": about["weights"],
                 "data": about["data"],
+                "protocol": about["protocol"],
                 "views": about["views"],
                 f"room, at least {ROOM:g} dB": f"{ceiling - plane:.2f}",
                 "width, at least the values": f"{config.width}, {values_under(config)} values",
                 "model above the plane warp (dB)": f"{model - plane:+.2f}",
             }
         )
-    return pd.DataFrame(rows).sort_values(["data", "views"], ignore_index=True)
+    return pd.DataFrame(rows).sort_values(["data", "protocol", "views"], ignore_index=True)
 
 
 def values_under(config: ModelConfig) -> int:

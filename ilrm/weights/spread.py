@@ -56,7 +56,8 @@ class Spread:
         return max(self._with(views), key=lambda row: row.psnr)
 
     def _with(self, views: int) -> list[SpreadRow]:
-        nearest = min((row.views for row in self.rows), key=lambda count: abs(count - views))
+        # of two equally near numbers the larger, which was measured with views closer to each other, too
+        nearest = min((row.views for row in self.rows), key=lambda n: (abs(n - views), -n))
         return sorted((r for r in self.rows if r.views == nearest), key=lambda row: row.spacing)
 
     def write(self, folder: Path) -> None:

@@ -69,14 +69,15 @@ def measured_against_views(benchmark: Benchmark) -> Figure:
     size.
     """
     style.use()
-    figure, panels = plt.subplots(1, 2, figsize=(9.0, 3.8))
     rows = benchmark.rows[benchmark.rows.left_out == ""]
     rows = rows[rows.fields.isin(["{}", json.dumps(FULL_ATTENTION, sort_keys=True)])]
     sizes = sorted(set(zip(rows.height, rows.width, strict=True)))
-    for axes, column, unit, label in (
-        (panels[0], "encoder_s", 1e3, "encoder (ms)"),
-        (panels[1], "memory", 1e-6, "peak memory of the encoder (MB)"),
-    ):
+    columns = [("encoder_s", 1e3, "encoder (ms)")]
+    if rows.dropna(subset="memory").design.nunique() == 2:  # known of both designs
+        columns.append(("memory", 1e-6, "peak memory of the encoder (MB)"))
+    figure, grid = plt.subplots(1, len(columns), figsize=(4.5 * len(columns), 3.8), squeeze=False)
+    panels = grid[0]
+    for axes, (column, unit, label) in zip(panels, columns, strict=True):
         for key, grouped in rows.groupby(["design", "height", "width"]):
             design, height, width = key  # type: ignore[misc]
             own = grouped.sort_values("views")

@@ -41,6 +41,12 @@ def test_what_is_expected_is_interpolated_and_held_beyond_the_ends():
     assert spread.best(8).path == "re10k"
 
 
+def test_between_two_measured_numbers_of_views_the_larger_counts():
+    """Three views around a thing are far apart, which two views of a walk do not show."""
+    between = Spread([*ROWS, SpreadRow("re10k", 4, 16, 9.0, 22.0, 22.5)])
+    assert between.best(3).spacing == 9.0
+
+
 def test_written_and_read_back(tmp_path):
     Spread(ROWS).write(tmp_path)
     assert Spread.read(tmp_path) == Spread(ROWS)
