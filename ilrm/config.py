@@ -203,7 +203,7 @@ class DataConfig:
     flip: bool = True
     # scale rule of the scene's frame (ilrm.cameras.normalization)
     camera_scale: Literal["recentred", "world"] = "recentred"
-    # procedural rooms: camera path, scenes for training and held out, frames per scene, seed
+    # procedural scenes: camera path, scenes for training and held out, frames per scene, seed
     procedural_path: Literal["re10k", "wide", "mixed", "arc", "varied"] = "re10k"
     procedural_train: int = 2_000
     procedural_test: int = 64

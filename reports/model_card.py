@@ -49,7 +49,7 @@ that falls to zero. No real scene was used for training, but the six real clips 
 looked at while the recipe was developed:
 
 {stages}
-`python -m ilrm.train --recipe {name}` repeats it, in bf16 on a GPU; `steps=100000` for longer.
+`python -m ilrm.train --recipe {name}` repeats it on a GPU; add `steps=100000` to train longer.
 The weights are stored in half precision ({megabytes} MB); computation is in single precision.
 
 ## Results
@@ -67,7 +67,7 @@ Outside of these ranges the model extrapolates, which `python -m ilrm.reconstruc
 
 {behind}
 - It was only trained on diffuse surfaces of simple shapes: no reflections, no glass, no foliage, no people.
-- Gaussians at half the image resolution cannot represent fine texture, so that LPIPS can be worse than for a
+- Gaussians at half the image resolution cannot represent fine texture, so that LPIPS is worse than for a
   copied photo.
 - It is far smaller than the paper's models and was trained for minutes, so its results say nothing about
   their quality.
@@ -112,7 +112,7 @@ def _stages(name: str) -> pd.DataFrame:
             {
                 "images": f"{run.data.image_height}x{run.data.image_width}",
                 "camera paths": run.data.procedural_path,
-                "rooms": f"{run.data.procedural_train:,} (seed {run.data.procedural_seed})",
+                "scenes": f"{run.data.procedural_train:,} (seed {run.data.procedural_seed})",
                 "steps": f"{run.train.steps:,}",
                 "scenes per step": run.train.batch,
                 "minutes": f"{measured['training_seconds'] / 60:.0f}",
@@ -175,9 +175,10 @@ def _behind(results: list[RunFolder]) -> str:
         if gap > 0:
             views = f"{result.about['views']} views"
             better.append(f"{scene_kind(result)} with {views} ({gap:.1f} dB)")
+    listed = " and ".join(filter(None, [", ".join(better[:-1]), *better[-1:]]))
     return (
-        f"- A plane warp, which blends the inputs at one depth, is better in PSNR on "
-        f"{', '.join(better) or 'none of these scenes'}."
+        "- A plane warp, which blends the inputs at one depth for each set of scenes, is better in PSNR on "
+        f"{listed or 'none of these scenes'}."
     )
 
 

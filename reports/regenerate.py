@@ -36,6 +36,7 @@ from reports.readme import README, with_results
 from reports.regime import failed, regime, regime_of_evaluations, regime_table
 from reports.tables import run_tables as tables
 from reports.tables.cost_tables import (
+    Benchmark,
     counts,
     counts_text,
     floors,
@@ -145,6 +146,11 @@ def _listed(word: str, names: list[str]) -> str:
     return f"{word}: {', '.join(names) or 'none'}"
 
 
+def untold(benchmark: Benchmark) -> bool:
+    """Whether the memory of a case that was measured is not known."""
+    return bool(benchmark.rows.memory[benchmark.rows.left_out == ""].isna().any())
+
+
 def benchmarks(writer: Writer, measurements: Measurements) -> None:
     """Write the benchmarks recorded at this scale; beside the default scale's, those at the paper's own."""
     found = [
@@ -156,7 +162,7 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
             (f"benchmark_paper_{number + 1}" if number else "benchmark_paper", benchmark)
             for number, benchmark in enumerate(recorded_benchmarks("paper"))
         ]
-    unknown = "; -: what cases before had left in memory was not told apart"
+    unknown = "; -: not told apart from what cases before had left in memory"
     for name, benchmark in found:
         memory_is = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
         notes = [
@@ -164,7 +170,7 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
             "median [10%, 90%] of repeated calls, synchronised and after warm-up; each configuration is "
             "followed by full attention at the same size; untrained weights, random images",
             f"memory is {memory_is}: peak of all tensors, including weights; training: MSE loss, without "
-            "activation checkpointing" + (unknown if benchmark.rows.memory.isna().any() else ""),
+            "activation checkpointing" + (unknown if untold(benchmark) else ""),
             "only two calls if one takes longer than two seconds; on a shared processor, medians of the same "
             "configuration vary by up to 40% between runs",
             "floor: the larger of FLOPs over matrix throughput, and weights and tokens over memory "

@@ -97,7 +97,7 @@ def _card(weights: Weights, source: str | Path, repo_id: str) -> dict[str, Any]:
         "patch": model.patch,
         "viewpoint_scale": model.viewpoint_scale,
         "steps": f"{train.steps:,}",
-        "data": Path(data.root).name if data.root else "procedural rooms",
+        "data": Path(data.root).name if data.root else "procedural scenes",
         "size": f"{data.image_height}x{data.image_width}",
         "views": data.context_views,
         "measured": _measured(source),

@@ -30,13 +30,13 @@ from reports.figures.qualitative import arrays, draw, label_of, methods_of, rows
 from reports.write import Writer
 
 SMALL = "ilrm-small"
-ROOMS = 16  # number of held-out rooms for ilrm-small
+ROOMS = 16  # number of held-out scenes for ilrm-small
 REFINED = 20  # refinement steps (iLRM_20)
 SECONDS = 0.1  # seconds per animation frame
 
 
 def pretrained(writer: Writer) -> None:
-    """Write renders, attention maps and layer-by-layer results of ilrm-small on held-out rooms."""
+    """Write renders, attention maps and layer-by-layer results of ilrm-small on held-out scenes."""
     weights = read_weights(SMALL)
     model = weights.model
     scenes = list(example_scenes(weights.config.data, ROOMS))
@@ -58,9 +58,9 @@ def pretrained(writer: Writer) -> None:
     errors = correspondence_errors(model, scenes)
     writer.figure("pictures/correspondence", correspondence_figure(errors))
     notes = [
-        f"{SMALL} on {ROOMS} held-out rooms: distance of the most attended token of every other view from "
-        "the true correspondence given by ground-truth depth and poses; means with 95% intervals over rooms, "
-        "without occluded points"
+        f"{SMALL} on {ROOMS} held-out scenes: distance of the most attended token of every other view from "
+        "the true correspondence given by ground-truth depth and poses; means with 95% intervals over "
+        "scenes, without occluded points"
     ]
     writer.table("correspondence", correspondence_table(errors), notes, errors)
     writer.figure("pictures/layers", layer_strip(model, shown))
@@ -96,8 +96,8 @@ def compare_baselines(writer: Writer) -> None:
 def _curves(writer: Writer, name: str, tables: dict[str, pd.DataFrame], rooms: int) -> None:
     writer.figure(f"pictures/{name}_curves", layer_curves(tables))
     notes = [
-        f"tokens of each layer decoded by the final head, on {rooms} held-out rooms; update: RMS change of "
-        "the tokens relative to their RMS; means with 95% intervals over rooms"
+        f"tokens of each layer decoded by the final head, on {rooms} held-out scenes; update: RMS change of "
+        "the tokens relative to their RMS; means with 95% intervals over scenes"
     ]
     long = pd.concat([table.assign(model=model) for model, table in tables.items()])
     writer.table(name, layer_table(tables), notes, long)

@@ -217,7 +217,10 @@ def _reason(entry: pd.Series, place: Place | None) -> str:
     if place is None and not str(entry.method).startswith("iLRM"):
         return "another method"
     if entry.metric.endswith(("_s", "_gb")):
-        return "not measured on a GPU yet (benchmark.md has a scaled-down model on a CPU)"
+        return (
+            "needs a GPU (benchmark_paper.md has what was measured on one, benchmark.md a scaled-down "
+            "model on a CPU)"
+        )
     if place is not None:
         return f"not run yet (python -m ablations run {place.study.name})"
     if entry.dataset != "re10k":

@@ -46,7 +46,7 @@ def test_the_model_card_says_what_it_is(tmp_path):
     data = huggingface_hub.ModelCard(card).data
     assert data.license == "apache-2.0" and data.pipeline_tag == "image-to-3d"
     for words in (
-        "# mine", "2507.23277", 'from_pretrained("mine")', "procedural rooms at 64x64", "width 256",
+        "# mine", "2507.23277", 'from_pretrained("mine")', "procedural scenes at 64x64", "width 256",
     ):  # fmt: skip
         assert words in card
 
