@@ -21,7 +21,7 @@ def test_the_recipe_s_last_stage_trained_the_weights():
 def test_it_has_a_row_a_method_of_every_evaluation_of_these_weights():
     weights = read_weights(SMALL)
     results = model_card.own_evaluations(weights)
-    assert {r.about["protocol"] for r in results} == {"re10k", "captures"}
+    assert {r.about["protocol"] for r in results} == {"re10k", "captures", "captures-near"}
     card = model_card.model_card(SMALL)
     rows = [line for line in card.splitlines() if line.startswith("| ") and " views " not in line]
     for result in results:
@@ -40,5 +40,5 @@ def test_a_stage_without_a_record_is_named(monkeypatch, tmp_path):
     (tmp_path / "other").mkdir()
     other = replace(stages(SMALL)[0], scale="smoke")
     (tmp_path / "other" / "config.json").write_text(json.dumps(other.to_dict()))
-    with pytest.raises(RunError, match="has no record of tiny-6x128"):
+    with pytest.raises(RunError, match="has no record of small-6x256"):
         model_card.model_card(SMALL)

@@ -75,7 +75,7 @@ def test_evaluations_are_checked_as_far_as_they_tell():
     table = regime_of_evaluations()
     assert len(table) == len(list(recorded_evaluations()))
     row = table[(table.data == "re10k") & (table.views == 4)].iloc[0]
-    assert row["width, at least the values"] == "128, 192 values"
+    assert row["width, at least the values"] == "256, 192 values"
     (result,) = (
         r for r in recorded_evaluations() if (r.about["data"], r.about["views"]) == ("re10k", 4)
     )
