@@ -5,6 +5,8 @@ and ray geometry, well below one percent, are left out, as in the paper. `ilrm/c
 MACs of the model itself as a check.
 """
 
+from functools import cache
+
 import torch
 
 from ilrm.config import ModelConfig
@@ -13,6 +15,7 @@ from ilrm.model import ILRM
 PARTS = ("image_tokenizer", "viewpoint_tokenizer", "blocks", "head")
 
 
+@cache
 def parameters(config: ModelConfig) -> int:
     """Number of parameters of the model, without allocating them."""
     with torch.device("meta"):
