@@ -167,19 +167,24 @@ def _table(results: list[RunFolder]) -> pd.DataFrame:
 
 
 def _behind(results: list[RunFolder]) -> str:
-    """Line that lists the scenes on which a plane warp is better."""
+    """Lines that list the scenes on which methods that learn nothing are better."""
+    words = {
+        "plane_warp": "A plane warp, which blends the inputs at one depth for all scenes of a row,",
+        "plane_sweep": "Plane-sweep stereo, which learns nothing either,",
+    }
+    return "\n".join(f"- {words[name]} {_better_than(results, name)}." for name in words)
+
+
+def _better_than(results: list[RunFolder], method: str) -> str:
     better = []
     for result in results:
         summary = result.metrics["summary"]
-        gap = summary["plane_warp"]["psnr"]["mean"] - summary["model"]["psnr"]["mean"]
+        gap = summary[method]["psnr"]["mean"] - summary["model"]["psnr"]["mean"]
         if gap > 0:
             views = f"{result.about['views']} views"
             better.append(f"{scene_kind(result)} with {views} ({gap:.1f} dB)")
     listed = " and ".join(filter(None, [", ".join(better[:-1]), *better[-1:]]))
-    return (
-        "- A plane warp, which blends the inputs at one depth for each set of scenes, is better in PSNR on "
-        f"{listed or 'none of these scenes'}."
-    )
+    return f"is better in PSNR on {listed or 'none of these scenes'}"
 
 
 def scene_kind(result: RunFolder) -> str:

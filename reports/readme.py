@@ -21,7 +21,7 @@ from reports.write import markdown
 
 README = "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-SHOWN = ("model", "nearest_view", "plane_warp", "plane_sweep")  # methods in the table of ilrm-small
+SHOWN = ("model", "plane_warp", "plane_sweep")  # methods in the table of ilrm-small
 PLANE = "plane_warp"
 PLANE_TEXT = "**A plane warp** blends the inputs at one depth and learns nothing."
 CLIPS_VIEWS = 4

@@ -36,7 +36,6 @@ from reports.readme import README, with_results
 from reports.regime import failed, regime, regime_of_evaluations, regime_table
 from reports.tables import run_tables as tables
 from reports.tables.cost_tables import (
-    Benchmark,
     counts,
     counts_text,
     floors,
@@ -146,11 +145,6 @@ def _listed(word: str, names: list[str]) -> str:
     return f"{word}: {', '.join(names) or 'none'}"
 
 
-def untold(benchmark: Benchmark) -> bool:
-    """Whether the memory of a case that was measured is not known."""
-    return bool(benchmark.rows.memory[benchmark.rows.left_out == ""].isna().any())
-
-
 def benchmarks(writer: Writer, measurements: Measurements) -> None:
     """Write the benchmarks recorded at this scale; beside the default scale's, those at the paper's own."""
     found = [
@@ -162,15 +156,12 @@ def benchmarks(writer: Writer, measurements: Measurements) -> None:
             (f"benchmark_paper_{number + 1}" if number else "benchmark_paper", benchmark)
             for number, benchmark in enumerate(recorded_benchmarks("paper"))
         ]
-    unknown = "; -: not told apart from what cases before had left in memory"
     for name, benchmark in found:
-        memory_is = "counted" if benchmark.about["memory_is"] == "counted" else "measured"
         notes = [
             benchmark.provenance,
             "median [10%, 90%] of repeated calls, synchronised and after warm-up; each configuration is "
             "followed by full attention at the same size; untrained weights, random images",
-            f"memory is {memory_is}: peak of all tensors, including weights; training: MSE loss, without "
-            "activation checkpointing" + (unknown if untold(benchmark) else ""),
+            benchmark.memory_note,
             "only two calls if one takes longer than two seconds; on a shared processor, medians of the same "
             "configuration vary by up to 40% between runs",
             "floor: the larger of FLOPs over matrix throughput, and weights and tokens over memory "

@@ -133,6 +133,7 @@ class Bench:
         model = FastILRM(_model(self._run(case)), self.device)
         views = _views(case, 1).to(self.device)
         attention = _attention_kernels(model, views)
+        self._reset_peak()
         made: list[Gaussians] = []
 
         def encode() -> None:
@@ -163,6 +164,7 @@ class Bench:
         targets = Views(inputs.images[:, :2], inputs.cameras[:, :2])
         batch = Batch(inputs, targets, normalization(inputs.cameras)).to(self.device)
         step(0, batch)
+        self._reset_peak()
         timing = median_seconds(lambda: step(1, batch), self.device, self.budget)
         memory = self._peak(before, lambda: training_memory(work).peak)
         return {**_timing("training", timing), "training_memory": memory}
@@ -182,16 +184,21 @@ class Bench:
         return replace(run, train=recipe)
 
     def _allocated(self) -> int:
-        """Bytes that earlier cases left on the GPU, such as compiled models; peaks are counted from here."""
+        """Bytes that earlier cases left on the GPU, such as compiled models, which are not this case's."""
         if self.device.type != "cuda":
             return 0
         gc.collect()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(self.device)
         return torch.cuda.memory_allocated(self.device)
 
+    def _reset_peak(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+
     def _peak(self, before: int, counted: Callable[[], int]) -> int:
-        """Peak bytes of a case: measured on CUDA; counted on a CPU, whose allocator keeps no statistics."""
+        """Peak bytes beyond `before`: measured on CUDA; counted on a CPU, whose allocator keeps no
+        statistics.
+        """
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) - before
         return counted()

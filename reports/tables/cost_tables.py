@@ -235,6 +235,17 @@ class Benchmark:
             f"{a['bandwidth'] / 1e9:,.0f} GB/s"
         )
 
+    @property
+    def memory_note(self) -> str:
+        """How the memory was obtained, and what is missing."""
+        memory_is = "counted" if self.about["memory_is"] == "counted" else "measured"
+        unknown = self.rows.memory[self.rows.left_out == ""].isna().any()
+        return (
+            f"memory is {memory_is}: peak of all tensors, including weights; training: MSE loss, without "
+            "activation checkpointing"
+            + ("; -: not told apart from what earlier cases had left in memory" if unknown else "")
+        )
+
     def text(self) -> pd.DataFrame:
         """Formatted measurements: milliseconds with their 10% to 90% range, megabytes."""
         rows = []

@@ -97,6 +97,14 @@ def test_procedural_scenes_are_evaluated_with_any_number_of_views():
     assert few.frames == many.frames
 
 
+def test_fewer_rays_per_pixel_draw_the_same_scenes_more_roughly():
+    usual, few = smoke_data(), smoke_data(procedural_supersample=1)
+    assert dataset_root(few) != dataset_root(usual) and few.held_out_hash != usual.held_out_hash
+    a, b = (next(iter(held_out_scenes(data))).batch.inputs for data in (usual, few))
+    assert torch.equal(a.cameras.c2w, b.cameras.c2w)
+    assert 0 < (a.images - b.images).abs().mean() < 0.05
+
+
 def test_images_of_another_size_have_no_depth_to_compare_with():
     scenes = held_out_scenes(smoke_data(root=str(dataset_root(smoke_data())), image_height=24))
     assert next(iter(scenes)).depths is None

@@ -60,6 +60,13 @@ def test_measurements_are_drawn_a_line_a_design_and_size(benchmark):
     np.testing.assert_allclose(right.lines[0].get_ydata(), [4, 8])
 
 
+def test_memory_that_is_known_of_one_design_alone_is_not_drawn(benchmark):
+    rows = benchmark.rows
+    known = rows.assign(memory=rows.memory.where(rows.design == "iLRM"))
+    (axes,) = measured_against_views(Benchmark(known, benchmark.about)).axes
+    assert axes.get_ylabel() == "encoder (ms)"
+
+
 def test_quality_is_that_of_the_same_model_and_inputs(benchmark):
     measured = measurements({}, study=studies()["equal_gaussians"])
     figure = quality_against_time(benchmark, measured)

@@ -94,6 +94,17 @@ def _record(folder, case, **values):
     (folder / "environment.json").write_text(json.dumps(ABOUT))
 
 
+def test_memory_that_could_not_be_told_apart_is_a_dash_with_its_reason():
+    """A case that was left out has its reason in its own cell."""
+    rows = pd.DataFrame({"left_out": ["", "too long"], "memory": [1e9, None]})
+    about = {**ABOUT, "memory_is": "measured"}
+    assert "-:" not in Benchmark(rows, about).memory_note
+    unknown = Benchmark(rows.assign(memory=[None, None]).astype({"memory": float}), about)
+    assert unknown.memory_note.endswith(
+        "-: not told apart from what earlier cases had left in memory"
+    )
+
+
 def test_a_benchmark_at_the_papers_scale_fills_its_rows(tmp_path, monkeypatch):
     case = next(c for c in CASES if "8" in c.tables and c.fields == {"minibatch": 4})
     folder = tmp_path / "paper-some-gpu"
