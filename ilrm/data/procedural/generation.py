@@ -148,37 +148,39 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
 def evaluation_index(config: RoomsConfig, views: int) -> dict[str, dict[str, list[int]]]:
     """{scene: {"context", "target"}}: evenly spread contexts, the same targets for every number of views.
 
-    For numbers that are not in EVALUATION_VIEWS, contexts are spread over the frames that are not targets.
-    Raises ConfigError if these are too few.
+    The context for a number that is not in EVALUATION_VIEWS is that of the next smaller one in it, with views
+    spread over the other frames added to it. Raises ConfigError if too few frames are not targets.
     """
     last = config.frames - 1
     taken = {frame for v in EVALUATION_VIEWS for frame in spread(0, last, v)}
     free = [frame for frame in range(config.frames) if frame not in taken]
+    start = spread(0, last, max(v for v in EVALUATION_VIEWS if v <= views))
     index = {}
     for i in range(config.test_scenes):
         rng = np.random.default_rng([config.seed, len(SPLITS), i])
         targets = rng.choice(free, min(EVALUATION_TARGETS, len(free)), replace=False).tolist()
-        context = spread(0, last, views)
-        if views not in EVALUATION_VIEWS:
-            others = [frame for frame in range(config.frames) if frame not in targets]
-            if views > len(others):
-                raise ConfigError(
-                    f"{views} input views: these scenes have {len(others)} frames that are not targets; give "
-                    "fewer views, or more procedural_frames"
-                )
-            context = [others[k] for k in spread(0, len(others) - 1, views)]
-        index[f"test{i:06d}"] = {"context": context, "target": sorted(targets)}
+        others = [frame for frame in range(config.frames) if frame not in targets]
+        if views > len(others):
+            raise ConfigError(
+                f"{views} input views: these scenes have {len(others)} frames that are not targets; give "
+                "fewer views, or more procedural_frames"
+            )
+        unused = [frame for frame in others if frame not in start]
+        added = views - len(start)
+        context = start + [unused[(2 * k + 1) * len(unused) // (2 * added)] for k in range(added)]
+        index[f"test{i:06d}"] = {"context": sorted(context), "target": sorted(targets)}
     return index
 
 
 def ensure_index(root: Path, config: RoomsConfig, views: int) -> Path:
-    """The file of a data set's evaluation index; the first call for a number of views writes it.
+    """The file of a data set's evaluation index, written where it is missing or of an earlier version.
 
     Raises ConfigError, as `evaluation_index` does.
     """
     path = root / f"evaluation_index_{views}v.json"
-    if not path.exists():
-        write_json(path, evaluation_index(config, views))
+    index = evaluation_index(config, views)
+    if not path.exists() or read_json(path, fix=f"delete {path}, it is made again") != index:
+        write_json(path, index)
     return path
 
 

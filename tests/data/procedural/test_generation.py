@@ -17,6 +17,7 @@ from ilrm.data.procedural.camera_paths import PATHS
 from ilrm.data.procedural.generation import (
     RoomsConfig,
     ensure_dataset,
+    ensure_index,
     evaluation_index,
     generate,
 )
@@ -124,8 +125,8 @@ def test_folder_follows_the_format(rooms):
     assert targets[0] == targets[1] == targets[2]
 
 
-def test_inputs_are_no_targets_for_any_number_of_views():
-    """12 evenly spread frames of 24 have some of the targets among them."""
+def test_more_inputs_contain_the_fewer_and_no_target():
+    """12 evenly spread frames of 24 have some of the targets among them, and leave gaps where 8 have none."""
     config = RoomsConfig(frames=24, test_scenes=5)
     trained = evaluation_index(config, 8)
     for views in (3, 10, 12, 18):
@@ -133,10 +134,20 @@ def test_inputs_are_no_targets_for_any_number_of_views():
             assert len(set(entry["context"])) == views
             assert not set(entry["context"]) & set(entry["target"])
             assert entry["target"] == trained[scene]["target"]
+            assert views < 8 or set(entry["context"]) >= set(trained[scene]["context"])
     with pytest.raises(
         ConfigError, match="19 input views: these scenes have 18 frames that are not"
     ):
         evaluation_index(config, 19)
+
+
+def test_an_index_of_an_earlier_version_is_written_again(tmp_path):
+    config = RoomsConfig(test_scenes=1)
+    (tmp_path / "evaluation_index_10v.json").write_text(
+        '{"test000000": {"context": [], "target": []}}'
+    )
+    entries = json.loads(ensure_index(tmp_path, config, 10).read_text())
+    assert entries == evaluation_index(config, 10)
 
 
 def bilinear(image, x, y):
