@@ -1,6 +1,7 @@
 """Effects: differences between variants, paired over scenes and seeds, with confidence intervals."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -153,7 +154,7 @@ class Measurements:
         """Mean metric of a variant over seeds and scenes, or None if nothing is recorded."""
         runs = self.run_names(study, variant)
         values = self.values(runs, metric).dropna(axis=1)
-        return None if values.empty else _effect(values.to_numpy(), list(runs.values()))
+        return None if values.empty else effect_of(values.to_numpy(), list(runs.values()))
 
     def baseline(self, config: RunConfig, method: str, metric: str = "psnr") -> float | None:
         """Mean metric of a baseline over the scenes that a run is evaluated on, or None without a record."""
@@ -175,7 +176,7 @@ class Measurements:
         data = config.evaluation_data.held_out_hash
         rows = self.baselines[(self.baselines.data == data) & (self.baselines.method == method)]
         differences = (values - rows.set_index("scene")[metric]).dropna(axis=1)
-        return None if differences.empty else _effect(differences.to_numpy(), list(runs.values()))
+        return None if differences.empty else effect_of(differences.to_numpy(), list(runs.values()))
 
     def effect(
         self, study: Study, variant: Variant, reference: Variant, metric: str
@@ -190,9 +191,10 @@ class Measurements:
         differences = differences[:, np.isfinite(differences).all(0)]
         if not differences.size:
             return None
-        return _effect(differences, [runs[seed] for runs in pair for seed in seeds])
+        return effect_of(differences, [runs[seed] for runs in pair for seed in seeds])
 
 
-def _effect(x: NDArray[np.float64], runs: list[str]) -> Effect:
+def effect_of(x: NDArray[np.float64], runs: Sequence[str] = ()) -> Effect:
+    """The mean of differences [seeds, scenes] with its `crossed_interval`."""
     low, high = crossed_interval(x)
     return Effect(float(x.mean()), low, high, x, tuple(dict.fromkeys(runs)))

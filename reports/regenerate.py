@@ -48,6 +48,7 @@ from reports.tables.evaluation_tables import evaluations_notes, evaluations_tabl
 from reports.tables.paper_tables import long_table, table_names, table_title, wide_table
 from reports.tables.training_cost_tables import NOTES as TRAINING_NOTES
 from reports.tables.training_cost_tables import training_costs
+from reports.unseen_views import unseen_views_table
 from reports.write import OUTPUT, Writer, markdown
 
 
@@ -234,6 +235,13 @@ def lengths(writer: Writer, measurements: Measurements) -> None:
         writer.figure("figures/effects_against_length", figure)
 
 
+def unseen_views(writer: Writer, measurements: Measurements) -> None:
+    """Write what views beyond the trained number cost, and which part of it is due to attention."""
+    table = unseen_views_table(measurements.scale)
+    if table is not None:
+        writer.table("unseen_views", table, UNSEEN_VIEWS_NOTES)
+
+
 def tradeoffs(writer: Writer, _: Measurements) -> None:
     """Write figures of seconds against quality, one per capture."""
     for name, figure in tradeoff_figures().items():
@@ -259,6 +267,14 @@ REGIME_NOTE = (
     "the inputs at one depth for all scenes. Where a condition is not met, a verdict says how the scale "
     "learns, not how scenes are reconstructed"
 )
+UNSEEN_VIEWS_NOTES = [
+    "PSNR minus that with the trained number of views, over seeds and held-out scenes, with 95% intervals; "
+    "the views beyond that number are added to those",
+    "Gaussians of the trained number: all views attend to each other, but those of the added views are not "
+    "drawn",
+    "thinned: every opacity o becomes 1 - (1 - o)^(trained number / views), so that more Gaussians on the "
+    "same surface cover no more than the trained number did",
+]
 DEFAULT = "tiny"  # the scale whose reports lie in reports/output/ itself
 REPORTS = (
     Report(paper, folder="tables"),
@@ -267,6 +283,7 @@ REPORTS = (
     Report(benchmarks),
     Report(of_studies, folder="figures"),
     Report(lengths),
+    Report(unseen_views),
     Report(tradeoffs, (DEFAULT,)),
     Report(evaluations, (DEFAULT,)),
     Report(base, (DEFAULT,), renders=True),

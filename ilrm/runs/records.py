@@ -21,6 +21,7 @@ BENCHMARKS = RECORDS / "benchmarks"
 TRADEOFFS = RECORDS / "tradeoffs"
 STUDIES = RECORDS / "studies"
 SWEEPS = RECORDS / "sweeps"
+UNSEEN_VIEWS = RECORDS / "unseen_views"
 
 
 def check_recordable() -> None:
