@@ -1,4 +1,4 @@
-"""Studies of many runs: list, run, status, record; sweeps. Every command has its own `--help`."""
+"""Studies of many runs: list, run, status, record; baselines; sweeps. Every command has its own `--help`."""
 
 from __future__ import annotations
 
@@ -76,6 +76,15 @@ def _record(options: argparse.Namespace) -> int:
     return 0
 
 
+def _baselines(options: argparse.Namespace) -> int:
+    from ablations.record import record_baselines
+    from ilrm.runs.records import check_recordable
+
+    check_recordable()
+    print(f"recorded in {record_baselines(options.scale)}")
+    return 0
+
+
 def _plan(options: argparse.Namespace, create: bool = True) -> Plan:
     from ablations.record import recorded
     from ablations.runner import Plan
@@ -121,6 +130,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument("studies", nargs="*", default=["all"], help=KINDS)
     add_scale(command)
     command.set_defaults(command=_record)
+
+    command = commands.add_parser(
+        "baselines",
+        help="record a scale's baselines, which need no run: for the check of its regime",
+    )
+    add_scale(command)
+    command.set_defaults(command=_baselines)
 
 
 def _add_cells(parser: argparse.ArgumentParser) -> None:

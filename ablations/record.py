@@ -10,13 +10,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ablations.study import LENGTHS, Cell
+from ilrm.errors import ConfigError
 from ilrm.presets import SCALES, run_config
+from ilrm.runs.baseline_rows import baseline_rows
 from ilrm.runs.records import RUNS as SHOWN
 from ilrm.runs.records import STUDIES, SWEEPS, record_run
 from ilrm.runs.store import METRICS, Run, find_run
@@ -137,23 +140,28 @@ def collect(cells: Iterable[Cell], store: Path = RUNS) -> Recorded:
     rows = pd.DataFrame([_run_row(run, wanted[name]) for name, run in complete.items()])
     scenes = [_scene_rows(run) for run in complete.values()] or [_NO_SCENES]
     data = {run.config.evaluation_data.held_out_hash: run for run in complete.values()}
-    baselines = [_baseline_rows(name, run) for name, run in data.items()] or [_NO_BASELINES]
+    baselines = [_baseline_rows(name, run.per_view) for name, run in data.items()]
     return Recorded(
         rows,
         pd.concat(scenes, ignore_index=True),
-        pd.concat(baselines, ignore_index=True),
+        pd.concat(baselines or [_NO_BASELINES], ignore_index=True),
     )
+
+
+def has_runs(scale: str, records: Path = STUDIES) -> bool:
+    """Whether runs of a scale are recorded, and not its baselines alone."""
+    return (records / scale / "runs.csv").exists()
 
 
 def recorded(scale: str, records: Path = STUDIES) -> Recorded:
     """The records of a scale, runs indexed by name; empty where there are none."""
     folder = records / scale
-    if not (folder / "runs.csv").exists():
-        return Recorded(pd.DataFrame(), _NO_SCENES, _NO_BASELINES)
-    runs = read_table(folder / "runs.csv", columns=("run",)).set_index("run")
     file, baselines = folder / "baselines.csv", _NO_BASELINES
     if file.exists():
         baselines = read_table(file, columns=("data", "method", "scene"), numbers=SHOWN_QUALITY)
+    if not has_runs(scale, records):
+        return Recorded(pd.DataFrame(), _NO_SCENES, baselines)
+    runs = read_table(folder / "runs.csv", columns=("run",)).set_index("run")
     scenes = read_table(folder / "scenes.csv", columns=("run", "scene"), numbers=SHOWN_QUALITY)
     return Recorded(runs, scenes, baselines)
 
@@ -176,9 +184,27 @@ def _scene_rows(run: Run) -> pd.DataFrame:
     return means
 
 
-def _baseline_rows(data: str, run: Run) -> pd.DataFrame:
+def record_baselines(scale: str, records: Path = STUDIES) -> Path:
+    """Measure the baselines of a scale's held-out scenes and add them to its records; returns the file.
+
+    The training scenes are not rendered, as no baseline depends on them. Raises ConfigError at the scale of
+    the paper, whose scenes are not procedural.
+    """
+    if scale == "paper":
+        raise ConfigError(
+            "scale=paper has the scenes of RealEstate10K: `python -m ilrm.evaluate` measures their baselines"
+        )
+    data = run_config(scale).evaluation_data
+    rows = baseline_rows(replace(data, procedural_train=1))
+    path = records / scale / "baselines.csv"
+    named = _baseline_rows(data.held_out_hash, rows)
+    _merge(path, named, "data", ["data", "method", "scene"])
+    return path
+
+
+def _baseline_rows(data: str, per_view: pd.DataFrame) -> pd.DataFrame:
     """Means over each scene's targets, per baseline."""
-    rows = run.per_view[run.per_view.method != "model"]
+    rows = per_view[per_view.method != "model"]
     names = [name for name in QUALITY if name in rows]
     means = rows.groupby(["method", "scene"], sort=True)[names].mean().reset_index()
     means.insert(0, "data", data)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ablations.study import studies
 from ilrm.config import ModelConfig, RunConfig
-from ilrm.presets import run_config
+from ilrm.presets import SCALES, run_config
 from ilrm.runs.evaluation_runs import recorded_evaluations
 from reports.effects import Effect, Measurements
 
@@ -60,6 +60,17 @@ def regime_table(conditions: list[Condition]) -> pd.DataFrame:
             for c in conditions
         ]
     )
+
+
+def regime_of_scales() -> pd.DataFrame:
+    """The four conditions of every scale whose results can be interpreted, one row per condition."""
+    rows = [
+        {"scale": scale, **row}
+        for scale in SCALES
+        if scale != "smoke"
+        for row in regime_table(regime(Measurements.recorded(scale))).to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def regime_of_evaluations() -> pd.DataFrame:

@@ -8,10 +8,19 @@ import pytest
 import torch
 
 from ablations.queue import Queue
-from ablations.record import left_out, record, record_shown, record_sweeps, recorded
+from ablations.record import (
+    has_runs,
+    left_out,
+    record,
+    record_baselines,
+    record_shown,
+    record_sweeps,
+    recorded,
+)
 from ablations.storage import open_storage
 from ablations.study import Cell, read_study, studies
 from ablations.sweep import find_sweep, trials_file
+from ilrm.errors import ConfigError
 from ilrm.evaluation.summary import scene_means
 from ilrm.presets import run_config
 from ilrm.runs.store import Run
@@ -105,3 +114,16 @@ def test_runs_that_are_not_recorded_say_which_scale_and_file_to_name(smoke_run, 
     Queue.open(read_study(path), "smoke", open_storage(str(journal)))
     assert left("smoke", everywhere=False)[0].endswith("name your study files: mine.toml")
     assert left_out([cell], "smoke", True, store, str(journal)) == []
+
+
+def test_baselines_need_no_run(smoke_run, cell, tmp_path):
+    """The scenes are those of the scale, although none of its training scenes is rendered."""
+    record_baselines("smoke", tmp_path / "alone")
+    assert not has_runs("smoke", tmp_path / "alone")
+    runs, scenes, baselines = recorded("smoke", tmp_path / "alone")
+    assert runs.empty and scenes.empty
+    record([cell], "smoke", smoke_run.folder.parent, tmp_path / "beside")
+    assert has_runs("smoke", tmp_path / "beside")
+    pd.testing.assert_frame_equal(baselines, recorded("smoke", tmp_path / "beside").baselines)
+    with pytest.raises(ConfigError, match="RealEstate10K"):
+        record_baselines("paper", tmp_path)

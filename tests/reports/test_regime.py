@@ -8,7 +8,7 @@ from ilrm.presets import run_config
 from ilrm.runs.evaluation_runs import recorded_evaluations
 from reports.claims import CONFIRMED, Claim, Judged, scorecard
 from reports.effects import Measurements
-from reports.regime import failed, regime, regime_of_evaluations, regime_table
+from reports.regime import failed, regime, regime_of_evaluations, regime_of_scales, regime_table
 
 STUDY = studies()["architecture"]
 
@@ -91,3 +91,12 @@ def test_an_interval_on_both_sides_is_not_resolved():
     condition = regime(mixed)[-1]
     assert condition.met is None and condition.word == "not resolved"
     assert failed([condition]) == []
+
+
+def test_every_scale_that_is_interpreted_is_checked():
+    table = regime_of_scales().set_index(["scale", "condition"])
+    assert set(table.index.get_level_values("scale")) == {"tiny", "small", "paper"}
+    room = table.loc[("small", "room for geometry")]
+    assert room.met == "yes" and room.measured.startswith("26.")
+    assert table.met[("paper", "room for geometry")] == "not measured"
+    assert table.measured[("paper", "capacity of a token")] == "width 768, 768 values"
