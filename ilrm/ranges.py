@@ -5,7 +5,7 @@ error that names the field, instead of a later error of some library.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ilrm.errors import ConfigError
 from ilrm.fields import shown
@@ -118,6 +118,11 @@ OPTIONS: dict[str, Whole | Real] = {
     "trials": Whole(1, 10**5),
     "workers": Whole(1, 1_024),
 }
+
+
+# How the input views of a capture are chosen (`ilrm.reconstruction.view_choice`)
+ViewChoice = Literal["near", "kmeans", "even"]
+VIEW_CHOICES: tuple[ViewChoice, ...] = get_args(ViewChoice)
 
 
 def check_option(name: str, value: Any) -> None:

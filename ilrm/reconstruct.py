@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from ilrm.ranges import check_option
-from ilrm.system.cli import Command, add_capture_arguments, capture_options
+from ilrm.reconstruction.arguments import add_capture_arguments, capture_options
+from ilrm.system.cli import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

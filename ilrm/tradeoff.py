@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from ilrm.ranges import check_option
-from ilrm.system.cli import Command, add_capture_arguments, capture_options
+from ilrm.reconstruction.arguments import add_capture_arguments, capture_options
+from ilrm.system.cli import Command
 from ilrm.system.files import check_folder
 
 

@@ -10,7 +10,7 @@ from ilrm.config import RunConfig
 from ilrm.errors import ConfigError, MissingPartError
 from ilrm.fields import check_names, shown
 from ilrm.presets import SCALES, parameter_names, run_config
-from ilrm.ranges import OPTIONS, Real, Whole
+from ilrm.ranges import OPTIONS, VIEW_CHOICES, Real, Whole
 
 _IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 _INJECTED = "# Parameters\n"  # how papermill starts the cell that it adds
@@ -44,7 +44,7 @@ PARAMETERS: dict[str, dict[str, Kind]] = {
         "views": OPTIONS["views"],
         "size": str,
         "images": str,
-        "choice": ("near", "kmeans", "even"),
+        "choice": VIEW_CHOICES,
         "around": str,
         "frames": str,
         "everything": bool,

@@ -12,10 +12,10 @@ from ilrm.data.scene import Scene
 from ilrm.data.sources.captures import read_capture
 from ilrm.errors import ConfigError
 from ilrm.evaluation.layers import median_scene
-from ilrm.ranges import check_option
+from ilrm.ranges import ViewChoice, check_option
 from ilrm.reconstruction.merging import reconstruct_parts
 from ilrm.reconstruction.predict import Reconstruction, chosen_batch, framing_of, reconstruct
-from ilrm.reconstruction.view_choice import Choice, Chosen, choose_parts, choose_views
+from ilrm.reconstruction.view_choice import Chosen, choose_parts, choose_views
 from ilrm.system.distributed import processes
 from ilrm.views import EvaluationScene
 from ilrm.weights.state import Weights, read_weights
@@ -53,7 +53,7 @@ def open_capture(
     views: int | None = None,
     size: str | None = None,
     images: str = "",
-    choice: Choice = "near",
+    choice: ViewChoice = "near",
     around: str | None = None,
     frames: str | None = None,
     everything: bool = False,

@@ -1,7 +1,6 @@
 """Choice of the input views of a capture, and of the held-out frames on which the result is measured."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from ilrm.data.frames.neighbourhood import (
     Connections,
@@ -13,8 +12,7 @@ from ilrm.data.frames.neighbourhood import (
 from ilrm.data.frames.view_selection import FullCoverage
 from ilrm.data.scene import Scene
 from ilrm.errors import ConfigError
-
-Choice = Literal["near", "kmeans", "even"]
+from ilrm.ranges import VIEW_CHOICES, ViewChoice
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Chosen:
 
 
 def choose_views(
-    scene: Scene, views: int, choice: Choice = "near", around: int | None = None
+    scene: Scene, views: int, choice: ViewChoice = "near", around: int | None = None
 ) -> Chosen:
     """Choose views of one part of a capture.
 
@@ -36,8 +34,8 @@ def choose_views(
     "kmeans" and "even": spread over the whole capture with every 8th frame held out, as in the paper's
     wide-coverage protocol. Raises ConfigError, TooFewFramesError.
     """
-    if choice not in get_args(Choice):
-        raise ConfigError(f"choice={choice!r}: give one of {', '.join(get_args(Choice))}")
+    if choice not in VIEW_CHOICES:
+        raise ConfigError(f"choice={choice!r}: give one of {', '.join(VIEW_CHOICES)}")
     if choice == "near":
         links = connections(scene)
         return _described(scene, links, neighbourhood(scene, views, links, around))
