@@ -187,8 +187,8 @@ def _scene_rows(run: Run) -> pd.DataFrame:
 def record_baselines(scale: str, records: Path = STUDIES) -> Path:
     """Measure the baselines of a scale's held-out scenes and add them to its records; returns the file.
 
-    The training scenes are not rendered, as no baseline depends on them. Raises ConfigError at the scale of
-    the paper, whose scenes are not procedural.
+    Of the training scenes, on which no baseline depends, only one is rendered. Raises ConfigError at the
+    scale of the paper, whose scenes are not procedural.
     """
     if scale == "paper":
         raise ConfigError(

@@ -3,7 +3,7 @@
 import math
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,7 @@ from ablations.study import Study, Variant, studies
 from ilrm import cost
 from ilrm.config import ModelConfig
 from ilrm.presets import run_config
-from ilrm.vocabulary import METRICS
+from ilrm.vocabulary import METHODS, METRICS
 from reports.effects import Effect, Measurements
 from reports.published import row_pair
 
@@ -63,13 +63,13 @@ class Claim:
 class Judged:
     """A claim with the paper's effect and ours: better minus worse variant (for LPIPS, the reverse).
 
-    `plane_warp`: the effect on a plane warp, in dB, if the variants have other inputs; else None.
+    `rivals`: the effect, in dB, on each method that learns nothing, if the variants have other inputs.
     """
 
     claim: Claim
     paper: float | None
     effect: Effect | None
-    plane_warp: float | None = None
+    rivals: dict[str, float] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -82,11 +82,8 @@ class Judged:
         if self.effect is not None and self.verdict == NOT_RESOLVED:
             needed = _needed_effort(self.effect, self.claim.threshold)
             reason = _joined(needed, reason)
-        if self.plane_warp is not None:
-            reason = _joined(
-                f"a plane warp with the same inputs: {self.plane_warp:+.2f} dB", reason
-            )
-        return reason
+        words = (f"{METHODS[name]} {gain:+.2f} dB" for name, gain in self.rivals.items())
+        return _joined(", ".join(("with the same inputs", *words)) if self.rivals else "", reason)
 
 
 @dataclass(frozen=True)
@@ -143,22 +140,26 @@ def judge_claim(claim: Claim, study: Study, measurements: Measurements) -> Judge
     if not METRICS[claim.metric].higher_is_better:
         better, worse = worse, better
     effect = measurements.effect(study, better, worse, claim.metric)
-    rival = None if effect is None else _plane_warp_effect(better, worse, study, measurements)
-    return Judged(claim, _paper_effect(claim, better, worse), effect, rival)
+    rivals = {} if effect is None else _on_rivals(better, worse, study, measurements)
+    return Judged(claim, _paper_effect(claim, better, worse), effect, rivals)
 
 
-def _plane_warp_effect(
+def _on_rivals(
     better: Variant, worse: Variant, study: Study, measurements: Measurements
-) -> float | None:
-    """What the better variant's inputs bring a plane warp (dB); None for equal inputs or without a record."""
+) -> dict[str, float]:
+    """What the better variant's inputs bring plane warp and sweep (dB); empty for equal inputs."""
     first, second = (
         run_config(**study.parameters(variant, measurements.scale, 0))
         for variant in (better, worse)
     )
     if first.evaluation_data.held_out_hash == second.evaluation_data.held_out_hash:
-        return None
-    levels = [measurements.baseline(config, "plane_warp") for config in (first, second)]
-    return None if levels[0] is None or levels[1] is None else levels[0] - levels[1]
+        return {}
+    gains = {}
+    for method in ("plane_warp", "plane_sweep"):
+        levels = [measurements.baseline(config, method) for config in (first, second)]
+        if levels[0] is not None and levels[1] is not None:
+            gains[method] = levels[0] - levels[1]
+    return gains
 
 
 def _paper_effect(claim: Claim, better: Variant, worse: Variant) -> float | None:

@@ -193,18 +193,21 @@ def scene_kind(result: RunFolder) -> str:
     if data == "captures":
         return "captures, " + ("near inputs" if protocol == "captures-near" else "spread inputs")
     if data.startswith("rooms"):
-        return "held-out varied scenes" if data.startswith("rooms-varied") else "held-out rooms"
+        varied = data.startswith("rooms-varied")
+        return "held-out varied scenes" if varied else "held-out walks and tours"
     return "RealEstate10K clips"
 
 
 def _depth(results: list[RunFolder]) -> str:
+    """The depth errors of the scenes whose depth is known, a line per kind, for the fewest views above 2."""
+    lines: dict[str, str] = {}
     for result in results:
-        values = result.metrics["summary"]["model"]
-        if all(name in values for name in DEPTH):
+        values, views = result.metrics["summary"]["model"], result.about["views"]
+        if views > 2 and all(name in values for name in DEPTH):
             parts = [f"{label} {Estimate(**values[name]).text(3)}" for name, label in DEPTH.items()]
-            views = result.about["views"]
-            return f"Depth on the rooms with {views} input views, without alignment: {', '.join(parts)}."
-    return ""
+            words = f"- {scene_kind(result)} with {views} input views: {', '.join(parts)}."
+            lines.setdefault(scene_kind(result), words)
+    return "\n".join(["Depth, without alignment:", "", *lines.values()]) if lines else ""
 
 
 def _seen(weights: Weights) -> str:

@@ -22,8 +22,11 @@ from reports.write import markdown
 README = "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 SHOWN = ("model", "plane_warp", "plane_sweep")  # methods in the table of ilrm-small
-PLANE = "plane_warp"
-PLANE_TEXT = "**A plane warp** blends the inputs at one depth and learns nothing."
+PLANE, SWEEP = "plane_warp", "plane_sweep"
+PLANE_TEXT = (
+    "**A plane warp** blends the inputs at one depth, **a plane sweep** at a depth per pixel on which they "
+    "agree.\nNeither learns anything."
+)
 CLIPS_VIEWS = 4
 
 
@@ -78,7 +81,8 @@ def small_text() -> str:
     return (
         f"**`{SMALL}`**, which comes with the package, was trained on procedural scenes only. PSNR in dB at "
         f"{data.image_height}x{data.image_width},\nmean [95% interval]; the other metrics are in "
-        f"[its card](ilrm/weights/{SMALL}/README.md):"
+        f"[its card](ilrm/weights/{SMALL}/README.md). Captures are photos of one place:\nnear inputs are "
+        "neighbours whose images overlap, spread ones cover the whole capture."
     )
 
 
@@ -102,19 +106,19 @@ def small_table(evaluations: list[RunFolder]) -> str:
 def plane_text(
     base: RunFolder, clips: RunFolder | None, measurements: Measurements | None = None
 ) -> str:
-    """Compare the plane warp with the base model, over all its seeds, and with ilrm-small on real clips."""
-    reached = _against_plane(base, "the base model")
+    """Compare plane warp and sweep with the base model, over all its seeds, and with ilrm-small on clips."""
+    reached = _against_planes(base, "the base model")
     study = studies()["components"]
     above = measurements and measurements.above_baseline(study, study.reference, PLANE)
     if above:
         resolved = above.low > 0 or above.high < 0
         seeds = f"{above.seeds} seed{'s' * (above.seeds > 1)}"
-        reached += f";\nover {seeds} the model's lead is {above.text(2)} dB"
+        reached += f";\nover {seeds} the model leads the plane warp by {above.text(2)} dB"
         reached += "" if resolved else ", which does not resolve who is ahead"
-    lines = [PLANE_TEXT, f"On the default rooms it reaches {reached}."]
+    lines = [PLANE_TEXT, f"On the default rooms they reach {reached}."]
     if clips is not None:
-        reached = _against_plane(clips, f"`{SMALL}`")
-        lines.append(f"On the RealEstate10K clips with {CLIPS_VIEWS} views it reaches {reached}.")
+        reached = _against_planes(clips, f"`{SMALL}`")
+        lines.append(f"On the RealEstate10K clips with {CLIPS_VIEWS} views they reach {reached}.")
     return "\n".join(lines)
 
 
@@ -135,10 +139,10 @@ def clips_evaluation(evaluations: list[RunFolder]) -> RunFolder | None:
     return next((r for r in evaluations if (r.about["data"], r.about["views"]) == kind), None)
 
 
-def _against_plane(folder: RunFolder, name: str) -> str:
+def _against_planes(folder: RunFolder, name: str) -> str:
     summary = folder.metrics["summary"]
-    plane, model = (summary[method]["psnr"]["mean"] for method in (PLANE, "model"))
-    return f"{plane:.1f} dB, {name} {model:.1f} dB"
+    plane, sweep, model = (summary[method]["psnr"]["mean"] for method in (PLANE, SWEEP, "model"))
+    return f"{plane:.1f} and {sweep:.1f} dB, {name} {model:.1f} dB"
 
 
 def _longest(runs: dict[str, Run]) -> Run:

@@ -281,7 +281,8 @@ UNSEEN_VIEWS_NOTES = [
     "Gaussians of the trained number: all views attend to each other, but those of the added views are not "
     "drawn",
     "thinned: every opacity o becomes 1 - (1 - o)^(trained number / views), so that more Gaussians on the "
-    "same surface cover no more than the trained number did",
+    "same surface cover no more than the trained number did; beside it the trained number of views alone, "
+    "thinned by the same share",
 ]
 PAPER_NOTE = (
     "paper: RealEstate10K and its trained models are not at hand. The paper gives self-attention as worth "

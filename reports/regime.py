@@ -1,8 +1,8 @@
 """Whether a scale and its data measure reconstruction: four conditions, checked before any claim is judged.
 
-In the paper's setting a plane warp is ten decibels below the best that the Gaussians can render, a token has
-as many channels as its patch has colour values, and self-attention is worth 5.9 dB. At a scale without this
-room, effects describe how blur is learned, not how scenes are reconstructed.
+In the paper's setting a token has as many channels as its patch has colour values, and self-attention is
+worth 5.9 dB. Where a plane warp is close to the best that the Gaussians can render, effects describe how blur
+is learned, not how scenes are reconstructed.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ilrm.presets import SCALES, run_config
 from ilrm.runs.evaluation_runs import recorded_evaluations
 from reports.effects import Effect, Measurements
 
-ROOM = 5.0  # dB between the half-resolution ceiling and the plane warp
+HEADROOM = 5.0  # dB between the half-resolution ceiling and the plane warp
 GEOMETRY = 1.5, 0.1  # least gain by self-attention: dB, rank correlation of depth
 STUDY, BASE, WITHOUT = "architecture", "base", "w/o self-attention"
 
@@ -40,7 +40,7 @@ class Condition:
 def regime(measurements: Measurements) -> list[Condition]:
     """The four conditions at the scale and the length of the studies."""
     return [
-        _room(measurements),
+        _headroom(measurements),
         _capacity(measurements),
         _geometry(measurements),
         _above_plane_warp(measurements),
@@ -74,7 +74,7 @@ def regime_of_scales() -> pd.DataFrame:
 
 
 def regime_of_evaluations() -> pd.DataFrame:
-    """The conditions that an evaluation can show, one row per recorded evaluation: room, capacity, plane
+    """The conditions that an evaluation can show, one row per recorded evaluation: headroom, capacity, plane
     warp.
 
     The gain by self-attention needs another model, trained without it.
@@ -92,7 +92,7 @@ def regime_of_evaluations() -> pd.DataFrame:
                 "data": about["data"],
                 "protocol": about["protocol"],
                 "views": about["views"],
-                f"room, at least {ROOM:g} dB": f"{ceiling - plane:.2f}",
+                f"headroom, at least {HEADROOM:g} dB": f"{ceiling - plane:.2f}",
                 "width, at least the values": f"{config.width}, {values_under(config)} values",
                 "model above the plane warp (dB)": f"{model - plane:+.2f}",
             }
@@ -105,14 +105,16 @@ def values_under(config: ModelConfig) -> int:
     return 3 * (config.patch * config.viewpoint_factor) ** 2
 
 
-def _room(measurements: Measurements) -> Condition:
+def _headroom(measurements: Measurements) -> Condition:
     config = run_config(measurements.scale)
     pair = [measurements.baseline(config, m) for m in ("half_resolution", "plane_warp")]
-    name, needs = "room for geometry", f"ceiling - plane warp >= {ROOM:g} dB"
+    name, needs = "headroom above a plane warp", f"ceiling - plane warp >= {HEADROOM:g} dB"
     if pair[0] is None or pair[1] is None:
         return Condition(name, needs, "-", None)
-    room = pair[0] - pair[1]
-    return Condition(name, needs, f"{pair[0]:.2f} - {pair[1]:.2f} = {room:.2f} dB", room >= ROOM)
+    headroom = pair[0] - pair[1]
+    return Condition(
+        name, needs, f"{pair[0]:.2f} - {pair[1]:.2f} = {headroom:.2f} dB", headroom >= HEADROOM
+    )
 
 
 def _capacity(measurements: Measurements) -> Condition:

@@ -25,7 +25,9 @@ from ilrm.system.tables import read_table
 from reports.effects import effect_of
 
 STUDY = "unseen_views"
-TRAINED = "trained number"  # of views; the other columns are `psnr_by_gaussians` with more
+TRAINED, CONTROL = "trained number", "trained number, thinned"  # the other columns have more views
+
+COLUMNS = (TRAINED, ALL, SOME, THINNED, CONTROL)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +43,12 @@ def perform(options: argparse.Namespace) -> int:
         for more in _more_views(options.scale, cell.seed):
             measured = measure(run, more)
             rows.append(measured.assign(views=more.context_views, seed=cell.seed))
-    path = UNSEEN_VIEWS / f"{options.scale}.csv"
-    write_csv(path, pd.concat(rows))
-    print(path)
+    path, table = UNSEEN_VIEWS / f"{options.scale}.csv", pd.concat(rows)
+    if path.exists():  # seeds that other machines have measured
+        old = read_table(path, numbers=COLUMNS)
+        table = pd.concat([old[~old.seed.isin(table.seed)], table])
+    write_csv(path, table.sort_values(["views", "seed", "scene"]))
+    print(f"{table.seed.nunique()} seeds: {path}")
     return 0
 
 
@@ -66,7 +71,9 @@ def _more_views(scale: str, seed: int) -> list[DataConfig]:
 
 
 def measure(run: Run, more: DataConfig) -> pd.DataFrame:
-    """One row per held-out scene: PSNR with the trained number of views, and with more views."""
+    """One row per held-out scene: PSNR with the trained number of views, as predicted and thinned as for more
+    views, and with more views.
+    """
     model = run.model()
     fewer, scenes = held_out_scenes(run.config.data), held_out_scenes(more)
     rows = []
@@ -74,9 +81,11 @@ def measure(run: Run, more: DataConfig) -> pd.DataFrame:
         batch, stored = fewer.load(scene.key).batch, scenes.stored.load(scene.key)
         frames = scenes.selection.frames(stored)[0]
         chosen = [frames.index(frame) for frame in fewer.selection.frames(stored)[0]]
-        trained = psnr_by_gaussians(model, batch, range(len(chosen)))[ALL]
-        with_more = psnr_by_gaussians(model, scene.batch, chosen)
-        rows.append({"scene": scene.key, TRAINED: trained, **with_more})
+        share = len(chosen) / len(frames)
+        trained = psnr_by_gaussians(model, batch, range(len(chosen)), share)
+        with_more = psnr_by_gaussians(model, scene.batch, chosen, share)
+        row = {"scene": scene.key, TRAINED: trained[ALL], CONTROL: trained[THINNED]}
+        rows.append(row | with_more)
     return pd.DataFrame(rows)
 
 
@@ -86,14 +95,15 @@ def unseen_views_table(scale: str) -> pd.DataFrame | None:
     if not path.exists():
         return None
     rows = []
-    table = read_table(path, numbers=(TRAINED, ALL, SOME, THINNED))
+    table = read_table(path, numbers=COLUMNS)
     for views, part in table.groupby("views"):
         row = {"views": str(views)}
-        for name in (ALL, SOME, THINNED):
+        for name in COLUMNS[1:]:
             difference = part.assign(value=part[name] - part[TRAINED])
             crossed = difference.pivot(index="seed", columns="scene", values="value").to_numpy()
-            row[f"{name} (dB)"] = effect_of(crossed).text(2)
-        rows.append(row)
+            effect = effect_of(crossed)
+            row[f"{name} (dB)"] = effect.text(2)
+        rows.append(row | {"seeds x scenes": f"{effect.seeds} x {effect.scenes}"})
     return pd.DataFrame(rows)
 
 

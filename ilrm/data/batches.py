@@ -197,12 +197,17 @@ def held_out_scenes(data: DataConfig) -> HeldOutScenes:
     configuration share one collection, unless files of the dataset have changed in between, as in a notebook
     that is run again.
     """
-    root = dataset_root(data)
-    path = Path(data.evaluation_index or root / f"evaluation_index_{data.context_views}v.json")
-    if not data.root and not data.evaluation_index:
-        path = ensure_index(root, _rooms(data), data.context_views)
+    root, path = dataset_root(data), index_path(data)
     folder = root / "test" if is_folder(root / "test") else root
     return _held_out(data, root, path, _version(folder, path))
+
+
+def index_path(data: DataConfig) -> Path:
+    """The evaluation index of a dataset, which may be missing; that of procedural scenes is made."""
+    if data.root or data.evaluation_index:
+        name = f"evaluation_index_{data.context_views}v.json"
+        return Path(data.evaluation_index or Path(data.root) / name)
+    return ensure_index(dataset_root(data), _rooms(data), data.context_views)
 
 
 def _version(*paths: Path) -> str:

@@ -31,17 +31,22 @@ def thinned(gaussians: Gaussians, share: float) -> Gaussians:
 
 
 @torch.no_grad()
-def psnr_by_gaussians(model: ILRM, batch: Batch, chosen: Sequence[int]) -> dict[str, float]:
+def psnr_by_gaussians(
+    model: ILRM, batch: Batch, chosen: Sequence[int], share: float
+) -> dict[str, float]:
     """PSNR in dB, mean over the targets of one scene, by the Gaussians that are drawn.
 
     All views of the batch attend to each other. `chosen`: as many of them as the model had in training.
+    `share`: of `thinned`.
     """
     views = batch.inputs.images.shape[1]
+    was_training = model.training
     gaussians = model.eval()(batch.inputs)
+    model.train(was_training)
     drawn = {
         ALL: gaussians,
         SOME: of_views(gaussians, views, chosen),
-        THINNED: thinned(gaussians, len(chosen) / views),
+        THINNED: thinned(gaussians, share),
     }
     targets = batch.targets
     return {

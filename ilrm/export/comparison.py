@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from ilrm.evaluation.baselines import nearest_view, plane_warp
+from ilrm.evaluation.baselines import nearest_view, plane_sweep, plane_warp
 from ilrm.export.pictures import depth_image, depth_limits, stacked, strip, table, to_image
 from ilrm.metrics import psnr
 from ilrm.reconstruction.predict import Reconstruction
@@ -42,10 +42,11 @@ class Comparison:
 
     @classmethod
     def of(cls, batch: Batch, plane: float, drawn: Mapping[str, Rendering]) -> "Comparison":
-        """A copied photo, a plane warp (at this inverse depth), the renders, and the depth of the last."""
+        """A copied photo, a plane warp (at this inverse depth) and sweep, the renders, the last depth."""
         images = {
             METHODS["nearest_view"]: nearest_view(batch),
             METHODS["plane_warp"]: plane_warp(batch, plane),
+            METHODS["plane_sweep"]: plane_sweep(batch),
         }
         images |= {
             title: rendering.images.to(batch.targets.images) for title, rendering in drawn.items()

@@ -20,6 +20,7 @@ FOLDER = RUNS / "demo"
 MEANINGS = {
     METHODS["nearest_view"]: "a copied photo",
     METHODS["plane_warp"]: "the input photos on one plane: learns nothing",
+    METHODS["plane_sweep"]: "the same with a depth for each pixel, from stereo: learns nothing",
     METHODS["model"]: f"{WEIGHTS}, one forward pass",
     REFINED: f"the same after {STEPS} steps on the input photos",
 }

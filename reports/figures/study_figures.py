@@ -53,7 +53,8 @@ def quality_against(
     )
     axes.set_xscale(scale)
     style.label_ticks(axes.xaxis, x)
-    _plane_warp(axes, study, places, measurements)
+    for method in ("plane_warp", "plane_sweep"):
+        _baseline(axes, method, study, places, measurements)
     lines, labels = axes.get_legend_handles_labels()
     if (other := _paper_points(axes, study, places, measurements)) is not None:
         paper, paper_labels = other.get_legend_handles_labels()
@@ -77,19 +78,19 @@ def _points(
     return sorted(points, key=lambda point: point[0])
 
 
-def _plane_warp(
-    axes: Axes, study: Study, places: dict[str, float], measurements: Measurements
+def _baseline(
+    axes: Axes, method: str, study: Study, places: dict[str, float], measurements: Measurements
 ) -> None:
-    """Plot the plane warp at exact cameras, the strongest baseline that needs neither learning nor search."""
+    """Plot a baseline that learns nothing, at exact cameras."""
     values = []
     for variant in study.variants:
         if variant.name in places and "camera_noise" not in variant.fields:
             config = run_config(**study.parameters(variant, measurements.scale, 0))
-            values.append((places[variant.name], measurements.baseline(config, "plane_warp")))
+            values.append((places[variant.name], measurements.baseline(config, method)))
     shown = sorted((x, value) for x, value in values if value is not None)
     if shown:
-        color = style.COLORS["plane_warp"]
-        axes.plot(*zip(*shown, strict=True), color=color, marker="_", ls=":", label="plane warp")
+        color = style.COLORS[method]
+        axes.plot(*zip(*shown, strict=True), color=color, marker="_", ls=":", label=METHODS[method])
 
 
 def _paper_points(

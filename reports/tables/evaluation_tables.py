@@ -44,7 +44,7 @@ def evaluations_notes() -> list[str]:
         "the protocol determines how views are chosen; data, index, number of scenes and size are those of "
         "the row, not the paper's",
         "mean over target views, then over scenes [95% interval over scenes]; intervals over few scenes are "
-        "wide",
+        "Student's, wide, and may end beyond the values that a metric can have",
         f"measured with python -m ilrm.evaluate on {', '.join(devices)}",
     ]
 

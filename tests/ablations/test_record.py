@@ -116,9 +116,12 @@ def test_runs_that_are_not_recorded_say_which_scale_and_file_to_name(smoke_run, 
     assert left_out([cell], "smoke", True, store, str(journal)) == []
 
 
-def test_baselines_need_no_run(smoke_run, cell, tmp_path):
-    """The scenes are those of the scale, although none of its training scenes is rendered."""
+def test_baselines_need_no_run(smoke_run, cell, tmp_path, monkeypatch):
+    """The scenes are those of the scale, although its training scenes are not rendered."""
+    monkeypatch.setenv("ILRM_CACHE", str(tmp_path / "cache"))
     record_baselines("smoke", tmp_path / "alone")
+    (index,) = (tmp_path / "cache").glob("*/train/index.json")
+    assert len(json.loads(index.read_text())) == 1 < smoke_run.config.data.procedural_train
     assert not has_runs("smoke", tmp_path / "alone")
     runs, scenes, baselines = recorded("smoke", tmp_path / "alone")
     assert runs.empty and scenes.empty

@@ -45,9 +45,9 @@ def test_thinned_gaussians_let_through_what_fewer_did(model, batch):
 
 def test_no_added_view_makes_no_difference(model, batch):
     every = range(batch.inputs.images.shape[1])
-    measured = psnr_by_gaussians(model, batch, every)
+    measured = psnr_by_gaussians(model, batch, every, 1.0)
     assert measured[SOME] == measured[ALL]
     assert measured[THINNED] == pytest.approx(measured[ALL], abs=1e-4)
-    fewer = psnr_by_gaussians(model, batch, every[:1])
+    fewer = psnr_by_gaussians(model, batch, every[:1], 0.5)
     assert fewer[ALL] == measured[ALL] != fewer[SOME]
     assert fewer[THINNED] != measured[ALL]

@@ -44,7 +44,7 @@ def shades(image):
 def test_quality_is_that_of_all_held_out_photos(batch):
     drawn = {"model": rendering(MODEL), "refined": rendering(REFINED)}
     found = Comparison.of(batch, 0.5, drawn).psnr
-    assert list(found) == ["nearest input view", "plane warp", "model", "refined"]
+    assert list(found) == ["nearest input view", "plane warp", "plane sweep", "model", "refined"]
     assert found["nearest input view"] == pytest.approx(-20 * np.log10(TRUTH - INPUT), abs=0.01)
     assert found["model"] == pytest.approx(-20 * np.log10(MODEL - TRUTH), abs=0.01)
     assert found["refined"] == 100

@@ -83,20 +83,21 @@ def test_the_scorecard_says_what_an_open_claim_would_take():
     )
 
 
-def test_claims_about_other_inputs_say_what_these_bring_a_plane_warp():
+def test_claims_about_other_inputs_say_what_these_bring_methods_that_learn_nothing():
     study = studies()["views"]
     found = measurements({"(8,H,F)": 1.5}, study=study)
     rows = [
         {"data": run_config("tiny", context_views=views).evaluation_data.held_out_hash,
-         "method": "plane_warp", "scene": "s0", "psnr": psnr}
+         "method": method, "scene": "s0", "psnr": psnr + shift}
         for views, psnr in ((4, 19.0), (8, 22.25))
+        for method, shift in (("plane_warp", 0.0), ("plane_sweep", views / 4))
     ]  # fmt: skip
     found = replace(found, baselines=pd.DataFrame(rows))
     (claim,) = (c for c in claims() if c.text == "8 input views are better than 4")
     judged = judge_claim(claim, study, found)
-    assert "a plane warp with the same inputs: +3.25 dB" in judged.reason
+    assert "with the same inputs, plane warp +3.25 dB, plane sweep +4.25 dB" in judged.reason
     (other,) = (c for c in claims() if c.worse == "w/o token uplifting")
-    assert judge_claim(other, studies()["components"], measurements({})).plane_warp is None
+    assert judge_claim(other, studies()["components"], measurements({})).rivals == {}
 
 
 def test_costs_are_counted_not_read():

@@ -42,3 +42,19 @@ def test_a_stage_without_a_record_is_named(monkeypatch, tmp_path):
     (tmp_path / "other" / "config.json").write_text(json.dumps(other.to_dict()))
     with pytest.raises(RunError, match="has no record of small-6x256"):
         model_card.model_card(SMALL)
+
+
+def test_depth_errors_are_those_of_the_scenes_that_are_named():
+    """Of the records, by their data; two kinds of scenes have true depth."""
+    card = model_card.model_card(SMALL)
+    for kind, data in (
+        ("held-out walks and tours", "rooms-mixed"),
+        ("held-out varied scenes", "rooms-varied"),
+    ):
+        (result,) = (
+            r for r in model_card.own_evaluations(read_weights(SMALL))
+            if r.about["data"].startswith(data) and r.about["views"] == 4
+        )  # fmt: skip
+        value = result.metrics["summary"]["model"]["depth_abs_rel"]["mean"]
+        (line,) = (line for line in card.splitlines() if line.startswith(f"- {kind} with 4 input"))
+        assert f"mean relative error {value:.3f} [" in line

@@ -19,6 +19,7 @@ from reports.write import Writer
 from tests.reports.test_effects import measurements
 
 PLANE = {"psnr": {"mean": 24.9, "low": 24.0, "high": 25.8}}
+SWEEP = {"psnr": {"mean": 26.9, "low": 26.0, "high": 27.8}}
 
 
 def longest_of(runs):
@@ -35,7 +36,7 @@ def with_plane(tmp_path):
         shutil.copytree(folder.folder, copy)
         metrics = json.loads((copy / "metrics.json").read_text())
         others = {m: {"mean": 0.5, "low": 0.4, "high": 0.6} for m in ("ssim", "lpips")}
-        metrics["summary"]["plane_warp"] = PLANE | others
+        metrics["summary"] |= {"plane_warp": PLANE | others, "plane_sweep": SWEEP | others}
         (copy / "metrics.json").write_text(json.dumps(metrics))
         return kind(copy)
 
@@ -90,8 +91,8 @@ def test_the_plane_warp_is_shown_where_it_was_measured(with_plane):
     text = readme.plane_text(longest_of(measured), readme.clips_evaluation(both))
     model = longest_of(measured).metrics["summary"]["model"]["psnr"]["mean"]
     assert (
-        f"24.9 dB, the base model {model:.1f} dB." in text
-        and "24.9 dB, `ilrm-small` 18.8 dB." in text
+        f"24.9 and 26.9 dB, the base model {model:.1f} dB." in text
+        and "24.9 and 26.9 dB, `ilrm-small` 18.8 dB." in text
     )
     assert "RealEstate10K" not in readme.plane_text(longest_of(measured), None)
 

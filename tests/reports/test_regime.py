@@ -40,7 +40,7 @@ def measurements(model=21.0, gain=2.0, depth=0.2, plane=19.0, ceiling=25.0, base
     ("change", "missed"),
     [
         ({}, set()),
-        ({"ceiling": 23.5}, {"room for geometry"}),
+        ({"ceiling": 23.5}, {"headroom above a plane warp"}),
         ({"gain": 1.0}, {"self-attention finds geometry"}),
         ({"depth": 0.05}, {"self-attention finds geometry"}),
         ({"model": 18.9}, {"the base model reconstructs"}),
@@ -67,7 +67,11 @@ def test_a_verdict_of_a_scale_that_fails_says_so():
     judged = Judged(claim, None, effect)
     object.__setattr__(effect, "differences", effect.differences.repeat(3, 0))
     assert judged.verdict == CONFIRMED
-    assert scorecard([judged], "tiny", ["room for geometry"]).note[0].startswith("at a scale that")
+    assert (
+        scorecard([judged], "tiny", ["headroom above a plane warp"])
+        .note[0]
+        .startswith("at a scale that")
+    )
     assert scorecard([judged], "tiny").note[0] == ""
 
 
@@ -80,7 +84,7 @@ def test_evaluations_are_checked_as_far_as_they_tell():
         r for r in recorded_evaluations() if (r.about["data"], r.about["views"]) == ("re10k", 4)
     )
     psnr = {name: values["psnr"]["mean"] for name, values in result.metrics["summary"].items()}
-    assert row["room, at least 5 dB"] == f"{psnr['half_resolution'] - psnr['plane_warp']:.2f}"
+    assert row["headroom, at least 5 dB"] == f"{psnr['half_resolution'] - psnr['plane_warp']:.2f}"
     assert row["model above the plane warp (dB)"] == f"{psnr['model'] - psnr['plane_warp']:+.2f}"
 
 
@@ -96,7 +100,7 @@ def test_an_interval_on_both_sides_is_not_resolved():
 def test_every_scale_that_is_interpreted_is_checked():
     table = regime_of_scales().set_index(["scale", "condition"])
     assert set(table.index.get_level_values("scale")) == {"tiny", "small", "paper"}
-    room = table.loc[("small", "room for geometry")]
+    room = table.loc[("small", "headroom above a plane warp")]
     assert room.met == "yes" and room.measured.startswith("26.")
-    assert table.met[("paper", "room for geometry")] == "not measured"
+    assert table.met[("paper", "headroom above a plane warp")] == "not measured"
     assert table.measured[("paper", "capacity of a token")] == "width 768, 768 values"

@@ -3,10 +3,12 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
+from ilrm.data import batches
 from ilrm.data.batches import held_out_scenes
 from ilrm.errors import ConfigError, RunError, WeightsError
 from ilrm.evaluation.baselines import Baselines
@@ -55,6 +57,21 @@ def test_baselines_of_procedural_scenes_are_measured_once(smoke_run, tmp_path, m
     assert set(again.metrics["summary"]) == set(METHODS)
     for method in RIVALS:
         assert again.metrics["summary"][method] == smoke_run.metrics["summary"][method]
+
+
+def test_baselines_are_measured_again_for_another_index(smoke_run, tmp_path, monkeypatch):
+    """As where an earlier version chose other inputs for this number of views."""
+    monkeypatch.setenv("ILRM_CACHE", str(tmp_path))
+    data = replace(smoke_run.config.data, procedural_train=1, context_views=3)
+    rows = baseline_rows.baseline_rows(data)
+    index = batches.index_path(data)
+    entries = json.loads(index.read_text())
+    monkeypatch.setattr(batches, "ensure_index", lambda *_: index)
+    entry = entries["test000000"]
+    entry["context"] = [f for f in range(12) if f not in entry["target"]][:3]
+    index.write_text(json.dumps(entries))
+    changed = baseline_rows.baseline_rows(data)
+    assert not changed.equals(rows) and baseline_rows.baseline_rows(data).equals(changed)
 
 
 def test_a_complete_run_is_returned_without_work(smoke_run, monkeypatch):

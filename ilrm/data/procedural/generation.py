@@ -146,10 +146,10 @@ def render_scene(config: RoomsConfig, split: str, i: int) -> dict[str, Any]:
 
 
 def evaluation_index(config: RoomsConfig, views: int) -> dict[str, dict[str, list[int]]]:
-    """{scene: {"context", "target"}}: evenly spread contexts, the same targets for every number of views.
+    """{scene: {"context", "target"}}: the same targets for every number of views.
 
-    The context for a number that is not in EVALUATION_VIEWS is that of the next smaller one in it, with views
-    spread over the other frames added to it. Raises ConfigError if too few frames are not targets.
+    Contexts are evenly spread for the numbers in EVALUATION_VIEWS. For another number, views are added to the
+    context of the next smaller one of these. Raises ConfigError if too few frames are not targets.
     """
     last = config.frames - 1
     taken = {frame for v in EVALUATION_VIEWS for frame in spread(0, last, v)}
@@ -165,11 +165,24 @@ def evaluation_index(config: RoomsConfig, views: int) -> dict[str, dict[str, lis
                 f"{views} input views: these scenes have {len(others)} frames that are not targets; give "
                 "fewer views, or more procedural_frames"
             )
-        unused = [frame for frame in others if frame not in start]
-        added = views - len(start)
-        context = start + [unused[(2 * k + 1) * len(unused) // (2 * added)] for k in range(added)]
-        index[f"test{i:06d}"] = {"context": sorted(context), "target": sorted(targets)}
+        context = _with_more(start, others, views)
+        index[f"test{i:06d}"] = {"context": context, "target": sorted(targets)}
     return index
+
+
+def _with_more(start: list[int], frames: list[int], views: int) -> list[int]:
+    """`start` and, one by one, the frame farthest from all chosen ones; among several, that farthest from the
+    ones that were added.
+    """
+    chosen = list(start)
+    while len(chosen) < views:
+        from_all, from_added = (
+            [min((abs(frame - other) for other in others), default=0) for frame in frames]
+            for others in (chosen, chosen[len(start) :])
+        )
+        best = max(range(len(frames)), key=list(zip(from_all, from_added, strict=True)).__getitem__)
+        chosen.append(frames[best])
+    return sorted(chosen)
 
 
 def ensure_index(root: Path, config: RoomsConfig, views: int) -> Path:

@@ -125,16 +125,33 @@ def test_folder_follows_the_format(rooms):
     assert targets[0] == targets[1] == targets[2]
 
 
-def test_more_inputs_contain_the_fewer_and_no_target():
+@pytest.mark.parametrize(
+    ("views", "fewer"), [(3, 2), (5, 4), (6, 4), (7, 4), (10, 8), (12, 8), (18, 8)]
+)
+def test_more_inputs_contain_the_fewer_and_no_target(views, fewer):
     """12 evenly spread frames of 24 have some of the targets among them, and leave gaps where 8 have none."""
     config = RoomsConfig(frames=24, test_scenes=5)
-    trained = evaluation_index(config, 8)
-    for views in (3, 10, 12, 18):
-        for scene, entry in evaluation_index(config, views).items():
-            assert len(set(entry["context"])) == views
-            assert not set(entry["context"]) & set(entry["target"])
-            assert entry["target"] == trained[scene]["target"]
-            assert views < 8 or set(entry["context"]) >= set(trained[scene]["context"])
+    start = evaluation_index(config, fewer)
+    for scene, entry in evaluation_index(config, views).items():
+        context = entry["context"]
+        assert len(set(context)) == views and set(context) >= set(start[scene]["context"])
+        assert not set(context) & set(entry["target"])
+        assert entry["target"] == start[scene]["target"]
+
+
+def test_added_inputs_fill_the_widest_gaps():
+    """A new one is at least two frames from all others, as long as there are such frames."""
+    config = RoomsConfig(frames=32, test_scenes=8)
+    for views in (3, 5, 6, 7):
+        for entry in evaluation_index(config, views).values():
+            assert np.diff(entry["context"]).min() >= 2
+    for entry in evaluation_index(RoomsConfig(frames=24, test_scenes=8), 12).values():
+        added = sorted(set(entry["context"]) - {0, 3, 7, 10, 13, 16, 20, 23})
+        assert len(added) == 4 and added[-1] - added[0] > 8  # not all in one part of the path
+
+
+def test_too_many_inputs_are_refused():
+    config = RoomsConfig(frames=24, test_scenes=5)
     with pytest.raises(
         ConfigError, match="19 input views: these scenes have 18 frames that are not"
     ):
@@ -146,8 +163,10 @@ def test_an_index_of_an_earlier_version_is_written_again(tmp_path):
     (tmp_path / "evaluation_index_10v.json").write_text(
         '{"test000000": {"context": [], "target": []}}'
     )
-    entries = json.loads(ensure_index(tmp_path, config, 10).read_text())
-    assert entries == evaluation_index(config, 10)
+    path = ensure_index(tmp_path, config, 10)
+    assert json.loads(path.read_text()) == evaluation_index(config, 10)
+    written = path.stat().st_mtime_ns
+    assert ensure_index(tmp_path, config, 10).stat().st_mtime_ns == written  # a current one is kept
 
 
 def bilinear(image, x, y):
