@@ -43,6 +43,7 @@ METHODS = {
 }
 # Baselines with the same inputs as the model; the other two use the targets, or their true depth.
 RIVALS = ("nearest_view", "mean_colour", "plane_warp", "plane_sweep")
+PLANES = ("plane_warp", "plane_sweep")  # the strongest of them
 
 
 def interval(mean: float, low: float, high: float, digits: int, signed: bool = False) -> str:

@@ -12,7 +12,7 @@ from ablations.study import Study, Variant, studies
 from ilrm import cost
 from ilrm.config import ModelConfig
 from ilrm.presets import run_config
-from ilrm.vocabulary import METHODS, METRICS
+from ilrm.vocabulary import METHODS, METRICS, PLANES
 from reports.effects import Effect, Measurements
 from reports.published import row_pair
 
@@ -155,7 +155,7 @@ def _on_rivals(
     if first.evaluation_data.held_out_hash == second.evaluation_data.held_out_hash:
         return {}
     gains = {}
-    for method in ("plane_warp", "plane_sweep"):
+    for method in PLANES:
         levels = [measurements.baseline(config, method) for config in (first, second)]
         if levels[0] is not None and levels[1] is not None:
             gains[method] = levels[0] - levels[1]

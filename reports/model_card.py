@@ -25,6 +25,7 @@ DEPTH = {
     "depth_rmse": "root mean square error in normalised units",
     "depth_spearman": "rank correlation, mean over views",
 }
+DEPTH_VIEWS = 4
 
 
 CARD = """# {name}
@@ -199,15 +200,14 @@ def scene_kind(result: RunFolder) -> str:
 
 
 def _depth(results: list[RunFolder]) -> str:
-    """The depth errors of the scenes whose depth is known, a line per kind, for the fewest views above 2."""
-    lines: dict[str, str] = {}
+    """The depth errors with DEPTH_VIEWS views, a line per kind of scenes whose depth is known."""
+    lines = []
     for result in results:
         values, views = result.metrics["summary"]["model"], result.about["views"]
-        if views > 2 and all(name in values for name in DEPTH):
+        if views == DEPTH_VIEWS and all(name in values for name in DEPTH):
             parts = [f"{label} {Estimate(**values[name]).text(3)}" for name, label in DEPTH.items()]
-            words = f"- {scene_kind(result)} with {views} input views: {', '.join(parts)}."
-            lines.setdefault(scene_kind(result), words)
-    return "\n".join(["Depth, without alignment:", "", *lines.values()]) if lines else ""
+            lines.append(f"- {scene_kind(result)} with {views} input views: {', '.join(parts)}.")
+    return "\n".join(["Depth, without alignment:", "", *lines]) if lines else ""
 
 
 def _seen(weights: Weights) -> str:

@@ -10,7 +10,7 @@ from ilrm.evaluation.summary import Estimate
 from ilrm.presets import run_config
 from ilrm.runs.records import recorded_runs
 from ilrm.runs.store import Run, RunFolder
-from ilrm.vocabulary import METHODS, METRICS, QUALITY
+from ilrm.vocabulary import METHODS, METRICS, PLANES, QUALITY
 from ilrm.weights.state import read_weights
 from reports.effects import Measurements
 from reports.figures.showcase import SMALL
@@ -21,8 +21,8 @@ from reports.write import markdown
 
 README = "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-SHOWN = ("model", "plane_warp", "plane_sweep")  # methods in the table of ilrm-small
-PLANE, SWEEP = "plane_warp", "plane_sweep"
+SHOWN = ("model", *PLANES)  # methods in the table of ilrm-small
+PLANE, SWEEP = PLANES
 PLANE_TEXT = (
     "**A plane warp** blends the inputs at one depth, **a plane sweep** at a depth per pixel on which they "
     "agree.\nNeither learns anything."

@@ -35,7 +35,7 @@ from ilrm.system.files import atomic_path, file_name, is_file, is_folder, printa
 from ilrm.system.json_files import read_json
 from ilrm.system.progress import progress_bar
 from ilrm.views import Views
-from ilrm.vocabulary import QUALITY
+from ilrm.vocabulary import PLANES, QUALITY
 from ilrm.weights.state import Weights
 
 REFINEMENT = (10, 20)  # steps: iLRM_10, iLRM_20
@@ -159,10 +159,7 @@ def _rivals(reconstruction: Reconstruction) -> list[dict[str, Any]]:
     scene = reconstruction.evaluation_scene
     drawn = render(reconstruction.gaussians, scene.batch.targets.cameras)
     table = measure(scene, drawn, Baselines.of([scene])).groupby("method")
-    return [
-        {"method": method, "steps": 0} | _means(table.get_group(method))
-        for method in ("plane_warp", "plane_sweep")
-    ]
+    return [{"method": method, "steps": 0} | _means(table.get_group(method)) for method in PLANES]
 
 
 def has_points(scene: Scene) -> bool:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ablations.study import Study, StudyError, Variant, studies
 from ilrm.presets import run_config
-from ilrm.vocabulary import METHODS
+from ilrm.vocabulary import METHODS, PLANES
 from reports.effects import Effect, Measurements
 from reports.figures import style
 from reports.published import row_pair, rows_of
@@ -53,7 +53,7 @@ def quality_against(
     )
     axes.set_xscale(scale)
     style.label_ticks(axes.xaxis, x)
-    for method in ("plane_warp", "plane_sweep"):
+    for method in PLANES:
         _baseline(axes, method, study, places, measurements)
     lines, labels = axes.get_legend_handles_labels()
     if (other := _paper_points(axes, study, places, measurements)) is not None:
@@ -215,7 +215,7 @@ def quality_against_macs(measurements: Measurements) -> Figure | None:
             macs, psnr, color=color, marker="o", ls="none", label=style.plain(f"{number}  {name}")
         )
         axes.annotate(f"{number}", (macs, psnr), (3, 4), textcoords="offset points", fontsize=7)
-    for method in ("plane_warp", "plane_sweep"):
+    for method in PLANES:
         level = measurements.baseline(usual, method)
         if level is not None:
             axes.axhline(level, color=style.COLORS[method], ls=":")
